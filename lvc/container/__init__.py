@@ -1,0 +1,28 @@
+"""`.lvc` bytes: a header and a row of chunks, written down in ``lvc/FORMAT.md``. Knows no tensors and no codecs."""
+
+from lvc.container import limits
+from lvc.container.gop import INTRA, PREDICTED, FrameRecord, Gop
+from lvc.container.header import SIGNATURE, VERSION, Header, check_size
+from lvc.container.index import IndexEntry
+from lvc.container.part import Part
+from lvc.container.reader import Chunk, GopChunk, Reader, SideChunk
+from lvc.container.writer import Writer
+
+__all__ = [
+    "INTRA",
+    "PREDICTED",
+    "SIGNATURE",
+    "VERSION",
+    "Chunk",
+    "FrameRecord",
+    "Gop",
+    "GopChunk",
+    "Header",
+    "IndexEntry",
+    "Part",
+    "Reader",
+    "SideChunk",
+    "Writer",
+    "check_size",
+    "limits",
+]

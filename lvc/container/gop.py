@@ -1,0 +1,236 @@
+"""The payload of a GOP chunk: a table of frames with its own checksum, then the coded frames themselves."""
+
+import zlib
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from lvc.container import limits
+from lvc.container.fields import Cursor, put_signed, put_varint
+from lvc.errors import FormatError, LimitError
+
+INTRA, PREDICTED = 0, 1
+HIGHEST_KIND = PREDICTED
+"""Kinds above this one are reserved: two bits hold them."""
+
+PREAMBLE_BYTES = 64
+"""Enough of a GOP's payload for :func:`unpack_preamble`."""
+
+_KIND_MASK = 0b11
+_OWN_PTS = 1 << 2
+_OWN_DURATION = 1 << 3
+_QUALITY_SHIFT = 4
+_OWN_QUALITY = 15
+_LEAST_FRAME_BYTES = 8
+
+
+@dataclass(frozen=True)
+class FrameRecord:
+    """One coded frame.
+
+    Attributes:
+        pts: presentation time in ticks of the time base, within +-``limits.MAX_TICKS``.
+        duration: in ticks, 0 where unknown.
+        kind: 0 intra, 1 predicted; 2 and 3 are reserved.
+        quality: 1 to 100 for this frame.
+        motion_bytes, hyper_bytes: how many of the payload's bytes belong to motion and to the hyper-latent
+            (informative; together at most the payload).
+        picture_crc: CRC-32 of the decoded picture.
+        payload: the range coder's bytes.
+    """
+
+    pts: int
+    duration: int
+    kind: int
+    quality: int
+    motion_bytes: int
+    hyper_bytes: int
+    picture_crc: int
+    payload: bytes
+
+
+@dataclass(frozen=True)
+class Gop:
+    """An independently decodable group of pictures: 1 to ``limits.MAX_GOP_FRAMES`` frames, in decoding order."""
+
+    frames: tuple[FrameRecord, ...]
+
+
+class Preamble(NamedTuple):
+    """What a GOP's payload begins with.
+
+    Attributes:
+        first_frame: how many frames of the file come before this group.
+        first_pts: presentation time of its first frame, in ticks.
+        frames: how many frames it has.
+    """
+
+    first_frame: int
+    first_pts: int
+    frames: int
+
+
+class _Clock:
+    """Guesses each frame's time from those before it, the same way in writer and reader."""
+
+    def __init__(self, pts: int, duration: int) -> None:
+        self.pts = pts
+        self.duration = duration
+        self._step = 0
+
+    def expected(self) -> int:
+        return self.pts + (self.duration or self._step)
+
+    def advance(self, pts: int, duration: int) -> None:
+        self._step = pts - self.pts
+        self.pts, self.duration = pts, duration
+
+
+def pack_gop(gop: Gop, first_frame: int) -> bytes:
+    """The payload of a GOP chunk; ``first_frame`` is the number of frames before it.
+
+    Raises:
+        LimitError: too many frames or bytes for one group.
+        ValueError: a field is outside its range, or the first frame is not intra.
+    """
+    frames = gop.frames
+    if not 1 <= len(frames) <= limits.MAX_GOP_FRAMES:
+        raise LimitError(f"a group of {len(frames)} frames: 1 to {limits.MAX_GOP_FRAMES} are possible")
+    if frames[0].kind != INTRA:
+        raise ValueError("the first frame of a group must be intra")
+    for frame in frames:
+        if problem := _problem(frame):
+            raise ValueError(problem)
+    qualities = list(dict.fromkeys(frame.quality for frame in frames))[:_OWN_QUALITY]
+    rank = {quality: i for i, quality in enumerate(qualities)}
+    clock = _Clock(frames[0].pts, frames[0].duration)
+
+    table = bytearray()
+    put_varint(table, first_frame)
+    put_signed(table, clock.pts)
+    put_varint(table, len(frames))
+    put_varint(table, clock.duration)
+    table.append(len(qualities))
+    table += bytes(qualities)
+    for i, frame in enumerate(frames):
+        late = 0 if i == 0 else frame.pts - clock.expected()
+        longer = frame.duration - clock.duration
+        choice = rank.get(frame.quality, _OWN_QUALITY)
+        flags = frame.kind | (_OWN_PTS if late else 0) | (_OWN_DURATION if longer else 0)
+        table.append(flags | choice << _QUALITY_SHIFT)
+        if late:
+            put_signed(table, late)
+        if longer:
+            put_signed(table, longer)
+        if choice == _OWN_QUALITY:
+            table.append(frame.quality)
+        clock.advance(frame.pts, frame.duration)
+        put_varint(table, len(frame.payload))
+        put_varint(table, frame.motion_bytes)
+        put_varint(table, frame.hyper_bytes)
+        table += frame.picture_crc.to_bytes(4, "big")
+    table += zlib.crc32(table).to_bytes(4, "big")
+    if (size := len(table) + sum(len(frame.payload) for frame in frames)) > limits.MAX_CHUNK_BYTES:
+        raise LimitError(f"a group of {size} bytes, {limits.MAX_CHUNK_BYTES} are possible: use a shorter key interval")
+    return b"".join([table, *(frame.payload for frame in frames)])
+
+
+def unpack_preamble(data: bytes | bytearray, base: int) -> Preamble:
+    """Read only the beginning of a GOP's payload, ``PREAMBLE_BYTES`` of it; ``base`` is its place in the file.
+
+    Raises:
+        FormatError: a field is outside its range.
+    """
+    return _preamble(Cursor(data, base, "GOP"))
+
+
+def unpack_gop(data: bytes | bytearray, base: int, *, partial: bool = False) -> tuple[Preamble, Gop]:
+    """Read a GOP's payload; ``base`` is its place in the file.
+
+    Args:
+        partial: the payload may be cut off after its table: give the frames that are there whole, perhaps none.
+
+    Raises:
+        FormatError: damaged or inconsistent.
+    """
+    fields = Cursor(data, base, "GOP")
+    preamble = _preamble(fields)
+    if preamble.frames * _LEAST_FRAME_BYTES > fields.remaining and not partial:
+        raise fields.error(f"{preamble.frames} frames do not fit into {fields.remaining} bytes")
+    clock = _Clock(preamble.first_pts, fields.varint())
+    qualities = fields.take(fields.u8())
+    if not 1 <= len(qualities) <= _OWN_QUALITY:
+        raise fields.error(f"{len(qualities)} qualities listed")
+    rows = [_row(fields, clock, qualities, i == 0) for i in range(preamble.frames)]
+    table_crc = zlib.crc32(memoryview(data)[: fields.offset])
+    if fields.uint(4) != table_crc:
+        raise FormatError("GOP: wrong checksum of the table of frames", base)
+    frames = []
+    for size, values in rows:
+        if partial and size > fields.remaining:
+            break
+        frames.append(FrameRecord(*values, payload=fields.take(size)))
+    if not partial:
+        fields.finish()
+    return preamble, Gop(tuple(frames))
+
+
+def _preamble(fields: Cursor) -> Preamble:
+    first_frame, first_pts, count = fields.varint(), fields.signed(), fields.varint()
+    if first_frame > limits.MAX_FRAMES:
+        raise fields.error(f"frame number {first_frame}")
+    if abs(first_pts) > limits.MAX_TICKS:
+        raise fields.error(f"presentation time {first_pts}")
+    if not 1 <= count <= limits.MAX_GOP_FRAMES:
+        raise fields.error(f"{count} frames, 1 to {limits.MAX_GOP_FRAMES} are possible")
+    return Preamble(first_frame, first_pts, count)
+
+
+_Values = tuple[int, int, int, int, int, int, int]
+
+
+def _row(fields: Cursor, clock: _Clock, qualities: bytes, first: bool) -> tuple[int, _Values]:
+    """One row of the table of frames: payload size, and the record's fields up to the payload."""
+    flags = fields.u8()
+    pts = clock.pts if first else clock.expected()
+    duration = clock.duration
+    if flags & _OWN_PTS:
+        pts += fields.signed()
+    if flags & _OWN_DURATION:
+        duration += fields.signed()
+    choice = flags >> _QUALITY_SHIFT
+    if choice == _OWN_QUALITY:
+        quality = fields.u8()
+    elif choice < len(qualities):
+        quality = qualities[choice]
+    else:
+        raise fields.error(f"quality number {choice} of {len(qualities)}")
+    size, motion, hyper, crc = fields.varint(), fields.varint(), fields.varint(), fields.uint(4)
+    values = (pts, duration, flags & _KIND_MASK, quality, motion, hyper, crc)
+    if first and (flags & _OWN_PTS or flags & _OWN_DURATION or values[2] != INTRA):
+        raise fields.error("the first frame is not intra, or its time is given twice")
+    if problem := _out_of_range(values, size):
+        raise fields.error(problem)
+    clock.advance(pts, duration)
+    return size, values
+
+
+def _problem(frame: FrameRecord) -> str | None:
+    values = (frame.pts, frame.duration, frame.kind, frame.quality)
+    parts = (frame.motion_bytes, frame.hyper_bytes, frame.picture_crc)
+    return _out_of_range((*values, *parts), len(frame.payload))
+
+
+def _out_of_range(values: _Values, size: int) -> str | None:
+    """The first field of a frame outside its range, in words; None when there is none."""
+    pts, duration, kind, quality, motion, hyper, crc = values
+    if not -limits.MAX_TICKS <= pts <= limits.MAX_TICKS or not 0 <= duration <= limits.MAX_TICKS:
+        return f"presentation time {pts} or duration {duration} out of range"
+    if not 0 <= kind <= HIGHEST_KIND:
+        return f"unknown kind of frame {kind}"
+    if not 1 <= quality <= 100:
+        return f"quality {quality} is not within 1 to 100"
+    if size > limits.MAX_CHUNK_BYTES or motion < 0 or hyper < 0 or motion + hyper > size:
+        return f"a frame of {size} bytes with {motion} for motion and {hyper} for the hyper-latent"
+    if not 0 <= crc < 1 << 32:
+        return f"picture checksum {crc} has more than 32 bits"
+    return None

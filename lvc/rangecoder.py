@@ -1,0 +1,173 @@
+"""Range coding of integers with adaptive integer tables; the only file that knows constriction.
+
+A range coder turns a run of symbols into one long fraction: it starts with the interval of all 32-bit words and each
+symbol narrows it to the part that the table assigns to that symbol, so a symbol of probability p costs -log2 p bits,
+fractions of bits included. The decoder replays the same narrowing and sees which part the fraction lies in. Both
+sides therefore need the very same tables; here these are integer counts, turned into constriction's fixed-point
+probabilities by one IEEE division per symbol, which has the same result on every machine.
+
+Encoder and decoder offer the same calls: ``code`` takes the values in the encoder and None in the decoder, and
+returns the values in both, so that one function describes a syntax for both directions.
+"""
+
+from typing import Protocol
+
+import constriction
+import numpy as np
+import numpy.typing as npt
+
+from lvc.errors import FormatError
+
+Symbols = npt.NDArray[np.int64]
+
+COUNT_LIMIT = 1 << 16
+"""Sum of counts at which a table is halved, so that it keeps adapting."""
+
+
+class Table:
+    """Probabilities of the symbols 0...n-1 as counts, learned as symbols go by.
+
+    Args:
+        counts: starting counts, positive integers.
+        increment: what one seen symbol adds; 0 keeps the table as it is.
+        limit: sum of counts at which they are halved.
+    """
+
+    def __init__(self, counts: npt.ArrayLike, increment: int = 0, limit: int = COUNT_LIMIT) -> None:
+        self.counts = np.maximum(np.asarray(counts, dtype=np.int64), 1)
+        self.increment = increment
+        self.limit = limit
+        self._model: constriction.stream.model.Categorical | None = None
+        self._bits: npt.NDArray[np.float64] | None = None
+        self._seen: list[Symbols] = []
+
+    @property
+    def model(self) -> constriction.stream.model.Categorical:
+        """For constriction."""
+        if self._model is None:
+            # perfect=False: one scaling, no search; and without naming it constriction prints a warning to stdout
+            self._model = constriction.stream.model.Categorical(self.counts / float(self.counts.sum()), perfect=False)
+        return self._model
+
+    @property
+    def bits(self) -> npt.NDArray[np.float64]:
+        """What each symbol costs, in bits."""
+        if self._bits is None:
+            self._bits = -np.log2(self.counts / float(self.counts.sum()))
+        return self._bits
+
+    def note(self, values: Symbols) -> None:
+        """Remember symbols for the next :meth:`adapt`."""
+        if self.increment:
+            self._seen.append(values)
+
+    def adapt(self) -> None:
+        """Learn from what was noted. Both sides call it at the same moments."""
+        if not self._seen:
+            return
+        seen = np.concatenate(self._seen)
+        self._seen = []
+        if not len(seen):
+            return
+        self.counts = self.counts + self.increment * np.bincount(seen, minlength=len(self.counts))
+        if self.counts.sum() > self.limit:
+            self.counts = np.maximum(self.counts >> 1, 1)
+        self._model = self._bits = None
+
+
+class Coder(Protocol):
+    """What a syntax needs to know of the coder that it is read from or written to."""
+
+    bits: float
+
+    def code(self, table: Table, values: Symbols | None, count: int) -> Symbols:
+        """Code ``count`` symbols with one table."""
+        ...
+
+    def raw(self, values: Symbols | None, count: int, width: int) -> Symbols:
+        """Code ``count`` integers 0 ... 2^width - 1 at ``width`` bits each."""
+        ...
+
+    def position(self) -> int:
+        """Bytes up to here, about."""
+        ...
+
+
+class RangeEncoder:
+    """Writes symbols."""
+
+    def __init__(self) -> None:
+        self._coder = constriction.stream.queue.RangeEncoder()
+        self.bits = 0.0
+
+    def code(self, table: Table, values: Symbols | None, count: int) -> Symbols:
+        """See :class:`Coder`."""
+        if values is None:
+            raise ValueError("an encoder needs values")
+        if len(values):
+            self._coder.encode(values.astype(np.int32), table.model)
+            self.bits += float(table.bits[values].sum())
+            table.note(values)
+        return values
+
+    def raw(self, values: Symbols | None, count: int, width: int) -> Symbols:
+        """See :class:`Coder`."""
+        if values is None:
+            raise ValueError("an encoder needs values")
+        for shift in range(0, width, 16):
+            part = min(16, width - shift)
+            model = constriction.stream.model.Uniform(1 << part)
+            self._coder.encode(((values >> shift) & ((1 << part) - 1)).astype(np.int32), model)
+        self.bits += float(width * len(values))
+        return values
+
+    def position(self) -> int:
+        """See :class:`Coder`."""
+        return int(self._coder.num_bits()) // 8
+
+    def finish(self) -> bytes:
+        """The payload; trailing zero bytes are left out, the decoder puts them back."""
+        words: npt.NDArray[np.uint32] = self._coder.get_compressed()
+        return words.astype(">u4").tobytes().rstrip(b"\0")
+
+
+class RangeDecoder:
+    """Reads symbols back.
+
+    Raises (from every call):
+        FormatError: when the bytes cannot have come from the encoder.
+    """
+
+    def __init__(self, payload: bytes) -> None:
+        padded = payload + b"\0" * (-len(payload) % 4)
+        self._length = len(payload)
+        self._coder = constriction.stream.queue.RangeDecoder(np.frombuffer(padded, dtype=">u4").astype(np.uint32))
+        self.bits = 0.0
+
+    def code(self, table: Table, values: Symbols | None, count: int) -> Symbols:
+        """See :class:`Coder`."""
+        if count == 0:
+            return np.zeros(0, dtype=np.int64)
+        try:
+            found: Symbols = self._coder.decode(table.model, count).astype(np.int64)
+        except (AssertionError, ValueError) as error:
+            raise FormatError(f"a payload does not decode: {error}") from error
+        table.note(found)
+        return found
+
+    def raw(self, values: Symbols | None, count: int, width: int) -> Symbols:
+        """See :class:`Coder`."""
+        total = np.zeros(count, dtype=np.int64)
+        if count == 0:
+            return total
+        try:
+            for shift in range(0, width, 16):
+                model = constriction.stream.model.Uniform(1 << min(16, width - shift))
+                total |= self._coder.decode(model, count).astype(np.int64) << shift
+        except (AssertionError, ValueError) as error:
+            raise FormatError(f"a payload does not decode: {error}") from error
+        return total
+
+    def position(self) -> int:
+        """Not known while decoding."""
+        return 0
