@@ -1,0 +1,161 @@
+"""Pictures out of a container: demultiplexing, decoding and deinterlacing, as FFmpeg does them, one at a time."""
+
+import re
+from collections.abc import Callable, Iterator
+from fractions import Fraction
+from typing import Any
+
+import av
+
+from lvc.errors import InputError
+from lvc.media.source import Pipe
+
+_SLACK_SECONDS = Fraction(1, 4)
+_SLACK_BYTES = 0.9
+_DAMAGE_ALLOWED_AT_START = 300
+"""Packets that may fail before the first picture: a recording that begins between two key pictures."""
+
+
+class Decoding:
+    """The pictures of one video stream in presentation order.
+
+    Args:
+        container: opened for reading.
+        stream: one of its video streams.
+        other: called with each packet of the other streams, as it passes; None where nobody wants them.
+        name: of the source, for messages.
+        warnings: sentences are added here.
+        pipe: the source, where it is a pipe: tells the end of the data from a failure.
+    """
+
+    def __init__(
+        self,
+        container: av.container.InputContainer,
+        stream: av.VideoStream,
+        other: Callable[[Any], None] | None,
+        name: str,
+        warnings: list[str],
+        pipe: Pipe | None,
+    ) -> None:
+        self._container = container
+        self._stream = stream
+        self._other = other
+        self._name = name
+        self._warnings = warnings
+        self._pipe = pipe
+        self._pictures = 0
+        self._failures = 0
+        self._damaged = False
+        self._position = 0
+        self._time = Fraction(0)
+
+    def __iter__(self) -> Iterator[av.VideoFrame]:
+        deinterlacer: Deinterlacer | None = None
+        for picture in self._decoded():
+            if picture.interlaced_frame and deinterlacer is None:
+                deinterlacer = Deinterlacer()
+                self._warnings.append("interlaced pictures were deinterlaced (bwdif), one picture per frame")
+            if deinterlacer is None:
+                yield picture
+            else:
+                yield from deinterlacer.push(picture)
+        if deinterlacer is not None:
+            yield from deinterlacer.flush()
+
+    def _decoded(self) -> Iterator[av.VideoFrame]:
+        wanted = () if self._other is not None else (self._stream,)
+        packets: Iterator[Any] = self._container.demux(*wanted)
+        while True:
+            try:
+                packet = next(packets, None)
+            except (av.FFmpegError, OSError) as error:
+                self._check_pipe()
+                raise self._error(error) from error
+            self._check_pipe()
+            if packet is None:
+                self._check_end()
+                return
+            if packet.pos is not None:
+                self._position = max(self._position, packet.pos + packet.size)
+            if packet.stream.index == self._stream.index:
+                if packet.pts is not None:
+                    self._time = max(self._time, (packet.pts + (packet.duration or 0)) * packet.time_base)
+                yield from self._decode(packet)
+            elif self._other is not None and packet.size:
+                self._other(packet)
+
+    def _check_end(self) -> None:
+        """FFmpeg ends without a word where it loses its way in a Matroska file: that is early in time and in bytes."""
+        stated = re.fullmatch(r"(\d+):(\d+):(\d+(?:\.\d+)?)", self._stream.metadata.get("DURATION", ""))
+        if stated is None or self._pipe is not None:
+            return
+        seconds = int(stated[1]) * 3600 + int(stated[2]) * 60 + Fraction(stated[3])
+        if self._time < seconds - _SLACK_SECONDS and self._position < _SLACK_BYTES * self._container.size:
+            raise InputError(
+                f"{self._name}: damaged: the video ends after {float(self._time):.3g} of {float(seconds):.3g} seconds"
+            )
+
+    def _decode(self, packet: Any) -> Iterator[av.VideoFrame]:
+        try:
+            pictures = self._stream.decode(packet)
+        except (av.FFmpegError, OSError) as error:
+            self._failures += 1
+            if self._pictures or self._failures > _DAMAGE_ALLOWED_AT_START or not packet.size:
+                raise self._error(error) from error
+            return
+        if pictures and self._failures and not self._pictures:
+            self._warnings.append(f"{self._failures} undecodable packets before the first picture were skipped")
+        for picture in pictures:
+            self._pictures += 1
+            if picture.is_corrupt and not self._damaged:
+                self._damaged = True
+                self._warnings.append(f"the source is damaged: picture {self._pictures - 1} is not fully decodable")
+            yield picture
+
+    def _check_pipe(self) -> None:
+        if self._pipe is not None and self._pipe.failure is not None:
+            if isinstance(self._pipe.failure, OSError):
+                raise InputError(f"{self._name}: {self._pipe.failure.strerror}") from self._pipe.failure
+            raise self._pipe.failure
+
+    def _error(self, error: av.FFmpegError | OSError) -> InputError:
+        return InputError(f"{self._name}: damaged after picture {self._pictures}: {error.strerror}")
+
+
+class Deinterlacer:
+    """FFmpeg's bwdif: one picture per frame, pictures that are not marked as interlaced pass untouched."""
+
+    def __init__(self) -> None:
+        self._graph: av.filter.Graph | None = None
+        self._kind: tuple[int, int, str] | None = None
+
+    def push(self, picture: av.VideoFrame) -> Iterator[av.VideoFrame]:
+        """Takes a picture and gives those that are finished: one picture of delay."""
+        kind = (picture.width, picture.height, picture.format.name)
+        if kind != self._kind:
+            yield from self.flush()
+            graph = av.filter.Graph()
+            source = graph.add_buffer(
+                width=picture.width, height=picture.height, format=picture.format, time_base=picture.time_base
+            )
+            graph.link_nodes(source, graph.add("bwdif", "mode=send_frame:deint=interlaced"), graph.add("buffersink"))
+            graph.configure()
+            self._graph, self._kind = graph, kind
+        yield from self._run(picture)
+
+    def flush(self) -> Iterator[av.VideoFrame]:
+        """Gives the rest."""
+        if self._graph is not None:
+            yield from self._run(None)
+            self._graph = self._kind = None
+
+    def _run(self, picture: av.VideoFrame | None) -> Iterator[av.VideoFrame]:
+        if self._graph is None:
+            return
+        self._graph.vpush(picture)
+        while True:
+            try:
+                finished = self._graph.vpull()
+            except (av.BlockingIOError, av.EOFError):
+                return
+            yield finished

@@ -1,0 +1,126 @@
+"""Encodes video and writes it, with its side streams, into a file of FFmpeg's."""
+
+from fractions import Fraction
+from typing import Any, BinaryIO
+
+import av
+
+from lvc.media.encoders import Encoder, add_video_stream, check_encoder
+from lvc.media.hdr import encoder_options
+from lvc.media.pictures import picture_of
+from lvc.media.segment import Hdr
+from lvc.media.sideoutput import SideOutput
+from lvc.video import Frame, VideoInfo
+
+_ISO_MEDIA = ("mp4", "mov")
+_SAY_ASPECT = ("libx264", "libx265", "libsvtav1", "libaom-av1")
+"""Codecs with the sample aspect in their own headers; Matroska has a field for it that PyAV cannot reach."""
+
+
+class Muxer:
+    """One output file with a video stream.
+
+    Args:
+        target: where the bytes go.
+        muxer: FFmpeg's name of the format.
+        encoder: of the video.
+        info: the video.
+        warnings: sentences on what was changed are added here.
+
+    Raises:
+        OutputError: the format cannot hold such video.
+        OSError, av.FFmpegError: from ``target``.
+    """
+
+    def __init__(self, target: BinaryIO, muxer: str, encoder: Encoder, info: VideoInfo, warnings: list[str]) -> None:
+        check_encoder(muxer, encoder, info)
+        self._info = info
+        self._muxer = muxer
+        self._encoder = encoder
+        self._warnings = warnings
+        options = {}
+        if muxer in _ISO_MEDIA:
+            options["movie_timescale"] = str(info.time_base.denominator)  # else a late start is rounded to 1 ms
+            if not target.seekable():
+                options["movflags"] = "frag_keyframe+empty_moov+delay_moov"
+        self._container: Any = av.open(target, "w", format=muxer, container_options=options)
+        self._stream: Any = add_video_stream(self._container, encoder, info)
+        if (encoder.width, encoder.height) != (info.width, info.height):
+            warnings.append(
+                f"{encoder.codec} holds even sizes only: "
+                f"{info.width}x{info.height} was continued to {encoder.width}x{encoder.height}"
+            )
+        if info.sample_aspect not in (0, 1) and muxer in ("matroska", "webm") and encoder.codec not in _SAY_ASPECT:
+            warnings.append(f"{encoder.codec} in {muxer} cannot say the sample aspect {info.sample_aspect}")
+        self._side = SideOutput(self._container, muxer, warnings)
+        self._waiting: list[bytes] = []
+        self._shift: Fraction | None = None
+
+    def write(self, frame: Frame) -> None:
+        """Writes one frame; the header too before the first."""
+        if self._shift is None:
+            self._begin(frame.pts)
+        shift = round((self._shift or Fraction(0)) / self._info.time_base)
+        picture = picture_of(list(frame.planes), self._info.bit_depth, self._encoder.width, self._encoder.height)
+        picture.time_base = self._info.time_base
+        picture.pts = frame.pts + shift
+        picture.duration = frame.duration
+        self._container.mux(self._stream.encode(picture))
+
+    def _begin(self, first: int) -> None:
+        self._shift = Fraction(0)
+        if first < 0 and self._muxer in _ISO_MEDIA:
+            self._shift = -first * self._info.time_base
+            self._warnings.append(
+                f"{self._muxer} begins at time 0: everything was moved by {float(self._shift):.6g} seconds"
+            )
+        self._side.set_chapters(self._shift)
+        self._container.start_encoding()
+        for packet in self._side.covers():
+            self._container.mux(packet)
+        for segment in self._waiting:
+            self._write_packets(segment)
+        self._waiting.clear()
+
+    def write_side(self, segment: bytes) -> None:
+        """Writes a segment of side streams, or keeps it until the first frame."""
+        if segment[:1] == b"H":
+            if self._shift is not None:
+                self._warnings.append("side streams that came after the first frame were left out")
+                return
+            self._side.declare(segment, self._stream)
+            self._declare_hdr(self._side.head.hdr)
+        elif segment[:1] == b"P":
+            if self._shift is None:
+                self._waiting.append(segment)
+            else:
+                self._write_packets(segment)
+
+    def _declare_hdr(self, hdr: Hdr) -> None:
+        if hdr == Hdr():
+            return
+        options = encoder_options(self._encoder.codec, hdr)
+        if options is None:
+            self._warnings.append(f"{self._encoder.codec} cannot say the mastering display and light levels")
+        else:
+            self._stream.codec_context.options.update(options)
+
+    def _write_packets(self, segment: bytes) -> None:
+        for packet in self._side.packets(segment, self._shift or Fraction(0)):
+            self._container.mux(packet)
+
+    def finish(self) -> None:
+        """Writes what the encoder still holds, and the end of the file."""
+        self._container.mux(self._stream.encode(None))
+        self._container.close()
+        self._side.close()
+
+    def abandon(self) -> None:
+        """Lets go of everything; the file is not to be used."""
+        self._side.close()
+        try:
+            self._container.close()  # FFmpeg would do so later, where its errors could not be caught
+        except (av.FFmpegError, OSError, ValueError):
+            return  # the error that led here is already on its way
+        finally:
+            self._container = self._stream = None
