@@ -1,0 +1,237 @@
+"""Network layers whose results do not depend on the machine.
+
+Activations are integers within +-ACT_MAX held in float32. Weights lie on a grid of 2^-s with at most 127 steps to
+either side, one s per output channel. Then every partial sum of a layer is a multiple of 2^-s, and as long as the
+largest possible one stays under 2^24 steps, float32 represents all of them: the sum is exact in any order, on any
+instruction set, any thread count and any device. :func:`prove` checks that bound from the real weights.
+
+The same modules train: there ``exact`` is off, weights are free and nothing is rounded; ``fake`` rounds with a
+straight-through gradient.
+"""
+
+import math
+from collections.abc import Iterator
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from lvc.errors import ModelError
+
+ACT_MAX = 2047
+"""Activations lie within +-ACT_MAX; such integers survive TF32 (11 significant bits)."""
+UNIT = 128.0
+"""The integer that stands for an activation of 1.0: biases are stored in these units."""
+WEIGHT_MAX = 127
+SHIFT_MAX = 14
+SUM_LIMIT = 2.0**24
+KNOTS = 8
+"""Qualities 1...100 are interpolated between this many learned points."""
+
+
+def quality_knots(quality: Tensor) -> Tensor:
+    """Linear interpolation weights of each quality over the knots.
+
+    Args:
+        quality: [B], 1...100.
+
+    Returns:
+        [B, KNOTS], multiples of 1/4096 that sum to one, so that products with integer knots are exact.
+    """
+    position = (quality.double() - 1) * ((KNOTS - 1) / 99)
+    knots = torch.arange(KNOTS, dtype=torch.float64, device=quality.device)
+    hat = (1 - (position[:, None] - knots).abs()).clamp_min(0)
+    return ((hat * 4096).round() / 4096).float()
+
+
+def _round_through(x: Tensor) -> Tensor:
+    return x + (x.round() - x).detach()
+
+
+class ExactLayer(nn.Module):
+    """Base of the layers with weights: grid, rounding and bound.
+
+    Attributes:
+        exact: weights lie on their grid and results are rounded; set by :func:`make_exact` after the proof.
+        fake: training with both, straight-through.
+    """
+
+    weight: nn.Parameter
+    bias: nn.Parameter
+    knots: nn.Parameter | None
+
+    def __init__(self, act: bool) -> None:
+        super().__init__()
+        self.act = act
+        self.exact = False
+        self.fake = False
+
+    def shifts(self) -> Tensor:
+        """The exponent s of each output channel's grid 2^-s, [C_out], small enough for the bound."""
+        weight = self.weight.detach().double().flatten(1)
+        peak = weight.abs().amax(1).clamp_min(1e-9)
+        shift = torch.floor(torch.log2(WEIGHT_MAX / peak)).clamp(0, SHIFT_MAX)
+        for _ in range(SHIFT_MAX):
+            over = self._reach(self._snap(weight, shift[:, None]), shift) >= SUM_LIMIT * 0.98
+            if not bool(over.any()):
+                break
+            shift = (shift - over.double()).clamp_min(0)
+        return shift
+
+    def _snap(self, weight: Tensor, shift: Tensor) -> Tensor:
+        scale = torch.exp2(shift)
+        return (weight * scale).round().clamp(-WEIGHT_MAX, WEIGHT_MAX) / scale
+
+    def _reach(self, weight: Tensor, shift: Tensor) -> Tensor:
+        """Largest possible |sum| of each output channel in steps of its grid, [C_out] float64."""
+        bias = self.bias.detach().double().abs() * UNIT
+        if self.knots is not None:
+            bias = bias + self.knots.detach().double().abs().amax(0) * UNIT
+        return (weight.abs().sum(1) * ACT_MAX + bias + 1) * torch.exp2(shift)
+
+    def _parameters_now(self) -> tuple[Tensor, Tensor]:
+        if not self.fake or self.exact:
+            return self.weight, self.bias * UNIT
+        shift = self.shifts()
+        snapped = self._snap(self.weight.detach().double().flatten(1), shift[:, None]).float()
+        weight = self.weight + (snapped.view_as(self.weight) - self.weight).detach()
+        return weight, self.bias * UNIT
+
+    def _finish(self, y: Tensor, quality: Tensor | None) -> Tensor:
+        if self.knots is not None:
+            if quality is None:
+                raise ModelError("a quality-dependent layer was called without a quality")
+            offset = (quality[:, :, None] * self.knots).sum(1) * UNIT
+            if self.exact:
+                offset = offset.round()
+            y = y + offset[:, :, None, None]
+        if self.act:
+            y = F.leaky_relu(y, 0.125)
+        if self.exact:
+            y = y.round()
+        elif self.fake:
+            y = _round_through(y)
+        return y.clamp(-ACT_MAX, ACT_MAX)
+
+    @torch.no_grad()
+    def snap(self) -> None:
+        """Move the parameters onto their grids, in place."""
+        shift = self.shifts()
+        snapped = self._snap(self.weight.double().flatten(1), shift[:, None])
+        self.weight.copy_(snapped.view_as(self.weight))
+        scale = torch.exp2(shift)
+        self.bias.copy_((self.bias.double() * UNIT * scale).round() / scale / UNIT)
+        if self.knots is not None:
+            self.knots.copy_((self.knots * UNIT).round() / UNIT)
+
+    @torch.no_grad()
+    def prove(self, name: str) -> None:
+        """Check that the weights lie on a grid on which no partial sum can leave the exact range.
+
+        Raises:
+            ModelError: naming the layer.
+        """
+        weight = self.weight.double().flatten(1)
+        bias = self.bias.double() * UNIT
+        if not bool(torch.isfinite(weight).all() and torch.isfinite(bias).all()):
+            raise ModelError(f"layer {name} holds a value that is not finite")
+        step = torch.full_like(bias, 1.0)
+        for _ in range(SHIFT_MAX + 1):
+            grid = weight / step[:, None]
+            off = ((grid != grid.round()).any(1)) | (bias / step != (bias / step).round())
+            if not bool(off.any()):
+                break
+            step = torch.where(off, step / 2, step)
+        else:
+            raise ModelError(f"layer {name} has weights that lie on no grid of 2^-{SHIFT_MAX}")
+        knot = torch.zeros_like(bias)
+        if self.knots is not None:
+            knots = self.knots.double() * UNIT
+            if not bool(torch.isfinite(knots).all() and (knots == knots.round()).all()):
+                raise ModelError(f"layer {name} has quality offsets that are no integers")
+            knot = knots.abs().amax(0) + 1
+        reach = (weight.abs().sum(1) * ACT_MAX + bias.abs() + knot) / step
+        if not bool((reach < SUM_LIMIT).all()):
+            raise ModelError(f"layer {name} breaks its bound: {float(reach.max()):.0f} of {SUM_LIMIT:.0f}")
+
+
+class Conv(ExactLayer):
+    """1x1 convolution [B, C_in, H, W] -> [B, C_out, H, W]: a matrix product at every position.
+
+    Args:
+        gain: scale of the random start (0 gives a layer that starts as zero).
+        by_quality: add a learned offset that depends on the quality.
+    """
+
+    def __init__(
+        self, c_in: int, c_out: int, *, act: bool = False, gain: float = 1.0, by_quality: bool = False
+    ) -> None:
+        super().__init__(act)
+        self.weight = nn.Parameter(torch.randn(c_out, c_in, 1, 1) * (gain / math.sqrt(c_in)))
+        self.bias = nn.Parameter(torch.zeros(c_out))
+        self.knots = nn.Parameter(torch.zeros(KNOTS, c_out)) if by_quality else None
+
+    def forward(self, x: Tensor, quality: Tensor | None = None) -> Tensor:
+        weight, bias = self._parameters_now()
+        return self._finish(F.conv2d(x, weight, bias), quality)
+
+
+class Depthwise(ExactLayer):
+    """Depth-wise 3x3 convolution, zero padding, [B, C, H, W] -> [B, C, H, W]; starts near the identity."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__(act=False)
+        weight = torch.randn(channels, 1, 3, 3) * 0.1
+        weight[:, 0, 1, 1] += 1
+        self.weight = nn.Parameter(weight)
+        self.bias = nn.Parameter(torch.zeros(channels))
+        self.knots = None
+
+    def forward(self, x: Tensor) -> Tensor:
+        weight, bias = self._parameters_now()
+        return self._finish(F.conv2d(x, weight, bias, padding=1, groups=self.weight.shape[0]), None)
+
+
+class Block(nn.Module):
+    """Residual block: depth-wise 3x3, widen, leaky slope, narrow, add. Starts as almost the identity."""
+
+    def __init__(self, channels: int, expand: float = 2.0) -> None:
+        super().__init__()
+        inner = int(channels * expand)
+        self.spatial = Depthwise(channels)
+        self.widen = Conv(channels, inner, act=True)
+        self.narrow = Conv(inner, channels, gain=0.1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return clamp(x + self.narrow(self.widen(self.spatial(x))))
+
+
+def clamp(x: Tensor) -> Tensor:
+    """Limit to the range of activations."""
+    return x.clamp(-ACT_MAX, ACT_MAX)
+
+
+def exact_layers(module: nn.Module) -> Iterator[tuple[str, ExactLayer]]:
+    """All exact layers of a module with their names."""
+    for name, layer in module.named_modules():
+        if isinstance(layer, ExactLayer):
+            yield name, layer
+
+
+def prove(module: nn.Module) -> None:
+    """Prove the bound of every exact layer, see :meth:`ExactLayer.prove`."""
+    for name, layer in exact_layers(module):
+        layer.prove(name)
+
+
+def make_exact(module: nn.Module) -> None:
+    """Prove all layers and switch them to exact arithmetic. Weights must already be on their grids."""
+    prove(module)
+    for _, layer in exact_layers(module):
+        layer.exact = True
+
+
+def set_fake(module: nn.Module, on: bool) -> None:
+    """Switch training with rounded weights and activations on or off."""
+    for _, layer in exact_layers(module):
+        layer.fake = on

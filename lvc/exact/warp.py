@@ -1,0 +1,185 @@
+"""Motion compensation with integer taps and integer weights: exact in float32, differentiable for training.
+
+A motion field holds one vector per 8x8 luma block, (vertical, horizontal) in quarter luma samples: the block at
+(y, x) is predicted from the reference at (y + v/4, x + h/4). Filters are the eight-tap luma filters of
+ITU-T H.265 (8.5.3.3.3).
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+BLOCK = 8
+MARGIN = 8
+"""Samples by which a reference is extended on every side before it is interpolated."""
+FIRST, LAST = -5, 3
+"""Whole-sample positions kept outside the picture: FIRST before its start, LAST after its end."""
+
+_TAPS = (
+    (0, 0, 0, 64, 0, 0, 0, 0),
+    (-1, 4, -10, 58, 17, -5, 1, 0),
+    (-1, 4, -11, 40, 40, -11, 4, -1),
+    (0, 1, -5, 17, 58, -10, 4, -1),
+)
+
+
+def _kernel(device: torch.device) -> Tensor:
+    """The sixteen products of two filters, [16, 1, 8, 8]."""
+    taps = torch.tensor(_TAPS, dtype=torch.float32, device=device)
+    return (taps[:, None, :, None] * taps[None, :, None, :]).reshape(16, 1, 8, 8)
+
+
+def _shifted_sum(x: Tensor, axis: int, length: int, taps: tuple[int, ...]) -> Tensor:
+    """One filter along one axis as shifted, scaled copies: no library may choose an inexact algorithm for it."""
+    return torch.stack([x.narrow(axis, k, length) * tap for k, tap in enumerate(taps) if tap]).sum(0)
+
+
+def phases(reference: Tensor, peak: float = 1023.0, rounding: bool = True) -> Tensor:
+    """All sixteen quarter-sample positions of a picture.
+
+    Sums stay under 1023 * 112 * 112 < 2^24, so float32 is exact; one rounding at the end.
+
+    Args:
+        reference: [B, C, H, W], integers 0...peak.
+        rounding: off in training.
+
+    Returns:
+        [B, C, 16, H + 9, W + 9]; index 4 * (vertical quarter) + horizontal quarter; position (0, 0) is FIRST.
+    """
+    b, c, height, width = reference.shape
+    height, width = height + LAST - FIRST + 1, width + LAST - FIRST + 1
+    padded = F.pad(reference, (MARGIN, MARGIN, MARGIN, MARGIN), mode="replicate")
+    if reference.device.type == "cpu":
+        flat = padded.view(b * c, 1, padded.shape[2], padded.shape[3])
+        stack = F.conv2d(flat, _kernel(reference.device)).view(b, c, 16, height, width)
+    else:  # cuDNN may choose a Fourier transform for kernels of this size
+        across = [_shifted_sum(padded, 3, width, taps) for taps in _TAPS]
+        stack = torch.stack([_shifted_sum(a, 2, height, taps) for taps in _TAPS for a in across], 2)
+    if rounding:
+        return stack.mul_(1 / 4096).round_().clamp_(0, peak)
+    return (stack * (1 / 4096)).clamp(0, peak)
+
+
+def sample(planes: Tensor, field: Tensor, block: int) -> Tensor:
+    """Read a predicted picture out of interpolated planes.
+
+    Args:
+        planes: [B, C, 16, H + 9, W + 9] from :func:`phases`.
+        field: [B, H / block, W / block, 2] int64, quarter samples of these planes.
+        block: samples that share a vector.
+
+    Returns:
+        [B, C, H, W].
+    """
+    b, c, _, hp, wp = planes.shape
+    rows, cols = field.shape[1], field.shape[2]
+    height, width = rows * block, cols * block
+    v, h = field[..., 0], field[..., 1]
+    # per block: offset of its vector; per sample: clamped whole-sample row and column
+    y = torch.arange(height, device=field.device).view(1, rows, block, 1)
+    x = torch.arange(width, device=field.device).view(1, 1, cols, block)
+    row = ((v >> 2)[:, :, None, :] + y).clamp_(FIRST, height + LAST).sub_(FIRST)  # [B, rows, block, cols]
+    col = ((h >> 2)[:, :, :, None] + x).clamp_(FIRST, width + LAST).sub_(FIRST)  # [B, rows, cols, block]
+    phase = ((v & 3) * 4 + (h & 3)) * (hp * wp)
+    row = row * wp + phase[:, :, None, :]
+    index = row[..., None] + col[:, :, None, :, :]  # [B, rows, block, cols, block]
+    index = index.reshape(b, 1, height * width)
+    flat = planes.reshape(b, c, -1)
+    if b == 1 and not flat.requires_grad:
+        return flat[0].index_select(1, index.view(-1)).view(1, c, height, width)
+    return flat.gather(2, index.expand(b, c, -1)).view(b, c, height, width)
+
+
+def _filter_matrices(block: int, device: torch.device) -> Tensor:
+    """Each filter as a matrix from block + 7 samples to block results, [4, block + 7, block]."""
+    matrices = torch.zeros(4, block + 7, block)
+    for quarter, taps in enumerate(_TAPS):
+        for at in range(block):
+            matrices[quarter, at : at + 8, at] = torch.tensor(taps, dtype=torch.float32)
+    return matrices.to(device)
+
+
+def compensate(
+    reference: Tensor, field: Tensor, block: int = BLOCK, peak: float = 1023.0, rounding: bool = True
+) -> Tensor:
+    """The same pictures as :func:`sample` of :func:`phases`, interpolating only what is used.
+
+    Args:
+        reference: [B, C, H, W], integers 0...peak.
+        field: [B, H / block, W / block, 2] int64, quarter samples.
+
+    Returns:
+        [B, C, H, W].
+    """
+    b, c, height, width = reference.shape
+    rows, cols = field.shape[1:3]
+    device = reference.device
+    v, h = field[..., 0], field[..., 1]
+    near = torch.arange(block + 7, device=device) - 3
+    y = (torch.arange(rows, device=device) * block)[None, :, None] + (v >> 2)
+    x = (torch.arange(cols, device=device) * block)[None, None, :] + (h >> 2)
+    y = (y[..., None] + near).clamp_(0, height - 1) * width
+    x = (x[..., None] + near).clamp_(0, width - 1)
+    index = (y[..., :, None] + x[..., None, :]).view(b, 1, -1)  # [B, 1, blocks * (block + 7)^2]
+    matrices = _filter_matrices(block, device)
+    down = matrices[(v & 3).reshape(-1)].transpose(1, 2)
+    across = matrices[(h & 3).reshape(-1)]
+    channels = []
+    for channel in range(c):
+        flat = reference[:, channel : channel + 1].reshape(b, 1, -1)
+        patches = flat[0, 0].index_select(0, index.view(-1)) if b == 1 else flat.gather(2, index)
+        blocks = torch.bmm(down, torch.bmm(patches.view(-1, block + 7, block + 7), across))
+        blocks = blocks.view(b, rows, cols, block, block).transpose(2, 3)
+        channels.append(blocks.reshape(b, 1, height, width))
+    picture = torch.cat(channels, 1) * (1 / 4096)
+    return (picture.round_() if rounding else picture).clamp(0, peak)
+
+
+def chroma_field(field: Tensor) -> Tensor:
+    """Luma vectors as quarter chroma samples of 4:2:0, rounded upwards at halves."""
+    return (field + 1) >> 1
+
+
+def warp(x: Tensor, field: Tensor, shift: int, rounding: bool = True) -> Tensor:
+    """Bilinear motion compensation of features, one vector per position.
+
+    Args:
+        x: [B, C, h, w], integers within +-ACT_MAX.
+        field: [B, h, w, 2] int64 in units of 2^-shift positions.
+        shift: 5 for 1/8 resolution, 6 for 1/16 (quarter luma samples); weights sum to 4^shift <= 4096, so sums stay
+            under 2^24.
+
+    Returns:
+        [B, C, h, w], positions outside repeat the border.
+    """
+    b, c, height, width = x.shape
+    one = 1 << shift
+    whole, part = field >> shift, field & (one - 1)
+    y = whole[..., 0] + torch.arange(height, device=x.device)[None, :, None]
+    z = whole[..., 1] + torch.arange(width, device=x.device)[None, None, :]
+    y0, y1 = y.clamp(0, height - 1), (y + 1).clamp(0, height - 1)
+    x0, x1 = z.clamp(0, width - 1), (z + 1).clamp(0, width - 1)
+    fy, fx = part[..., 0], part[..., 1]
+    base = torch.arange(b, device=x.device)[:, None, None] * (height * width)
+    rows = x.permute(0, 2, 3, 1).reshape(-1, c)
+    total = None
+    for yy, xx, weight in (
+        (y0, x0, (one - fy) * (one - fx)),
+        (y0, x1, (one - fy) * fx),
+        (y1, x0, fy * (one - fx)),
+        (y1, x1, fy * fx),
+    ):
+        part_sum = rows[(base + yy * width + xx).view(-1)] * weight.reshape(-1, 1).to(x.dtype)
+        total = part_sum if total is None else total + part_sum
+    if total is None:
+        raise ValueError("nothing to warp")
+    total = total * (1.0 / (one * one))
+    if rounding:
+        total = total.round()
+    return total.view(b, height, width, c).permute(0, 3, 1, 2)
+
+
+def halve_field(field: Tensor) -> Tensor:
+    """Field of 8x8 blocks to one of 16x16 blocks: the rounded mean of four vectors, same units."""
+    f = field[:, 0::2, 0::2] + field[:, 0::2, 1::2] + field[:, 1::2, 0::2] + field[:, 1::2, 1::2]
+    return (f + 2) >> 2

@@ -1,0 +1,288 @@
+"""The frame codec: one picture to latents and back, given the one before and a motion field.
+
+```
+ reference, state, latents of the past ──(field)──► x~, s~, z~ ──► Context ──► c8, c16
+ x - x~ ──► T + Analysis ──► z          c16 ──► Hyper, Prior ──► per pass: mean, scale ◄──► LatentCoder ──► z^
+ x1 = x~ + T^-1(z^) ──► Decoder(x1, T^-1(z^), c8) ──► state, x^ = clip(x1 + head)
+```
+
+Encoder, decoder and training run this same code and differ only in the :class:`LatentCoder` that they pass in.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from lvc.exact import warp
+from lvc.exact.layers import ACT_MAX, clamp, make_exact, quality_knots
+from lvc.exact.layers import exact_layers as layers_of
+from lvc.model.config import ModelConfig
+from lvc.model.networks import (
+    HYPER_CHANNELS,
+    HYPER_MAX,
+    PASSES,
+    Analysis,
+    Context,
+    Decoder,
+    Hyper,
+    Prior,
+    fold,
+    half_mask,
+    unfold,
+)
+from lvc.model.quality import Steps
+from lvc.model.transform import BANDS, LATENT_MAX, LATENTS, Transform
+
+PEAK = 1023.0
+MIDDLE = 512.0
+ALIGN = 32
+"""Pictures are extended to multiples of this: the hyper-latent lives at 1/32 resolution."""
+RESIDUAL_UNIT = 64.0
+"""Quantised residuals are integers of 1/64 step."""
+MEAN_UNITS = (64.0, 32.0, 16.0, 8.0)
+"""Latent units of one unit of predicted mean: luma DC, rest of the low band, middle band, high band."""
+RESIDUAL_FRACTION = 8.0
+"""The inverse transform delivers eighths of a 10-bit grey level."""
+HEAD_FRACTION = 2.0
+"""The head delivers halves; finer ones would need larger weights, which take long to learn."""
+
+
+class Picture(NamedTuple):
+    """Luma [B, 1, H, W] and chroma [B, 2, H/2, W/2], 10-bit integers in float32, sizes multiples of ALIGN."""
+
+    y: Tensor
+    uv: Tensor
+
+
+class Memory(NamedTuple):
+    """What a decoded picture leaves for the next: reference, state [B, fine, H/8, W/8], magnitudes [B, 384, ...]."""
+
+    picture: Picture
+    state: Tensor
+    magnitudes: Tensor
+
+    @classmethod
+    def join(cls, parts: "Sequence[Memory]") -> "Memory":
+        """Several as one batch."""
+        if len(parts) == 1:
+            return parts[0]
+        return cls(
+            Picture(torch.cat([p.picture.y for p in parts]), torch.cat([p.picture.uv for p in parts])),
+            torch.cat([p.state for p in parts]),
+            torch.cat([p.magnitudes for p in parts]),
+        )
+
+    def pick(self, index: int) -> "Memory":
+        """One of a batch, as a batch of one."""
+        at = slice(index, index + 1)
+        return Memory(Picture(self.picture.y[at], self.picture.uv[at]), self.state[at], self.magnitudes[at])
+
+
+class _Known(NamedTuple):
+    """What has been decoded of a band, zero elsewhere: residual in 1/64 step, mean, value in latent units."""
+
+    residual: Tensor
+    mean: Tensor
+    value: Tensor
+
+
+class LatentCoder(Protocol):
+    """Where latents become symbols: bytes in the encoder, the decoder's source of bytes, or a rate in training."""
+
+    def hyper(self, proposal: Tensor | None, shape: tuple[int, ...]) -> Tensor:
+        """Integers [B, 8, h, w] within +-HYPER_MAX; the encoder rounds its proposal, the decoder reads."""
+        ...
+
+    def residual(self, wanted: Tensor | None, scale: Tensor, mask: Tensor, band: int) -> Tensor:
+        """Quantised residual of one pass in units of 1/64 step, zero outside the mask.
+
+        Args:
+            wanted: residual over step, [B, n, h, w]; None in the decoder.
+            scale: log-scale in units of 1/LOG_STEP, [B, n, h, w].
+            mask: [1, 1, h, w].
+            band: 0 low, 1 middle, 2 high.
+        """
+        ...
+
+
+@dataclass
+class Prediction:
+    """Everything both sides know of a picture before its latents."""
+
+    picture: Picture
+    c8: Tensor
+    c16: Tensor
+    quality: Tensor
+    knots: Tensor
+    intra: bool
+
+
+class FrameCodec(nn.Module):
+    """All learned parts. Float while it trains; after :meth:`freeze` integer-exact."""
+
+    mean_unit: Tensor
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.transform = Transform()
+        self.steps = Steps()
+        self.context = Context(config)
+        self.hyper = Hyper(config)
+        self.intra_prior = Prior(config)
+        self.inter_prior = Prior(config)
+        self.decoder = Decoder(config)
+        self.analysis = Analysis(config)
+        self.start_state = nn.Parameter(torch.zeros(config.fine))
+        units = torch.full((LATENTS,), MEAN_UNITS[3])
+        units[: BANDS[0] + BANDS[1]] = MEAN_UNITS[2]
+        units[: BANDS[0]] = MEAN_UNITS[1]
+        units[0] = MEAN_UNITS[0]
+        self.register_buffer("mean_unit", units.view(1, -1, 1, 1), persistent=False)
+        self.exact = False
+
+    # -- both sides -----------------------------------------------------------------------------------------------
+
+    def predict(
+        self,
+        memory: Memory | None,
+        field: Tensor | None,
+        quality: Tensor,
+        size: tuple[int, int],
+        planes_y: Tensor | None = None,
+    ) -> Prediction:
+        """Motion-compensate the past and run the context network.
+
+        Args:
+            memory: of the reference picture, None for an intra picture.
+            field: [B, H/8, W/8, 2] int64 quarter samples, None for an intra picture.
+            quality: [B], 1...100.
+            size: (H, W), multiples of ALIGN.
+            planes_y: interpolation of the reference's luma, where the motion search has made it already.
+        """
+        height, width = size
+        batch, device = quality.shape[0], quality.device
+        knots = quality_knots(quality)
+        if memory is None or field is None:
+            picture = Picture(
+                torch.full((batch, 1, height, width), MIDDLE, device=device),
+                torch.full((batch, 2, height // 2, width // 2), MIDDLE, device=device),
+            )
+            start = self.start_state * 128
+            state = clamp(start.round() if self.exact else start)
+            state = state.view(1, -1, 1, 1).expand(batch, -1, height // 8, width // 8)
+            magnitudes = torch.zeros(batch, LATENTS, height // 16, width // 16, device=device)
+        else:
+            rounding = self.exact
+            if planes_y is None:
+                luma = warp.compensate(memory.picture.y, field, warp.BLOCK, PEAK, rounding)
+            else:
+                luma = warp.sample(planes_y, field, warp.BLOCK)
+            planes_uv = warp.phases(memory.picture.uv, PEAK, rounding)
+            picture = Picture(luma, warp.sample(planes_uv, warp.chroma_field(field), warp.BLOCK // 2))
+            state = warp.warp(memory.state, field, 5, rounding)
+            magnitudes = warp.warp(memory.magnitudes, warp.halve_field(field), 6, rounding)
+        folded = fold(picture.y - MIDDLE, picture.uv - MIDDLE)
+        c8, c16 = self.context(folded, state, magnitudes, knots)
+        return Prediction(picture, c8, c16, quality, knots, memory is None)
+
+    def code(self, prediction: Prediction, target: Picture | None, coder: LatentCoder) -> Tensor:
+        """Run hyper-latent and prior passes against a coder; returns the decoded latents [B, 384, H/16, W/16].
+
+        Args:
+            target: the source picture; None in the decoder.
+        """
+        knots, c16 = prediction.knots, prediction.c16
+        step = self.steps(prediction.quality)
+        prior = self.intra_prior if prediction.intra else self.inter_prior
+        z = None if target is None else self._analyse(prediction, target, step)
+        proposal = None
+        if z is not None:
+            normal = clamp(z / step * RESIDUAL_UNIT)
+            proposal = self.hyper.analyse(normal, c16, knots)
+        batch, _, h, w = c16.shape
+        hyper = coder.hyper(proposal, (batch, HYPER_CHANNELS, h // 2, w // 2))
+        features = prior.start(c16, self.hyper(hyper), knots)
+        bands: list[Tensor] = []
+        before: _Known | None = None
+        first = 0
+        for index, (band, half) in enumerate(PASSES):
+            last = first + BANDS[band]
+            mean, scale = prior.parameters_of(index, features, knots)
+            mask = half_mask(half, c16)
+            unit, band_step = self.mean_unit[:, first:last], step[:, first:last]
+            centre = mean * unit
+            wanted = None if z is None else (z[:, first:last] - centre) / band_step
+            residual = coder.residual(wanted, scale, mask, band)
+            offset = residual * band_step * (1 / RESIDUAL_UNIT)
+            value = (centre + (offset.round() if self.exact else offset)).clamp(-LATENT_MAX, LATENT_MAX) * mask
+            known = _Known(residual, mean * mask, value)
+            if half == 1 and before is not None:
+                known = _Known(*(a + b for a, b in zip(before, known, strict=True)))
+            before = known
+            if half != 0:
+                bands.append(known.value)
+                first = last
+            if index < len(PASSES) - 1:
+                seen = known.value / unit
+                seen = clamp(seen.round() if self.exact else seen)
+                features = prior.advance(index, features, clamp(known.residual), known.mean, seen)
+        return torch.cat(bands, 1)
+
+    def reconstruct(self, prediction: Prediction, latents: Tensor) -> Memory:
+        """Latents to the decoded picture, the new state and the magnitudes."""
+        dy, duv = self.transform.inverse(latents)
+        y, uv = prediction.picture.y + dy / RESIDUAL_FRACTION, prediction.picture.uv + duv / RESIDUAL_FRACTION
+        ry, ruv = clamp(dy), clamp(duv)
+        iy, iuv = clamp(y - MIDDLE), clamp(uv - MIDDLE)
+        if self.exact:
+            iy, iuv = iy.round(), iuv.round()
+        state, head = self.decoder(fold(iy, iuv), fold(ry, ruv), prediction.c8, prediction.knots)
+        hy, huv = unfold(head)
+        y, uv = y + hy / HEAD_FRACTION, uv + huv / HEAD_FRACTION
+        if self.exact:
+            y, uv = y.round(), uv.round()
+        magnitudes = latents.abs() / self.steps(prediction.quality) * 16.0
+        if self.exact:
+            magnitudes = (latents.abs().double() * 16.0 / self.steps(prediction.quality).double()).round().float()
+        return Memory(Picture(y.clamp(0, PEAK), uv.clamp(0, PEAK)), state, magnitudes.clamp(0, ACT_MAX))
+
+    # -- encoder --------------------------------------------------------------------------------------------------
+
+    def _analyse(self, prediction: Prediction, target: Picture, step: Tensor) -> Tensor:
+        z = self.transform(target.y - prediction.picture.y, target.uv - prediction.picture.uv)
+        normal = clamp(z / step * RESIDUAL_UNIT)
+        addition = self.analysis(normal, prediction.c16, prediction.knots)
+        updated: Tensor = z + addition * (1 / RESIDUAL_UNIT) * step
+        return updated
+
+    # -- exactness ------------------------------------------------------------------------------------------------
+
+    @torch.no_grad()
+    def snap(self) -> None:
+        """Move all parameters onto their integer grids, in place."""
+        for _, layer in layers_of(self):
+            layer.snap()
+        self.transform.snap()
+        self.steps.snap()
+        self.start_state.copy_((self.start_state * 128).round() / 128)
+
+    def freeze(self) -> None:
+        """Prove every bound and switch to exact arithmetic.
+
+        Raises:
+            ModelError: where a bound does not hold.
+        """
+        make_exact(self)
+        self.transform.prove()
+        self.exact = self.transform.exact = self.steps.exact = True
+        self.requires_grad_(False)
+        self.eval()
+
+
+def hyper_limit(x: Tensor) -> Tensor:
+    """Integers within +-HYPER_MAX."""
+    return x.round().clamp(-HYPER_MAX, HYPER_MAX)

@@ -1,0 +1,42 @@
+"""The one dial for a model's size."""
+
+from dataclasses import dataclass
+
+from lvc.errors import ModelError
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """Widths and depths of the networks.
+
+    Attributes:
+        name: what the user calls it.
+        fine: channels at 1/8 resolution (context and carried state).
+        coarse: channels at 1/16 resolution (context and prior).
+        context_blocks, decoder_blocks: residual blocks at 1/8 resolution.
+    """
+
+    name: str
+    fine: int
+    coarse: int
+    context_blocks: int
+    decoder_blocks: int
+
+
+CONFIGS = {
+    "tiny": ModelConfig("tiny", 16, 32, 1, 1),
+    "lite": ModelConfig("lite", 64, 192, 2, 4),
+    "base": ModelConfig("base", 160, 512, 6, 12),
+}
+"""`lite` for CPUs, `base` for GPUs, `tiny` for tests."""
+
+
+def config_named(name: str) -> ModelConfig:
+    """The configuration of that name.
+
+    Raises:
+        ModelError: when there is none.
+    """
+    if name not in CONFIGS:
+        raise ModelError(f"unknown model size {name!r}; there are {', '.join(CONFIGS)}")
+    return CONFIGS[name]

@@ -1,0 +1,102 @@
+"""Latents to symbols and back: the :class:`~lvc.model.codec.LatentCoder` of encoder and decoder."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from lvc.model.codebook import CLASSES, LatentTables, Quantiser, class_thresholds, code_class
+from lvc.model.codec import hyper_limit
+from lvc.model.motion import MotionTables
+from lvc.model.networks import HYPER_CHANNELS, HYPER_MAX, LOG_STEP
+from lvc.rangecoder import Coder, Table
+
+Observer = Callable[[int, int, Tensor], None]
+
+
+@dataclass
+class GroupTables:
+    """All adaptive tables of one group of pictures."""
+
+    motion: MotionTables
+    latents: list[LatentTables]
+    hyper: list[list[Table]]
+
+    def adapt(self, intra: bool) -> None:
+        """Learn from the picture just coded; intra and predicted pictures have latent tables of their own."""
+        self.motion.adapt()
+        self.latents[0 if intra else 1].adapt()
+        for table in self.hyper[0 if intra else 1]:
+            table.adapt()
+
+
+def classify(scale: Tensor, thresholds: npt.NDArray[np.int64]) -> npt.NDArray[np.uint8]:
+    """Class 0...CLASSES-1 of every log-scale; integers in, integers out."""
+    edges = torch.from_numpy(thresholds).to(scale.device, torch.float32)
+    return torch.bucketize(scale, edges, right=True, out_int32=True).to(torch.uint8).cpu().numpy()
+
+
+class SymbolCoder:
+    """Codes the latents of a batch of pictures, one range coder and one set of tables for each.
+
+    Args:
+        coders: one per picture of the batch.
+        tables: likewise.
+        observer: called with kind (0 intra, 1 predicted), class and residuals (in steps) of everything that is coded.
+    """
+
+    def __init__(
+        self,
+        quantisers: Sequence[Quantiser],
+        coders: Sequence[Coder],
+        tables: Sequence[GroupTables],
+        intra: bool,
+        observer: Observer | None = None,
+    ) -> None:
+        self.observer = observer
+        self.kind = 0 if intra else 1
+        self.quantiser = quantisers[self.kind]
+        self.coders, self.tables = coders, tables
+        self.thresholds = class_thresholds(LOG_STEP)
+        self.hyper_end = [0] * len(coders)
+
+    def hyper(self, proposal: Tensor | None, shape: tuple[int, ...]) -> Tensor:
+        """See :class:`lvc.model.codec.LatentCoder`."""
+        device = torch.device("cpu") if proposal is None else proposal.device
+        wanted = None if proposal is None else hyper_limit(proposal).long().cpu().numpy()
+        found = np.zeros(shape, dtype=np.int64)
+        count = shape[2] * shape[3]
+        for index, (coder, tables) in enumerate(zip(self.coders, self.tables, strict=True)):
+            for channel in range(HYPER_CHANNELS):
+                given = None if wanted is None else wanted[index, channel].ravel() + HYPER_MAX
+                symbols = coder.code(tables.hyper[self.kind][channel], given, count)
+                found[index, channel] = (symbols - HYPER_MAX).reshape(shape[2:])
+            self.hyper_end[index] = coder.position()
+        return torch.from_numpy(found).float().to(device)
+
+    def residual(self, wanted: Tensor | None, scale: Tensor, mask: Tensor, band: int) -> Tensor:
+        """See :class:`lvc.model.codec.LatentCoder`."""
+        shown = mask.expand_as(scale[:1]).reshape(-1).bool().cpu().numpy()
+        result = np.zeros((scale.shape[0], shown.size), dtype=np.float32)
+        for index, (coder, tables) in enumerate(zip(self.coders, self.tables, strict=True)):
+            classes = classify(scale[index].reshape(-1), self.thresholds)
+            classes[~shown] = 0
+            at = np.flatnonzero(classes)
+            order = at[np.argsort(classes[at], kind="stable")]
+            ends = np.searchsorted(classes[order], np.arange(1, CLASSES + 1))
+            residual = None if wanted is None else wanted[index].reshape(-1)[torch.from_numpy(order).to(wanted.device)]
+            latent_tables = tables.latents[self.kind]
+            for cls in range(1, CLASSES):
+                first, last = int(ends[cls - 1]), int(ends[cls])
+                if last == first:
+                    continue
+                part = None if residual is None else residual[first:last]
+                if self.observer is not None and part is not None:
+                    self.observer(self.kind, cls, part)
+                book, table = self.quantiser.books[cls - 1], latent_tables.index[cls - 1]
+                values = code_class(coder, book, table, latent_tables.escape, part, last - first)
+                result[index, order[first:last]] = values
+        return torch.from_numpy(result).view(scale.shape).to(scale.device)

@@ -1,0 +1,26 @@
+"""What one group of pictures carries from picture to picture, on both sides."""
+
+from dataclasses import dataclass
+
+from lvc.model.codec import Memory
+from lvc.model.entropy import GroupTables
+from lvc.model.motion import MotionField
+from lvc.model.weights import Statistics
+
+
+def fresh_tables(statistics: Statistics) -> GroupTables:
+    """The model's own counts, before this group has shown anything."""
+    return GroupTables(
+        statistics.motion_tables(),
+        [quantiser.tables() for quantiser in statistics.quantisers],
+        [statistics.hyper_tables(kind) for kind in range(2)],
+    )
+
+
+@dataclass
+class GroupState:
+    """Adaptive tables, and the reference left by the picture before (None at the start)."""
+
+    tables: GroupTables
+    memory: Memory | None = None
+    motion: MotionField | None = None

@@ -1,0 +1,230 @@
+"""The syntax of motion fields: blocks of 64, 32, 16 and 8 luma samples, coded from large to small.
+
+At each size all split flags come first, then the vectors of the blocks that stay whole, in four rounds, by even and odd
+rows and columns: the second round sees neighbours at its corners, the last two on all four sides. A vector is predicted
+by the component-wise median of the neighbours known so far and of the field of the picture before, moved by what the
+whole picture moves more than it did (one vector, sent first); often it equals the prediction, one cheap flag.
+Everything within one round is independent, so a round is a handful of array operations and range coder calls.
+
+One function serves both directions, see :mod:`lvc.rangecoder`. Vectors are (vertical, horizontal), quarter samples.
+"""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from lvc.rangecoder import Coder, Symbols, Table
+
+Ints = npt.NDArray[np.int64]
+
+LEVELS = (3, 2, 1, 0)
+"""log2 of the block size in units of 8 samples, in coding order."""
+ROUNDS = ((0, 0), (1, 1), (0, 1), (1, 0))
+"""Order of the blocks of one size: is the row odd, is the column odd."""
+SMALL = 24
+"""Differences of up to +-SMALL quarter samples have a symbol of their own."""
+LENGTHS = 13
+"""Larger ones: a symbol for their number of bits, then the bits; at most 2^13 - 1 beyond SMALL."""
+VECTOR_LIMIT = 4095
+"""Components of a vector lie within +-VECTOR_LIMIT; decoders limit what they read."""
+INCREMENT = 24
+
+
+def _difference_counts(width: float) -> Ints:
+    """Starting counts: a two-sided exponential, then long differences."""
+    size = np.abs(np.arange(-SMALL, SMALL + 1))
+    small = 1500 * np.exp(-size / width)
+    large = 40 * 0.7 ** np.arange(LENGTHS)
+    counts: Ints = np.maximum(np.concatenate([small, large, large]), 2).astype(np.int64)
+    return counts
+
+
+@dataclass
+class MotionTables:
+    """Adaptive tables of one group of pictures.
+
+    split: [level - 1][was split there before]; same: [neighbours known: 0, 1, 2...4][do they agree];
+    difference: [do they agree][component]; shift: [component] of the whole picture.
+    """
+
+    split: list[list[Table]] = field(
+        default_factory=lambda: [[Table([90, 10], INCREMENT), Table([30, 70], INCREMENT)] for _ in range(3)]
+    )
+    same: list[list[Table]] = field(
+        default_factory=lambda: [[Table([40, 60], INCREMENT), Table([20, 80], INCREMENT)] for _ in range(3)]
+    )
+    difference: list[list[Table]] = field(
+        default_factory=lambda: [[Table(_difference_counts(w), INCREMENT) for _ in range(2)] for w in (6.0, 2.5)]
+    )
+    shift: list[Table] = field(default_factory=lambda: [Table(_difference_counts(3.0), INCREMENT) for _ in range(2)])
+
+    def all(self) -> list[Table]:
+        """Every table, in a fixed order."""
+        return [table for rows in (*self.split, *self.same, *self.difference, self.shift) for table in rows]
+
+    def adapt(self) -> None:
+        """After each picture."""
+        for table in self.all():
+            table.adapt()
+
+
+@dataclass
+class MotionField:
+    """Vectors [rows, cols, 2] and block levels [rows, cols] (0: 8x8 ... 3: 64x64), one entry per 8x8 luma block."""
+
+    vectors: Ints
+    levels: Ints
+
+
+def _code_difference(coder: Coder, table: Table, values: Symbols | None, count: int) -> Symbols:
+    """Signed integers: small ones by a symbol, larger ones by length and bits."""
+    symbols = beyond = None
+    if values is not None:
+        size = np.abs(values)
+        beyond = size - SMALL  # 1 and more where long
+        length = np.floor(np.log2(np.maximum(beyond, 1))).astype(np.int64)
+        long_symbol = 2 * SMALL + 1 + length + np.where(values < 0, LENGTHS, 0)
+        symbols = np.where(size <= SMALL, values + SMALL, long_symbol)
+    symbols = coder.code(table, symbols, count)
+    result = symbols - SMALL
+    for index in np.flatnonzero(symbols > 2 * SMALL):
+        code = int(symbols[index]) - 2 * SMALL - 1
+        length, negative = code % LENGTHS, code >= LENGTHS
+        low = np.zeros(1, dtype=np.int64)
+        if length:
+            given = None if beyond is None else beyond[index : index + 1] - (1 << length)
+            low = coder.raw(given, 1, length)
+        distance = SMALL + (1 << length) + int(low[0])
+        result[index] = -distance if negative else distance
+    return result
+
+
+def _predict(
+    vectors: Ints, known: npt.NDArray[np.bool_], past: Ints, y: Ints, x: Ints, size: int
+) -> tuple[Ints, Ints, Ints]:
+    """Prediction [n, 2], number of known neighbours 0...2 (2 means more), and whether they agree, for n blocks."""
+    rows, cols = known.shape
+    middle_y, middle_x = np.minimum(y + size // 2, rows - 1), np.minimum(x + size // 2, cols - 1)
+    sides = ((middle_y, x - 1), (y - 1, middle_x), (middle_y, x + size), (y + size, middle_x))
+    corners = ((y - 1, x - 1), (y - 1, x + size), (y + size, x - 1), (y + size, x + size))
+    far = int(np.iinfo(np.int64).max)
+
+    def look(places: tuple[tuple[Ints, Ints], ...]) -> tuple[Ints, Ints]:
+        """Vectors [4, n, 2], ``far`` where not known, and the number of known ones [n]."""
+        found = np.full((4, len(y), 2), far)
+        for slot, (ny, nx) in enumerate(places):
+            inside = (ny >= 0) & (ny < rows) & (nx >= 0) & (nx < cols)
+            cy, cx = np.clip(ny, 0, rows - 1), np.clip(nx, 0, cols - 1)
+            there = inside & known[cy, cx]
+            found[slot] = np.where(there[:, None], vectors[cy, cx], far)
+        return found, (found[:, :, 0] != far).sum(0)
+
+    around, count = look(sides)
+    lonely = count == 0
+    if lonely.any():
+        at_corners, corner_count = look(corners)
+        around = np.where(lonely[:, None], at_corners, around)
+        count = np.where(lonely, corner_count, count)
+    even = count % 2 == 0  # the past makes the number of candidates odd
+    temporal = past[middle_y, middle_x]
+    stack = np.concatenate([around, np.where(even[:, None], temporal, far)[None]])
+    highest = np.where(around == far, -far, around).max(0)
+    agree = ((around.min(0) == highest).all(1) | (count == 0)).astype(np.int64)
+    stack.sort(axis=0)
+    guess = np.take_along_axis(stack, ((count + even) // 2)[None, :, None].repeat(2, 2), 0)[0]
+    return guess, np.minimum(count, 2), agree
+
+
+def _code_shift(coder: Coder, tables: MotionTables, past: Ints, wanted: Ints | None) -> Ints:
+    """How much more the picture moves as a whole than the one before, [2]: the median over all blocks."""
+    shift = np.zeros(2, dtype=np.int64)
+    for component in range(2):
+        given = None
+        if wanted is not None:
+            middle = np.median(wanted[..., component] - past[..., component])
+            given = np.array([int(np.clip(round(float(middle)), -VECTOR_LIMIT, VECTOR_LIMIT))])
+        shift[component] = _code_difference(coder, tables.shift[component], given, 1)[0]
+    return shift
+
+
+def _code_vectors(
+    coder: Coder, tables: MotionTables, wanted: Ints | None, guess: Ints, count: Ints, agree: Ints
+) -> Ints:
+    """Vectors [n, 2] of n independent blocks."""
+    n = len(guess)
+    differs = np.zeros(n, dtype=np.int64)
+    for c in range(3):
+        for a in range(2):
+            at = np.flatnonzero((count == c) & (agree == a))
+            given = None if wanted is None else (wanted[at] != guess[at]).any(1).astype(np.int64)
+            differs[at] = 1 - coder.code(tables.same[c][a], None if given is None else 1 - given, len(at))
+    vectors = guess.copy()
+    for a in range(2):
+        at = np.flatnonzero((differs == 1) & (agree == a))
+        for component in range(2):
+            given = None if wanted is None else wanted[at, component] - guess[at, component]
+            vectors[at, component] += _code_difference(coder, tables.difference[a][component], given, len(at))
+    return np.clip(vectors, -VECTOR_LIMIT, VECTOR_LIMIT)
+
+
+def code_field(
+    coder: Coder,
+    tables: MotionTables,
+    rows: int,
+    cols: int,
+    past: MotionField | None,
+    wanted: MotionField | None,
+) -> MotionField:
+    """Write or read the motion field of one picture.
+
+    Args:
+        rows, cols: of 8x8 luma blocks.
+        past: field of the picture before in this group, None for the first predicted one.
+        wanted: what to write; None when reading.
+
+    Raises:
+        FormatError: when reading what no encoder wrote.
+    """
+    if past is None:
+        past = MotionField(np.zeros((rows, cols, 2), np.int64), np.full((rows, cols), LEVELS[0], np.int64))
+    shift = _code_shift(coder, tables, past.vectors, None if wanted is None else wanted.vectors)
+    moved = np.clip(past.vectors + shift, -VECTOR_LIMIT, VECTOR_LIMIT)
+    vectors = np.zeros((rows, cols, 2), dtype=np.int64)
+    levels = np.zeros((rows, cols), dtype=np.int64)
+    known = np.zeros((rows, cols), dtype=bool)
+    active = np.ones((rows, cols), dtype=bool)  # not yet covered by a block
+    for level in LEVELS:
+        size = 1 << level
+        y, x = (axis.ravel() * size for axis in np.mgrid[: -(-rows // size), : -(-cols // size)])
+        here = active[y, x]
+        y, x = y[here], x[here]
+        if level:
+            tops_y, tops_x = range(0, rows, size), range(0, cols, size)
+            finest = np.minimum.reduceat(np.minimum.reduceat(past.levels, tops_y, 0), tops_x, 1)
+            before = (finest[y // size, x // size] < level).astype(np.int64)
+            split = np.zeros(len(y), dtype=np.int64)
+            for context in range(2):
+                at = np.flatnonzero(before == context)
+                given = None if wanted is None else (wanted.levels[y[at], x[at]] < level).astype(np.int64)
+                split[at] = coder.code(tables.split[level - 1][context], given, len(at))
+            y, x = y[split == 0], x[split == 0]
+        for odd_y, odd_x in ROUNDS:
+            mine = ((y // size & 1) == odd_y) & ((x // size & 1) == odd_x)
+            by, bx = y[mine], x[mine]
+            if not len(by):
+                continue
+            guess, count, agree = _predict(vectors, known, moved, by, bx, size)
+            found = _code_vectors(
+                coder, tables, None if wanted is None else wanted.vectors[by, bx], guess, count, agree
+            )
+            for dy in range(size):
+                for dx in range(size):
+                    cy, cx = by + dy, bx + dx
+                    inside = (cy < rows) & (cx < cols)
+                    cy, cx = cy[inside], cx[inside]
+                    vectors[cy, cx] = found[inside]
+                    levels[cy, cx] = level
+                    known[cy, cx] = True
+                    active[cy, cx] = False
+    return MotionField(vectors, levels)

@@ -1,0 +1,172 @@
+"""The networks around the transform: context, hyper-latent, prior, in-loop decoder (all exact), analysis (free)."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from lvc.exact.layers import Block, Conv, clamp
+from lvc.model.config import ModelConfig
+from lvc.model.transform import BANDS, LATENTS, dct_matrix
+
+PIXELS = 96
+"""Channels of a 4:2:0 picture folded to 1/8 resolution: 64 luma, 2 x 16 chroma."""
+HYPER_CHANNELS = 8
+HYPER_MAX = 15
+PASSES = ((0, 0), (0, 1), (1, 0), (1, 1), (2, None))
+"""Progressive passes of the prior: band, and which half of a checkerboard (None: all positions)."""
+LOG_STEP = 256.0
+"""Prior scales are binary logarithms in units of 1/LOG_STEP."""
+
+
+def fold(y: Tensor, uv: Tensor) -> Tensor:
+    """Picture [B, 1, H, W], [B, 2, H/2, W/2] to features [B, 96, H/8, W/8]."""
+    folded = torch.cat([F.pixel_unshuffle(y, 8), F.pixel_unshuffle(uv, 4)], 1)
+    return folded.contiguous(memory_format=torch.channels_last)
+
+
+def unfold(x: Tensor) -> tuple[Tensor, Tensor]:
+    """Inverse of :func:`fold`."""
+    return F.pixel_shuffle(x[:, :64], 8), F.pixel_shuffle(x[:, 64:], 4)
+
+
+def half_mask(half: int | None, like: Tensor) -> Tensor:
+    """1 where a pass codes, [1, 1, h, w]: a checkerboard half, or everything."""
+    height, width = like.shape[-2:]
+    if half is None:
+        return torch.ones(1, 1, height, width, device=like.device)
+    y = torch.arange(height, device=like.device)[:, None]
+    x = torch.arange(width, device=like.device)[None]
+    return ((y + x) % 2 == half).float()[None, None]
+
+
+@torch.no_grad()
+def whiten(weight: Tensor, gain: float) -> None:
+    """Start a layer that reads folded pictures from their DCT with levelled gains instead of from raw samples.
+
+    Neighbouring samples are nearly equal, so random sums of them are mostly the mean; what is to be repaired or told
+    apart is in the small differences.
+
+    Args:
+        weight: [C_out, 96, 1, 1] part of the weights, changed in place.
+        gain: of the highest frequencies.
+    """
+    luma = torch.kron(dct_matrix(8), dct_matrix(8)).float()
+    chroma = torch.kron(dct_matrix(4), dct_matrix(4)).float()
+    basis = torch.block_diag(luma, chroma, chroma)
+
+    def levels(size: int) -> Tensor:
+        order = torch.arange(size)
+        return (0.02 + (order[:, None] + order[None]) / (2 * size)).clamp_max(0.5).flatten() * (2 * gain)
+
+    gains = torch.cat([levels(8), levels(4), levels(4)])
+    random = torch.randn(weight.shape[0], PIXELS) / PIXELS**0.5
+    weight.copy_(((random * gains) @ basis)[:, :, None, None])
+
+
+class Context(nn.Module):
+    """What the prediction says: pictures, state and latents of the past, motion-compensated, to features.
+
+    c8 at 1/8 resolution for the decoder network, c16 at 1/16 for the prior and the analysis.
+    """
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        fine, coarse = config.fine, config.coarse
+        self.enter = Conv(PIXELS + fine, fine, act=True, by_quality=True)
+        whiten(self.enter.weight[:, :PIXELS], 3.0)
+        self.fine = nn.Sequential(*(Block(fine) for _ in range(config.context_blocks)))
+        self.latents = Conv(LATENTS, fine, act=True)
+        self.down = Conv(4 * fine + fine, coarse, act=True, by_quality=True)
+        self.coarse = nn.Sequential(Block(coarse, 1), Block(coarse, 1))
+
+    def forward(self, picture: Tensor, state: Tensor, latents: Tensor, quality: Tensor) -> tuple[Tensor, Tensor]:
+        """[B, 96, H/8, W/8] centred on 0, [B, fine, H/8, W/8], magnitudes [B, 384, H/16, W/16], knots [B, KNOTS]."""
+        c8 = self.fine(self.enter(torch.cat([picture, state], 1), quality))
+        down = torch.cat([F.pixel_unshuffle(c8, 2), self.latents(latents)], 1)
+        return c8, self.coarse(self.down(down, quality))
+
+
+class Hyper(nn.Module):
+    """Hyper-latent: a few integers per 32x32 samples that tell the prior what the context cannot know."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        coarse = config.coarse
+        self.encode_enter = Conv(LATENTS + coarse, 64, act=True, by_quality=True)
+        self.encode_out = Conv(64 * 4, HYPER_CHANNELS, gain=0.3)
+        self.decode = Conv(HYPER_CHANNELS, 4 * (coarse // 4), act=True)
+
+    def analyse(self, normal: Tensor, c16: Tensor, quality: Tensor) -> Tensor:
+        """Normalised latents [B, 384, h, w] and context to [B, 8, h/2, w/2], not yet rounded. Encoder only."""
+        features = self.encode_enter(torch.cat([normal.abs(), c16], 1), quality)
+        proposal: Tensor = self.encode_out(F.pixel_unshuffle(features, 2)) / 32
+        return proposal.clamp(-HYPER_MAX, HYPER_MAX)
+
+    def forward(self, hyper: Tensor) -> Tensor:
+        """Integers [B, 8, h/2, w/2] to features [B, coarse / 4, h, w]."""
+        return F.pixel_shuffle(self.decode(hyper * 64), 2)
+
+
+class Prior(nn.Module):
+    """Mean and scale of every latent, band by band, from the context, the hyper-latent and what was decoded."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        coarse = config.coarse
+        self.enter = Conv(coarse + coarse // 4, coarse, act=True, by_quality=True)
+        self.first = Block(coarse, 1)
+        bands = [BANDS[band] for band, _ in PASSES]
+        # a band that has just been decoded enters as residual and as mean; its low band as values, too
+        self.embed = nn.ModuleList(Conv(3 * n, coarse, gain=0.3) for n in bands[:-1])
+        self.blocks = nn.ModuleList(Block(coarse, 1) for _ in bands[:-1])
+        self.out = nn.ModuleList(Conv(coarse, 2 * n, gain=0.0, by_quality=True) for n in bands)
+
+    def start(self, c16: Tensor, hyper: Tensor, quality: Tensor) -> Tensor:
+        """Features before the first pass, [B, coarse, h, w]."""
+        features: Tensor = self.first(self.enter(torch.cat([c16, hyper], 1), quality))
+        return features
+
+    def parameters_of(self, index: int, features: Tensor, quality: Tensor) -> tuple[Tensor, Tensor]:
+        """Means (in units of MEAN_UNITS) and log-scales (in units of 1/LOG_STEP) of pass ``index``."""
+        mean, scale = self.out[index](features, quality).chunk(2, 1)
+        return mean, scale
+
+    def advance(self, index: int, features: Tensor, residual: Tensor, mean: Tensor, value: Tensor) -> Tensor:
+        """Features for the pass after ``index``, once its latents are known (zero where they are not)."""
+        known = self.embed[index](torch.cat([residual, mean, value], 1))
+        updated: Tensor = self.blocks[index](clamp(features + known))
+        return updated
+
+
+class Decoder(nn.Module):
+    """In-loop decoder: first reconstruction, residual and context to the new state; Head adds to the picture."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        fine = config.fine
+        self.enter = Conv(2 * PIXELS + fine, fine, act=True, by_quality=True)
+        whiten(self.enter.weight[:, :PIXELS], 6.0)
+        whiten(self.enter.weight[:, PIXELS : 2 * PIXELS], 1.0)
+        self.blocks = nn.Sequential(*(Block(fine) for _ in range(config.decoder_blocks)))
+        self.head = Conv(fine, PIXELS, gain=0.0)
+
+    def forward(self, picture: Tensor, residual: Tensor, c8: Tensor, quality: Tensor) -> tuple[Tensor, Tensor]:
+        """Folded picture (centred), folded residual, c8 to state [B, fine, H/8, W/8] and correction [B, 96, ...]."""
+        state = self.blocks(self.enter(torch.cat([picture, residual, c8], 1), quality))
+        return state, self.head(state)
+
+
+class Analysis(nn.Module):
+    """E: what the learned analysis adds to the transform of the residual, in quantisation steps. Encoder only."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        coarse = config.coarse
+        self.enter = Conv(LATENTS + coarse, coarse, act=True, by_quality=True)
+        self.block = Block(coarse, 1)
+        self.out = Conv(coarse, LATENTS, gain=0.0)
+
+    def forward(self, normal: Tensor, c16: Tensor, quality: Tensor) -> Tensor:
+        """Normalised latents [B, 384, h, w] and context to an addition in units of 1/64 step."""
+        addition: Tensor = self.out(self.block(self.enter(torch.cat([normal, c16], 1), quality)))
+        return addition

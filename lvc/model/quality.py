@@ -1,0 +1,63 @@
+"""Quality 1...100 to quantisation steps, and the Lagrangian that belongs to a step."""
+
+import torch
+from torch import Tensor, nn
+
+from lvc.exact.layers import KNOTS, quality_knots
+from lvc.model.transform import LATENT_UNIT, LATENTS, chroma_latents
+
+STEP_WORST, STEP_BEST = 128.0, 1.5
+"""Steps at quality 1 and 100, in 8-bit grey levels of an orthonormal transform."""
+LATENTS_PER_GREY = LATENT_UNIT * 4
+"""Latent units of one 8-bit grey level."""
+RATE_WEIGHT = 0.1155
+"""Bits into units of squared error over squared step: 2 ln 2 / 12, where rate and distortion curves of a fine
+uniform quantiser have equal slope (Gish and Pierce 1968)."""
+
+
+def nominal_step(quality: Tensor) -> Tensor:
+    """Step of each quality in 8-bit grey levels, geometric from STEP_WORST to STEP_BEST; any shape."""
+    return STEP_WORST * (STEP_BEST / STEP_WORST) ** ((quality - 1) / 99)
+
+
+CHROMA_STEP = -0.74
+"""Binary logarithm of chroma steps over luma steps at the start of training: the inverse root of their weights in the
+loss, per sample (see :mod:`lvc.training.loss`)."""
+
+
+class Steps(nn.Module):
+    """Quantisation step of every latent at every quality.
+
+    In training a smooth function of learned offsets; exact models hold the table of integers.
+    """
+
+    table: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.offset = nn.Parameter(torch.where(chroma_latents(), CHROMA_STEP, 0.0).repeat(KNOTS, 1))
+        self.register_buffer("table", torch.zeros(100, LATENTS, dtype=torch.int32))
+        self.exact = False
+
+    def forward(self, quality: Tensor) -> Tensor:
+        """Steps in latent units.
+
+        Args:
+            quality: [B], 1...100; whole numbers when exact.
+
+        Returns:
+            [B, 384, 1, 1], integers of 1 or more when exact.
+        """
+        if self.exact:
+            return self.table[quality.long() - 1].float()[:, :, None, None]
+        offset = (quality_knots(quality)[:, :, None] * self.offset).sum(1)
+        step = nominal_step(quality)[:, None] * LATENTS_PER_GREY * torch.exp2(offset)
+        return step[:, :, None, None]
+
+    @torch.no_grad()
+    def snap(self) -> None:
+        """Fill the integer table from the learned offsets."""
+        quality = torch.arange(1, 101, dtype=torch.float32, device=self.offset.device)
+        step = self.forward(quality)[:, :, 0, 0].round().clamp(1, 2**16)
+        # a finer quality never has a coarser step
+        self.table.copy_(step.flip(0).cummax(0).values.flip(0).int())

@@ -1,0 +1,121 @@
+"""The block transform T and its inverse: critically sampled, learned from the DCT.
+
+A 16x16 luma block and its two 8x8 chroma blocks give 384 latents at 1/16 resolution, ordered from low to high
+frequencies in three bands. Latents are in eighths of a 10-bit grey level of an orthonormal transform.
+"""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from lvc.errors import ModelError
+
+LATENTS = 384
+BANDS = (24, 72, 288)
+"""Latents in the low, middle and high band: 16 + 2x4, 48 + 2x12, 192 + 2x48."""
+LATENT_UNIT = 8.0
+LATENT_MAX = 2**18
+_GRID = 2.0**14
+_EDGES = ((4, 2), (8, 4), (16, 8))
+
+
+def dct_matrix(size: int) -> Tensor:
+    """Orthonormal DCT-II, [size, size], a row per frequency."""
+    n = torch.arange(size, dtype=torch.float64)
+    matrix = torch.cos(math.pi / size * (n[None] + 0.5) * n[:, None]) * math.sqrt(2 / size)
+    matrix[0] /= math.sqrt(2)
+    return matrix
+
+
+def _band_order() -> Tensor:
+    """Positions of the 384 latents in the plain order (256 luma rows, 64 + 64 chroma rows), sorted into bands."""
+    order: list[int] = []
+    luma_from = chroma_from = 0
+    for luma_to, chroma_to in _EDGES:
+        for size, low, high, starts in ((16, luma_from, luma_to, (0,)), (8, chroma_from, chroma_to, (256, 320))):
+            for start in starts:
+                cells = [(v, h) for v in range(high) for h in range(high) if v >= low or h >= low]
+                cells.sort(key=lambda cell: (cell[0] + cell[1], cell[0]))
+                order += [start + v * size + h for v, h in cells]
+        luma_from, chroma_from = luma_to, chroma_to
+    return torch.tensor(order)
+
+
+def chroma_latents() -> Tensor:
+    """Which of the 384 latents belong to chroma, bool [384]."""
+    return _band_order() >= 256
+
+
+class Transform(nn.Module):
+    """T (float, encoder only) and T^-1 (exact: float64 products of integers and of multiples of 2^-14)."""
+
+    order: Tensor
+    inverse_order: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        luma = torch.kron(dct_matrix(16), dct_matrix(16)).float()
+        chroma = torch.kron(dct_matrix(8), dct_matrix(8)).float()
+        self.luma, self.chroma = nn.Parameter(luma.clone()), nn.Parameter(chroma.clone())
+        self.luma_inverse, self.chroma_inverse = nn.Parameter(luma.t().clone()), nn.Parameter(chroma.t().clone())
+        self.register_buffer("order", _band_order(), persistent=False)
+        self.register_buffer("inverse_order", torch.argsort(_band_order()), persistent=False)
+        self.exact = False
+
+    def forward(self, y: Tensor, uv: Tensor) -> Tensor:
+        """Residual pictures to latents.
+
+        Args:
+            y: [B, 1, H, W] luma residual, 10-bit grey levels.
+            uv: [B, 2, H/2, W/2].
+
+        Returns:
+            [B, 384, H/16, W/16] in eighths of a grey level.
+        """
+        luma = F.conv2d(F.pixel_unshuffle(y, 16), self.luma[:, :, None, None])
+        blocks = F.pixel_unshuffle(uv, 8)
+        b, _, h, w = blocks.shape
+        chroma = F.conv2d(blocks.reshape(b * 2, 64, h, w), self.chroma[:, :, None, None]).view(b, 128, h, w)
+        return torch.cat([luma, chroma], 1)[:, self.order] * LATENT_UNIT
+
+    def inverse(self, latents: Tensor) -> tuple[Tensor, Tensor]:
+        """Latents to residual pictures, in eighths of a 10-bit grey level (integers when exact).
+
+        Args:
+            latents: [B, 384, h, w].
+
+        Returns:
+            y [B, 1, 16h, 16w] and uv [B, 2, 8h, 8w].
+        """
+        plain = latents[:, self.inverse_order]
+        luma_weight, chroma_weight = self.luma_inverse[:, :, None, None], self.chroma_inverse[:, :, None, None]
+        if self.exact:
+            plain, luma_weight, chroma_weight = plain.double(), luma_weight.double(), chroma_weight.double()
+        b, _, h, w = plain.shape
+        luma = F.conv2d(plain[:, :256], luma_weight)
+        chroma = F.conv2d(plain[:, 256:].reshape(b * 2, 64, h, w), chroma_weight).view(b, 128, h, w)
+        if self.exact:
+            luma, chroma = luma.round().float(), chroma.round().float()
+        return F.pixel_shuffle(luma, 16), F.pixel_shuffle(chroma, 8)
+
+    @torch.no_grad()
+    def snap(self) -> None:
+        """Move the inverse onto its grid of 2^-14, in place."""
+        for weight in (self.luma_inverse, self.chroma_inverse):
+            weight.copy_((weight.double() * _GRID).round() / _GRID)
+
+    @torch.no_grad()
+    def prove(self) -> None:
+        """Check the grid, and that no sum can reach 2^53 steps.
+
+        Raises:
+            ModelError: when it does not hold.
+        """
+        for weight in (self.luma_inverse, self.chroma_inverse):
+            steps = weight.double() * _GRID
+            if not bool(torch.isfinite(steps).all() and (steps == steps.round()).all()):
+                raise ModelError("the inverse transform does not lie on its grid")
+            if not bool((steps.abs().sum(1) * LATENT_MAX < 2.0**53).all()):
+                raise ModelError("the inverse transform breaks its bound")

@@ -1,0 +1,243 @@
+"""Model files: integers and a description, nothing that runs when it is read.
+
+Layout: ``LVCM``, version (u8), length of the description (u32, little-endian), description (JSON), arrays; the first
+four are read by :mod:`lvc.catalogue`. The description lists every array with its name, type, shape and place. The
+SHA-256 of the whole file is the identity by which `.lvc` files name the model that they need.
+"""
+
+import hashlib
+import json
+import math
+import os
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from lvc.catalogue import MAGIC, VERSION, description_of, read_model
+from lvc.errors import ModelError
+from lvc.exact.layers import SHIFT_MAX, UNIT, ExactLayer, exact_layers
+from lvc.model.codebook import MAX_ENTRIES, Codebook, Quantiser
+from lvc.model.codec import FrameCodec
+from lvc.model.config import config_named
+from lvc.model.motion import MotionTables
+from lvc.model.networks import HYPER_CHANNELS, HYPER_MAX
+from lvc.rangecoder import Table
+
+KINDS = ("intra", "inter")
+HYPER_INCREMENT = 20
+_TRANSFORM_GRID = 2.0**14
+_TYPES = {"i1": 1, "i2": 2, "i4": 4, "u1": 1}
+
+
+@dataclass
+class Statistics:
+    """What is counted rather than learned by gradient: codebooks and starting counts of all tables."""
+
+    quantisers: list[Quantiser]
+    hyper: list[list[np.ndarray[Any, np.dtype[np.int64]]]]
+    motion: list[np.ndarray[Any, np.dtype[np.int64]]]
+
+    @classmethod
+    def start(cls) -> "Statistics":
+        """Before anything was counted."""
+        size = np.abs(np.arange(-HYPER_MAX, HYPER_MAX + 1))
+        hyper = np.maximum(2000 * 0.3**size, 4).astype(np.int64)
+        return cls(
+            [Quantiser.lattice(), Quantiser.lattice()],
+            [[hyper] * HYPER_CHANNELS for _ in KINDS],
+            [table.counts for table in MotionTables().all()],
+        )
+
+    def hyper_tables(self, kind: int) -> list[Table]:
+        """Fresh adaptive tables."""
+        return [Table(counts, HYPER_INCREMENT) for counts in self.hyper[kind]]
+
+    def motion_tables(self) -> MotionTables:
+        """Fresh adaptive tables."""
+        tables = MotionTables()
+        for table, counts in zip(tables.all(), self.motion, strict=True):
+            table.counts = np.maximum(counts, 1)
+        return tables
+
+
+def _grid_shift(layer: ExactLayer, name: str) -> Tensor:
+    """Smallest s of each channel with weights and biases on 2^-s."""
+    weight = layer.weight.detach().double().flatten(1)
+    bias = layer.bias.detach().double() * UNIT
+    shift = torch.zeros(len(bias), dtype=torch.float64)
+    for _ in range(SHIFT_MAX):
+        scale = torch.exp2(shift)
+        grid = weight * scale[:, None]
+        off = (grid != grid.round()).any(1) | (bias * scale != (bias * scale).round())
+        if not bool(off.any()):
+            return shift
+        shift = shift + off.double()
+    scale = torch.exp2(shift)
+    if bool((weight * scale[:, None] != (weight * scale[:, None]).round()).any()):
+        raise ModelError(f"layer {name} is not on its grid; snap the model first")
+    return shift
+
+
+def pack(codec: FrameCodec, statistics: Statistics, card: dict[str, Any]) -> bytes:
+    """A snapped codec as the bytes of a model file.
+
+    Args:
+        card: what the model card says: data, duration, machine; plain JSON values.
+    """
+    arrays: dict[str, np.ndarray[Any, Any]] = {}
+    for name, layer in exact_layers(codec):
+        shift = _grid_shift(layer, name)
+        scale = torch.exp2(shift)
+        weight = (layer.weight.detach().double().flatten(1) * scale[:, None]).round()
+        arrays[f"{name}.shift"] = shift.numpy().astype("u1")
+        arrays[f"{name}.weight"] = weight.numpy().astype("i1")
+        arrays[f"{name}.bias"] = (layer.bias.detach().double() * UNIT * scale).round().numpy().astype("<i4")
+        if layer.knots is not None:
+            arrays[f"{name}.knots"] = (layer.knots.detach().double() * UNIT).round().numpy().astype("<i4")
+    for name, parameter in codec.transform.named_parameters():
+        arrays[f"transform.{name}"] = (parameter.detach().double() * _TRANSFORM_GRID).round().numpy().astype("<i4")
+    arrays["steps"] = codec.steps.table.numpy().astype("<i4")
+    arrays["start_state"] = (codec.start_state.detach() * UNIT).round().numpy().astype("<i2")
+    for kind, quantiser in zip(KINDS, statistics.quantisers, strict=True):
+        for index, book in enumerate(quantiser.books):
+            arrays[f"{kind}.book{index}.entries"] = book.entries.astype("<i4")
+            arrays[f"{kind}.book{index}.counts"] = book.counts.astype("<i4")
+            arrays[f"{kind}.book{index}.low"] = np.array([book.low], dtype="u1")
+    for kind, rows in zip(KINDS, statistics.hyper, strict=True):
+        arrays[f"{kind}.hyper"] = np.stack(rows).astype("<i4")
+    for index, counts in enumerate(statistics.motion):
+        arrays[f"motion{index}"] = counts.astype("<i4")
+    entries, place = [], 0
+    for name, array in arrays.items():
+        entries.append([name, array.dtype.str[1:], list(array.shape), place])
+        place += array.nbytes
+    description = json.dumps({"size": codec.config.name, "card": card, "arrays": entries}).encode()
+    head = MAGIC + struct.pack("<BI", VERSION, len(description))
+    return head + description + b"".join(array.tobytes() for array in arrays.values())
+
+
+@dataclass
+class Model:
+    """A model ready to use: proven, exact, with its identity.
+
+    Attributes:
+        id: SHA-256 of the file, 32 bytes.
+        card: see :func:`pack`.
+    """
+
+    id: bytes
+    name: str
+    codec: FrameCodec
+    statistics: Statistics
+    card: dict[str, Any]
+
+
+class _Arrays:
+    """The arrays of a model file, checked one by one."""
+
+    def __init__(self, data: bytes, entries: Any, base: int) -> None:
+        self.data, self.base = data, base
+        self.entries: dict[str, tuple[str, tuple[int, ...], int]] = {}
+        if not isinstance(entries, list):
+            raise ModelError("the model file's description lists no arrays")
+        for entry in entries:
+            try:
+                name, kind, shape, place = entry
+                self.entries[str(name)] = (str(kind), tuple(int(n) for n in shape), int(place))
+            except (TypeError, ValueError, OverflowError) as error:
+                raise ModelError("the model file's description is damaged") from error
+
+    def take(self, name: str, shape: tuple[int, ...] | None = None) -> np.ndarray[Any, np.dtype[np.int64]]:
+        """An array as int64; its shape must be the expected one where given."""
+        if name not in self.entries:
+            raise ModelError(f"the model file lacks {name}")
+        kind, found, place = self.entries[name]
+        if kind not in _TYPES or any(n < 1 for n in found) or (shape is not None and found != shape):
+            raise ModelError(f"{name} in the model file has an unexpected type or shape")
+        length = math.prod(found) * _TYPES[kind]
+        start = self.base + place
+        if place < 0 or start + length > len(self.data):
+            raise ModelError(f"{name} in the model file lies outside of it")
+        flat = np.frombuffer(self.data, dtype="<" + kind, count=math.prod(found), offset=start)
+        return flat.reshape(found).astype(np.int64)
+
+
+def unpack(data: bytes, name: str) -> Model:
+    """Read a model file's bytes, prove its bounds, switch it to exact arithmetic.
+
+    Raises:
+        ModelError: damaged, of another version, or not provably exact.
+    """
+    description, base = description_of(data, name)
+    arrays = _Arrays(data, description.get("arrays"), base)
+    codec = FrameCodec(config_named(description["size"]))
+    with torch.no_grad():
+        _fill(codec, arrays)
+    statistics = _statistics(arrays)
+    codec.freeze()
+    return Model(hashlib.sha256(data).digest(), name, codec, statistics, description.get("card", {}))
+
+
+def _fill(codec: FrameCodec, arrays: _Arrays) -> None:
+    for name, layer in exact_layers(codec):
+        out = len(layer.bias)
+        shift = torch.from_numpy(arrays.take(f"{name}.shift", (out,))).double()
+        if bool((shift > SHIFT_MAX).any()):
+            raise ModelError(f"layer {name} has a shift over {SHIFT_MAX}")
+        scale = torch.exp2(shift)
+        weight = torch.from_numpy(arrays.take(f"{name}.weight", (out, layer.weight[0].numel()))).double()
+        layer.weight.copy_((weight / scale[:, None]).view_as(layer.weight))
+        layer.bias.copy_(torch.from_numpy(arrays.take(f"{name}.bias", (out,))).double() / scale / UNIT)
+        if layer.knots is not None:
+            knots = arrays.take(f"{name}.knots", tuple(layer.knots.shape))
+            layer.knots.copy_(torch.from_numpy(knots).double() / UNIT)
+    for name, parameter in codec.transform.named_parameters():
+        values = arrays.take(f"transform.{name}", tuple(parameter.shape))
+        parameter.copy_(torch.from_numpy(values).double() / _TRANSFORM_GRID)
+    steps = arrays.take("steps", tuple(codec.steps.table.shape))
+    if steps.min() < 1 or steps.max() > 2**16:
+        raise ModelError("the model file has a quantisation step out of range")
+    codec.steps.table.copy_(torch.from_numpy(steps))
+    start = arrays.take("start_state", tuple(codec.start_state.shape))
+    codec.start_state.copy_(torch.from_numpy(start).float() / UNIT)
+
+
+def _statistics(arrays: _Arrays) -> Statistics:
+    start = Statistics.start()
+    quantisers, hyper = [], []
+    for kind, reference in zip(KINDS, start.quantisers, strict=True):
+        books = []
+        for index, expected in enumerate(reference.books):
+            entries = arrays.take(f"{kind}.book{index}.entries")
+            low = int(arrays.take(f"{kind}.book{index}.low", (1,))[0])
+            if entries.ndim != 2 or entries.shape[1] != expected.dimension or not 1 <= len(entries) < MAX_ENTRIES:
+                raise ModelError(f"codebook {index} of the model file has an unexpected shape")
+            if low != expected.low or np.abs(entries).max() > 1 << 20:
+                raise ModelError(f"codebook {index} of the model file is out of range")
+            counts = _counts(arrays, f"{kind}.book{index}.counts", len(entries) + 1)
+            books.append(Codebook(entries, counts, low))
+        quantisers.append(Quantiser(books))
+        rows = arrays.take(f"{kind}.hyper", (HYPER_CHANNELS, 2 * HYPER_MAX + 1))
+        hyper.append([np.clip(row, 1, 1 << 20) for row in rows])
+    motion = [_counts(arrays, f"motion{i}", len(counts)) for i, counts in enumerate(start.motion)]
+    return Statistics(quantisers, hyper, motion)
+
+
+def _counts(arrays: _Arrays, name: str, length: int) -> np.ndarray[Any, np.dtype[np.int64]]:
+    counts: np.ndarray[Any, np.dtype[np.int64]] = np.clip(arrays.take(name, (length,)), 1, 1 << 20)
+    return counts
+
+
+def load(path: str | os.PathLike[str]) -> Model:
+    """Read a model file.
+
+    Raises:
+        ModelError: missing, damaged or not provably exact.
+    """
+    path = Path(path)
+    return unpack(read_model(path), path.stem)
