@@ -1,0 +1,165 @@
+"""The decoder's loop: groups of pictures in, frames out."""
+
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import BinaryIO
+
+from lvc.container import Chunk, Gop, GopChunk, Part, Reader, SideChunk
+from lvc.edit import Span
+from lvc.group_decoder import GroupDecoder, decode_in_worker
+from lvc.model import Model, model_for
+from lvc.progress import Progress
+from lvc.spool import read_frames
+from lvc.video import Frame
+from lvc.workers import Call, Crew, Workers
+
+
+@dataclass(frozen=True)
+class SideSegment:
+    """Packets of other streams, for :meth:`lvc.media.VideoWriter.write_side`."""
+
+    data: bytes
+
+
+class Decoder:
+    """Decodes a `.lvc` stream: iterate for :class:`~lvc.video.Frame` and :class:`SideSegment` in file order.
+
+    Args:
+        source: binary, at the start of the file; may be a pipe.
+        batch: groups of pictures that are decoded together; one at a time with ``keep_going``.
+        keep_going: decode what a damaged file still holds instead of raising.
+        load_model: finds the model by its identity.
+        span: the frames that are wanted, with the side streams around them; a source that can seek is read only where
+            these are. Times stay as they are in the file.
+        crew_for: other processes to decode in, by the identity of the model; None decodes in this one. Frames on
+            their way wait in a temporary folder.
+        preview: only the first picture of each group, shown as long as the group is; no side streams.
+
+    Attributes:
+        header, info: what the file says of itself.
+        damage: what was wrong, with ``keep_going``.
+
+    Raises (also while iterating):
+        FormatError, TruncatedError: damage.
+        ModelError: the model is not installed.
+        MismatchError: a picture differs from the encoder's.
+    """
+
+    def __init__(
+        self,
+        source: BinaryIO,
+        *,
+        device: str = "cpu",
+        batch: int = 1,
+        keep_going: bool = False,
+        load_model: Callable[[bytes], Model] = model_for,
+        progress: Callable[[Progress], None] | None = None,
+        span: Span = Span(),  # noqa: B008 -- it cannot change
+        crew_for: Callable[[bytes], Crew | None] = lambda _: None,
+        preview: bool = False,
+    ) -> None:
+        self._reader = Reader(source, keep_going=keep_going)
+        self.header = self._reader.header
+        self.info = self.header.info
+        # one group at a time where damage is expected, so that it costs no other group's pictures
+        self._batch, self._progress = 1 if keep_going else batch, progress
+        self._groups = GroupDecoder(load_model(self.header.model_id), self.info, device, keep_going=keep_going)
+        self._preview = preview
+        self._frames = 0
+        self._first_pts: int | None = None
+        self._span, self._device, self._keep_going = span, device, keep_going
+        self._crew = crew_for(self.header.model_id)
+        self._part: Part | None = None
+
+    @property
+    def truncated(self) -> bool:
+        """Whether the end of the file is missing; final after iteration."""
+        return self._reader.truncated
+
+    @property
+    def damage(self) -> list[str]:
+        """A sentence for each thing that was wrong; only ever filled with ``keep_going``."""
+        return self._reader.damage + self._groups.damage
+
+    def __iter__(self) -> Iterator[Frame | SideSegment]:
+        chunks = iter(self._reader)
+        if self._span != Span():
+            self._part = Part(self._reader, self._span.start, lambda _: self._is_enough())
+            chunks = iter(self._part)
+        if self._preview:
+            chunks = (_first_picture(chunk) for chunk in chunks if isinstance(chunk, GopChunk))
+        if self._crew is not None:
+            yield from self._in_processes(chunks, self._crew)
+            return
+        while window := self._next_window(chunks):
+            groups = [chunk for chunk in window if isinstance(chunk, GopChunk)]
+            decoded = iter(self._groups.decode(groups))
+            for chunk in window:
+                if isinstance(chunk, SideChunk):
+                    yield SideSegment(chunk.data)
+                    continue
+                for frame in next(decoded):
+                    if self._is_wanted(frame):
+                        self._report(frame, chunk.position)
+                        yield frame
+                    if self._is_enough():
+                        break
+
+    def _in_processes(self, chunks: Iterator[Chunk], crew: Crew) -> Iterator[Frame | SideSegment]:
+        with (
+            tempfile.TemporaryDirectory(prefix="lvc-") as name,
+            Workers[Chunk](crew.workers, lambda _: None) as workers,
+        ):
+
+            def spool(chunk: Chunk) -> Path:
+                return Path(name, str(chunk.position))
+
+            def call(chunk: Chunk) -> Call | None:
+                if isinstance(chunk, SideChunk):
+                    return None
+                fixed = (crew.model, self.info, self._device, self._keep_going, crew.threads)
+                return Call(decode_in_worker, (*fixed, chunk, spool(chunk)))
+
+            for chunk, damage in workers.in_order((chunk, call(chunk)) for chunk in chunks):
+                if isinstance(chunk, SideChunk):
+                    yield SideSegment(chunk.data)
+                    continue
+                self._groups.damage.extend(damage)
+                for frame in read_frames(spool(chunk), self.info):
+                    if self._is_wanted(frame):
+                        self._report(frame, chunk.position)
+                        yield frame
+                spool(chunk).unlink()
+
+    def _is_wanted(self, frame: Frame) -> bool:
+        begin = None if self._part is None else self._part.begin
+        return not self._is_enough() and (begin is None or frame.pts >= begin)
+
+    def _is_enough(self) -> bool:
+        return self._span.frames is not None and self._frames >= self._span.frames
+
+    def _next_window(self, chunks: Iterator[Chunk]) -> list[Chunk]:
+        """Chunks up to and including the ``batch``-th group."""
+        window: list[Chunk] = []
+        groups = 0
+        for chunk in chunks:
+            window.append(chunk)
+            groups += isinstance(chunk, GopChunk)
+            if groups == self._batch or (not groups and len(window) == 1):
+                break
+        return window
+
+    def _report(self, frame: Frame, position: int) -> None:
+        self._frames += 1
+        self._first_pts = frame.pts if self._first_pts is None else self._first_pts
+        if self._progress is not None:
+            seconds = float((frame.pts + frame.duration - self._first_pts) * self.info.time_base)
+            self._progress(Progress(self._frames, None, position, seconds))
+
+
+def _first_picture(group: GopChunk) -> Chunk:
+    """A group with its first picture alone, which lasts as long as all of them."""
+    first, last = group.gop.frames[0], group.gop.frames[-1]
+    return replace(group, gop=Gop((replace(first, duration=last.pts + last.duration - first.pts),)))

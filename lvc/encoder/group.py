@@ -1,0 +1,117 @@
+"""Encoding of one group of pictures, picture by picture."""
+
+import math
+
+import numpy as np
+import torch
+
+from lvc.container import INTRA, PREDICTED, FrameRecord
+from lvc.encoder import motion_search
+from lvc.encoder.settings import CASCADE, EFFORTS, INTRA_BONUS, EncoderSettings
+from lvc.exact import warp
+from lvc.model import Model
+from lvc.model.codebook import Quantiser
+from lvc.model.entropy import GroupTables, Observer, SymbolCoder
+from lvc.model.group import GroupState, fresh_tables
+from lvc.model.motion import LEVELS, MotionField, code_field
+from lvc.picture import checksum, from_frame, padded_size, to_planes
+from lvc.rangecoder import RangeEncoder
+from lvc.video import Frame, Plane, VideoInfo
+
+_GOLDEN = (5**0.5 - 1) / 2
+
+
+class GroupEncoder:
+    """Codes pictures in order; the first one is intra.
+
+    Attributes:
+        records: the coded pictures so far.
+        estimated_bits: what their symbols cost by their probabilities.
+        decoded: the planes of the last picture as a decoder will see them.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        info: VideoInfo,
+        settings: EncoderSettings,
+        device: torch.device,
+        observer: Observer | None = None,
+    ) -> None:
+        self._observer = observer
+        self._model, self._info, self._settings, self._device = model, info, settings, device
+        self._codec = model.codec
+        self._quantisers = model.statistics.quantisers
+        self._state = GroupState(fresh_tables(model.statistics))
+        if "scalar" in settings.ablate:
+            self._quantisers = [Quantiser.lattice(scalar=True)] * 2
+            self._state.tables.latents = [quantiser.tables() for quantiser in self._quantisers]
+        self.records: list[FrameRecord] = []
+        self.estimated_bits = 0.0
+        self.decoded: list[Plane] = []
+
+    @property
+    def tables(self) -> GroupTables:
+        """The adaptive tables."""
+        return self._state.tables
+
+    def _quality(self) -> int:
+        position = len(self.records)
+        if "nocascade" in self._settings.ablate:
+            bonus = 0
+        else:
+            bonus = INTRA_BONUS if position == 0 else CASCADE[position % len(CASCADE)]
+        # a fraction of a quality is a share of pictures one quality finer, spread evenly
+        return min(100, math.floor(self._settings.quality + position * _GOLDEN % 1.0) + bonus)
+
+    def encode(self, frame: Frame) -> None:
+        """Code the next picture. Call within :func:`lvc.exact.arithmetic.exact_arithmetic`."""
+        target = from_frame(frame, self._info, self._device)
+        quality = self._quality()
+        qualities = torch.tensor([float(quality)], device=self._device)
+        coder = RangeEncoder()
+        state = self._state
+        field = planes = None
+        if state.memory is not None:
+            planes = warp.phases(state.memory.picture.y)
+            wanted = self._search(target.y, state.memory.picture.y, planes, qualities)
+            rows, cols = wanted.levels.shape
+            state.motion = code_field(coder, state.tables.motion, rows, cols, state.motion, wanted)
+            field = torch.from_numpy(state.motion.vectors)[None].to(self._device)
+        motion_end = coder.position()
+        intra = state.memory is None
+        prediction = self._codec.predict(state.memory, field, qualities, padded_size(self._info), planes)
+        symbols = SymbolCoder(self._quantisers, [coder], [state.tables], intra, self._observer)
+        latents = self._codec.code(prediction, target, symbols)
+        state.memory = self._codec.reconstruct(prediction, latents)
+        if "noadapt" not in self._settings.ablate:
+            state.tables.adapt(intra)
+        self.decoded = to_planes(state.memory.picture, self._info)[0]
+        payload = coder.finish()
+        self.estimated_bits += coder.bits
+        motion_bytes = min(motion_end, len(payload))
+        hyper_bytes = min(max(symbols.hyper_end[0] - motion_bytes, 0), len(payload) - motion_bytes)
+        self.records.append(
+            FrameRecord(
+                pts=frame.pts,
+                duration=frame.duration,
+                kind=INTRA if intra else PREDICTED,
+                quality=quality,
+                motion_bytes=motion_bytes,
+                hyper_bytes=hyper_bytes,
+                picture_crc=checksum(self.decoded, self._info),
+                payload=payload,
+            )
+        )
+
+    def _search(
+        self, luma: torch.Tensor, reference: torch.Tensor, planes: torch.Tensor, quality: torch.Tensor
+    ) -> MotionField:
+        rows, cols = luma.shape[2] // warp.BLOCK, luma.shape[3] // warp.BLOCK
+        if "nomotion" in self._settings.ablate:
+            return MotionField(np.zeros((rows, cols, 2), np.int64), np.full((rows, cols), LEVELS[0], np.int64))
+        motion = self._state.motion
+        past = None if motion is None else torch.from_numpy(motion.vectors)[None].to(self._device)
+        effort = EFFORTS[self._settings.preset]
+        field, level = motion_search.search(luma, reference, planes, past, quality, effort)
+        return MotionField(field[0].cpu().numpy(), level[0].cpu().numpy())

@@ -1,0 +1,223 @@
+"""The quality that gives a wanted size or likeness, found by coding samples of the source at several qualities."""
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from lvc.container import Gop
+from lvc.container.gop import pack_gop
+from lvc.encoder.group import GroupEncoder
+from lvc.encoder.plan import stretches
+from lvc.encoder.settings import EncoderSettings
+from lvc.encoder.stream import Source
+from lvc.errors import InputError
+from lvc.exact.arithmetic import exact_arithmetic
+from lvc.exact.device import working_device
+from lvc.media.filters import Comparison
+from lvc.model import Model
+from lvc.spool import read_frames, write_frames
+from lvc.video import Frame, Plane, VideoInfo
+
+WHOLE_FRAMES = 600
+"""Sources up to this length are sampled whole, which makes the estimate exact."""
+WINDOWS, WINDOW_FRAMES = 8, 60
+"""Samples of longer ones."""
+MOST_TRIES = 9
+_FILE_BYTES = 150
+"""Header, INDEX and END, about."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """What is wanted: one of these.
+
+    Attributes:
+        bitrate: bits per second of the video alone.
+        size: bytes of the whole file, side streams included.
+        psnr: decibels, Y, U and V weighted 6:1:1, mean over the pictures.
+        ssim: 0 to 1, as FFmpeg's filter measures it over all planes, mean over the pictures.
+    """
+
+    bitrate: float | None = None
+    size: float | None = None
+    psnr: float | None = None
+    ssim: float | None = None
+
+
+@dataclass(frozen=True)
+class Try:
+    """One quality that was tried.
+
+    Attributes:
+        quality: of predicted pictures; a fraction is the share of pictures one quality finer.
+        bytes: estimate for the whole video, without side streams.
+        bits_per_second: the same as a rate.
+        psnr, ssim: see :class:`Target`; None where it was not asked for.
+    """
+
+    quality: float
+    bytes: int
+    bits_per_second: int
+    psnr: float | None
+    ssim: float | None
+
+
+class Samples:
+    """Frames of a source in a folder, and what must be known of the rest.
+
+    Args:
+        source: is read to its end.
+        folder: for temporary files.
+        settings: of the encode; they decide where groups begin.
+
+    Attributes:
+        frames, groups, seconds: of the whole source.
+        side_bytes: of its side streams.
+
+    Raises:
+        InputError: the source has no frames.
+    """
+
+    def __init__(self, source: Source, folder: Path, settings: EncoderSettings) -> None:
+        self.info: VideoInfo = source.info
+        self._settings = settings
+        self.frames = self.groups = self.side_bytes = 0
+        expected = source.info.frames or 0
+        self.is_whole = expected <= WHOLE_FRAMES
+        self._spools: list[Path] = []
+        first = last = 0
+        open_window: list[Frame] = []
+
+        def flush() -> None:
+            if open_window:
+                self._spools.append(folder / f"sample{len(self._spools)}")
+                write_frames(self._spools[-1], self.info, open_window)
+                open_window.clear()
+
+        gap = max(1, expected // WINDOWS)
+        for stretch in stretches(source, source.info, settings):
+            self.groups += 1
+            for frame in stretch:
+                first = frame.pts if not self.frames else first
+                last = frame.pts + frame.duration
+                if self.is_whole and self.frames >= WHOLE_FRAMES:  # longer than its file says: the start must do
+                    self.is_whole, gap = False, 0
+                if self.is_whole or (gap and self.frames % gap < WINDOW_FRAMES):
+                    open_window.append(frame)
+                if len(open_window) == WINDOW_FRAMES and not self.is_whole:
+                    flush()
+                self.frames += 1
+            if self.is_whole:
+                flush()
+            while (data := source.take_side()) is not None:
+                self.side_bytes += len(data) + 14
+        flush()
+        if not self.frames:
+            raise InputError("the input holds no frames")
+        rate = source.info.frame_rate or 25
+        self.seconds = float((last - first) * source.info.time_base) or float(self.frames / rate)
+
+    def __iter__(self) -> Iterator[Iterator[Frame]]:
+        return (read_frames(path, self.info) for path in self._spools)
+
+    def code(self, model: Model, quality: float, device: str, *, psnr: bool, ssim: bool) -> Try:
+        """Code the samples at a quality."""
+        where = torch.device(working_device(device))
+        model.codec.to(where)
+        settings = replace(self._settings, quality=quality)
+        intra, other, count = 0, 0, 0
+        psnrs: list[float] = []
+        ssims: list[float] = []
+        for frames in self:
+            group = GroupEncoder(model, self.info, settings, where)
+            compare = Comparison("ssim", self.info.width, self.info.height, self.info.bit_depth) if ssim else None
+            for frame in frames:
+                with exact_arithmetic():
+                    group.encode(frame)
+                if psnr:
+                    psnrs.append(_psnr(frame.planes, group.decoded, self.info.bit_depth))
+                if compare is not None:
+                    ssims += _ssims([compare.add(frame.planes, group.decoded)])
+            if compare is not None:
+                ssims += _ssims(compare.finish())
+            size = len(pack_gop(Gop(tuple(group.records)), 0)) + 20
+            head = len(group.records[0].payload)
+            intra, other, count = intra + head, other + size - head, count + len(group.records)
+        if self.is_whole:
+            total = float(intra + other)
+        else:
+            pieces = len(self._spools)
+            total = self.groups * intra / pieces + (self.frames - self.groups) * other / max(1, count - pieces)
+        total += _FILE_BYTES
+        return Try(
+            quality,
+            round(total),
+            round(8 * total / self.seconds),
+            float(np.mean(psnrs)) if psnrs else None,
+            float(np.mean(ssims)) if ssims else None,
+        )
+
+
+def _psnr(source: Sequence[Plane], decoded: Sequence[Plane], bit_depth: int) -> float:
+    errors = [float(np.mean((a.astype(np.float64) - b) ** 2)) for a, b in zip(source, decoded, strict=True)]
+    peak = float((1 << bit_depth) - 1)
+    values = [10 * math.log10(peak**2 / max(error, 1e-4)) for error in errors]
+    return (6 * values[0] + values[1] + values[2]) / 8
+
+
+def _ssims(found: list[dict[str, str]]) -> list[float]:
+    return [float(values["lavfi.ssim.All"]) for values in found if "lavfi.ssim.All" in values]
+
+
+def find_quality(
+    samples: Samples, target: Target, model: Model, device: str, show: Callable[[Try], None], start: float = 50.0
+) -> Try:
+    """The quality that comes nearest to a target; every try is shown.
+
+    A secant search between the qualities that are known to be too low and too high.
+    """
+
+    def of(tried: Try) -> float:
+        if target.psnr is not None:
+            return (tried.psnr or 0.0) - target.psnr
+        if target.ssim is not None:
+            # in decibels it is nearly linear in the quality
+            return -10 * math.log10(max(1e-9, 1 - (tried.ssim or 0.0))) + 10 * math.log10(max(1e-9, 1 - target.ssim))
+        if target.size is not None:
+            return math.log(tried.bytes / max(1.0, target.size - samples.side_bytes))
+        return math.log(tried.bits_per_second / (target.bitrate or 1.0))
+
+    tolerance = 0.02 if target.psnr is not None or target.ssim is not None else 0.004
+    below: tuple[float, float] | None = None
+    above: tuple[float, float] | None = None
+    best: Try | None = None
+    quality = start
+    for _ in range(MOST_TRIES):
+        tried = samples.code(model, quality, device, psnr=target.psnr is not None, ssim=target.ssim is not None)
+        show(tried)
+        error = of(tried)
+        if best is None or abs(error) < abs(of(best)):
+            best = tried
+        if abs(error) <= tolerance:
+            break
+        if error < 0:
+            below = (quality, error)
+        else:
+            above = (quality, error)
+        if below is not None and above is not None:
+            share = below[1] / (below[1] - above[1])
+            quality = below[0] + min(0.9, max(0.1, share)) * (above[0] - below[0])
+            if above[0] - below[0] < 0.02:
+                break
+        else:
+            slope = 0.35 if target.psnr is not None or target.ssim is not None else 0.045
+            quality = min(100.0, max(1.0, quality - 1.2 * error / slope))
+        quality = round(quality, 2)
+        if quality in {each[0] for each in (below, above) if each is not None}:
+            break
+    assert best is not None  # noqa: S101 -- at least one try
+    return best

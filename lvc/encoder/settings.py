@@ -1,0 +1,52 @@
+"""What the encoder may be told, and what it tells."""
+
+from dataclasses import dataclass, field
+
+from lvc.encoder import motion_search
+
+EFFORTS = {"fast": motion_search.FAST, "medium": motion_search.MEDIUM, "slow": motion_search.SLOW}
+INTRA_BONUS = 6
+"""Qualities by which an intra picture is finer than the predicted ones: it is the reference of all of them."""
+CASCADE = (3, 0, 1, 0)
+"""Qualities by which predicted pictures are finer, in turns: a finer one serves as a better reference."""
+
+
+@dataclass(frozen=True)
+class EncoderSettings:
+    """Settings of one encode.
+
+    Attributes:
+        quality: 1...100; a fraction is the share of pictures that are one quality finer.
+        preset: fast, medium or slow: effort of the search only.
+        keyint: most pictures from one intra picture to the next.
+        scene_cuts: whether a cut starts a new group of pictures.
+        ablate: parts to switch off for measurements: ``scalar`` (codebooks replaced by integers), ``noadapt`` (tables
+            keep the model's counts), ``nomotion`` (all vectors zero), ``nocascade`` (one quality for all pictures).
+    """
+
+    quality: float = 60
+    preset: str = "medium"
+    keyint: int = 250
+    scene_cuts: bool = True
+    ablate: frozenset[str] = frozenset()
+
+
+@dataclass
+class EncodeResult:
+    """What an encode made.
+
+    Attributes:
+        frames, bytes, seconds: pictures coded, bytes written in all, wall time.
+        estimated_bits: sum of -log2 of the probabilities of all symbols.
+        verify_seconds: what decoding again took, over all processes; part of ``seconds``.
+        parts: bytes of motion, hyper, latents, side streams and container.
+    """
+
+    frames: int = 0
+    bytes: int = 0
+    seconds: float = 0.0
+    estimated_bits: float = 0.0
+    verify_seconds: float = 0.0
+    parts: dict[str, int] = field(
+        default_factory=lambda: {"motion": 0, "hyper": 0, "latents": 0, "side": 0, "container": 0}
+    )

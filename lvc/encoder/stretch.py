@@ -1,0 +1,140 @@
+"""Coding of one stretch of frames, in this process or in a worker."""
+
+import functools
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from lvc.container import Gop, GopChunk, limits
+from lvc.encoder.group import GroupEncoder
+from lvc.encoder.settings import EncoderSettings
+from lvc.exact.arithmetic import exact_arithmetic
+from lvc.exact.device import working_device
+from lvc.group_decoder import GroupDecoder
+from lvc.model import Model
+from lvc.model.weights import load
+from lvc.spool import read_frames
+from lvc.video import Frame, VideoInfo
+from lvc.workers import Report
+
+GROUP_BYTES = limits.MAX_CHUNK_BYTES // 4
+"""Payload at which a group of pictures ends early: decoders hold a whole group, and its chunk has a limit."""
+
+
+@dataclass(frozen=True)
+class Coded:
+    """A stretch that has been coded.
+
+    Attributes:
+        gops: one, or more where their payload would have piled up.
+        estimated_bits: sum of -log2 of the probabilities of all symbols.
+        verify_seconds: what decoding it again took.
+    """
+
+    gops: tuple[Gop, ...]
+    estimated_bits: float
+    verify_seconds: float = 0.0
+
+    @property
+    def payload_bytes(self) -> int:
+        """Of all its frames."""
+        return sum(len(record.payload) for gop in self.gops for record in gop.frames)
+
+
+@dataclass(frozen=True)
+class Coding:
+    """How stretches are coded.
+
+    Attributes:
+        info: of the video.
+        device: where the networks run.
+        verify: whether each group is decoded again and compared.
+    """
+
+    info: VideoInfo
+    device: str
+    verify: bool
+
+
+@dataclass
+class FrameDone:
+    """A report: one more frame was coded.
+
+    Attributes:
+        ticks: of playing time since the frame before it, or of its own.
+        bytes: of its payload.
+    """
+
+    ticks: int
+    bytes: int
+
+
+def code_stretch(
+    model: Model,
+    coding: Coding,
+    settings: EncoderSettings,
+    frames: Iterable[Frame],
+    report: Callable[[FrameDone], None],
+) -> Coded:
+    """Code frames, the first one intra.
+
+    Args:
+        report: called after every frame.
+
+    Raises:
+        LimitError: sizes over the limits.
+        MismatchError: with ``verify``, what was coded does not decode to the same pictures.
+    """
+    where = torch.device(working_device(coding.device))
+    model.codec.to(where)
+    gops: list[Gop] = []
+    bits = seconds = 0.0
+    group: GroupEncoder | None = None
+
+    def finish(group: GroupEncoder) -> None:
+        nonlocal bits, seconds
+        gops.append(Gop(tuple(group.records)))
+        bits += group.estimated_bits
+        if coding.verify:
+            began = time.monotonic()
+            decoder = GroupDecoder(model, coding.info, coding.device)
+            for decoded in decoder.decode([GopChunk(gops[-1], 0, 0)]):
+                for _ in decoded:
+                    pass
+            seconds += time.monotonic() - began
+
+    size = 0
+    last: int | None = None
+    for frame in frames:
+        if group is not None and size >= GROUP_BYTES:
+            finish(group)
+            group = None
+        if group is None:
+            group, size = GroupEncoder(model, coding.info, settings, where), 0
+        with exact_arithmetic():
+            group.encode(frame)
+        size += len(group.records[-1].payload)
+        report(FrameDone(frame.duration if last is None else frame.pts - last, len(group.records[-1].payload)))
+        last = frame.pts
+    if group is not None:
+        finish(group)
+    return Coded(tuple(gops), bits, seconds)
+
+
+_load = functools.cache(load)
+
+
+def code_in_worker(
+    model: Path, coding: Coding, settings: EncoderSettings, spool: Path, threads: int | None, report: Report
+) -> Coded:
+    """:func:`code_stretch` of frames in a file, with a model that is loaded once per process.
+
+    Args:
+        threads: of the CPU; None leaves them as they are.
+    """
+    if threads is not None:
+        torch.set_num_threads(threads)
+    return code_stretch(_load(model), coding, settings, read_frames(spool, coding.info), report)

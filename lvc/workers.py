@@ -1,0 +1,262 @@
+"""Processes that work for this one: each call goes to a free one, and is tried again where its process dies.
+
+A worker is ``python -m lvc.workers``. It reads pickled calls from its standard input and writes reports and results to
+its standard output; it ends when its input does, that is with this process at the latest.
+"""
+
+import os
+import pickle
+import queue
+import signal
+import struct
+import subprocess
+import sys
+import threading
+import traceback
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any, Generic, Self, TypeVar
+
+from lvc.errors import LvcError
+
+_LENGTH = struct.Struct("<Q")
+_TRIES = 3
+_Tag = TypeVar("_Tag")
+
+Report = Callable[[Any], None]
+"""What a call may be told how far it has come with."""
+
+
+class WorkerError(LvcError):
+    """A call whose process died again and again, or that failed in a way nobody expects."""
+
+
+@dataclass(frozen=True)
+class Call:
+    """A call of ``function(*arguments, report)``; all of it is pickled, so the function is one of a module."""
+
+    function: Callable[..., Any]
+    arguments: tuple[Any, ...]
+
+
+@dataclass(frozen=True)
+class Crew:
+    """Processes to encode or decode in.
+
+    Attributes:
+        workers: how many.
+        model: file of the model, which each of them loads.
+        threads: CPU threads of each of them.
+    """
+
+    workers: int
+    model: Path
+    threads: int
+
+
+class Workers(Generic[_Tag]):
+    """A number of processes. A context: leaving it ends them all, whatever they are doing.
+
+    Args:
+        count: of processes; they start when there is work.
+        report: called with whatever a call reports, in the thread that waits for results.
+        environment: variables to set for them.
+    """
+
+    def __init__(self, count: int, report: Report, environment: dict[str, str] | None = None) -> None:
+        self._count, self._report = count, report
+        self._environment = {**os.environ, **(environment or {})}
+        self._calls: queue.SimpleQueue[tuple[int, Call] | None] = queue.SimpleQueue()
+        self._events: queue.SimpleQueue[tuple[str, int, Any]] = queue.SimpleQueue()
+        self._processes: dict[int, subprocess.Popen[bytes]] = {}
+        self._threads: list[threading.Thread] = []
+        self._closed = False
+        self._lock = threading.Lock()
+
+    def in_order(self, calls: Iterable[tuple[_Tag, Call | None]]) -> Iterator[tuple[_Tag, Any]]:
+        """The results in the order of the calls, of which no more than two per process are taken in advance.
+
+        Args:
+            calls: with anything that is to come back with the result; a call of None gives the result None.
+
+        Raises:
+            WorkerError: see there.
+            LvcError: a call raised it.
+        """
+        source = enumerate(calls)
+        tags: dict[int, _Tag] = {}
+        results: dict[int, Any] = {}
+        following, more = 0, True
+        while True:
+            while more and len(tags) < 2 * self._count:
+                number, (tag, call) = next(source, (-1, (None, None)))
+                if number < 0 or tag is None:
+                    more = False
+                    break
+                tags[number] = tag
+                if call is None:
+                    results[number] = None
+                else:
+                    self._start()
+                    self._calls.put((number, call))
+            if not tags:
+                return
+            if following in results:
+                yield tags.pop(following), results.pop(following)
+                following += 1
+                continue
+            kind, number, value = self._events.get()
+            if kind == "report":
+                self._report(value)
+            elif kind == "error":
+                raise value
+            else:
+                results[number] = value
+
+    def _start(self) -> None:
+        if len(self._threads) < self._count:
+            thread = threading.Thread(target=self._serve, args=(len(self._threads),), daemon=True)
+            self._threads.append(thread)
+            thread.start()
+
+    def _serve(self, index: int) -> None:
+        """What the thread of one process does: pass calls on, and results back."""
+        while (item := self._calls.get()) is not None:
+            number, call = item
+            for attempt in range(1, _TRIES + 1):
+                try:
+                    result = self._ask(index, number, call)
+                except (OSError, EOFError) as error:
+                    if self._closed:
+                        return
+                    status = self._end(index)
+                    if attempt == _TRIES:
+                        message = f"a worker process died {_TRIES} times at the same work (exit status {status})"
+                        failure = WorkerError(message)
+                        failure.__cause__ = error
+                        self._events.put(("error", number, failure))
+                except BaseException as error:  # noqa: BLE001 -- raised again where the result is awaited
+                    self._events.put(("error", number, error))
+                    break
+                else:
+                    self._events.put(("result", number, result))
+                    break
+
+    def _ask(self, index: int, number: int, call: Call) -> Any:
+        process = self._process(index)
+        assert process.stdin is not None  # noqa: S101 -- both are pipes
+        assert process.stdout is not None  # noqa: S101
+        _send(process.stdin, call)
+        while True:
+            kind, value = pickle.loads(_receive(process.stdout))  # noqa: S301 -- from a process of our own
+            if kind == "result":
+                return value
+            if kind == "error":
+                raise value
+            self._events.put((kind, number, value))
+
+    def _process(self, index: int) -> subprocess.Popen[bytes]:
+        with self._lock:
+            if self._closed:
+                raise EOFError
+            if index not in self._processes:
+                command = [sys.executable, "-m", "lvc.workers"]
+                self._processes[index] = subprocess.Popen(  # noqa: S603 -- itself
+                    command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=self._environment
+                )
+            return self._processes[index]
+
+    def _end(self, index: int) -> int | None:
+        with self._lock:
+            process = self._processes.pop(index, None)
+        return None if process is None else _kill(process)
+
+    def close(self) -> None:
+        """End all processes at once."""
+        with self._lock:
+            self._closed = True
+            processes = list(self._processes.values())
+            self._processes.clear()
+        for _ in self._threads:
+            self._calls.put(None)
+        for process in processes:
+            _kill(process)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def _kill(process: subprocess.Popen[bytes]) -> int:
+    process.kill()
+    status = process.wait()
+    for pipe in (process.stdin, process.stdout):
+        if pipe is not None:
+            try:
+                pipe.close()
+            except OSError:  # what was still to be written to it
+                continue
+    return status
+
+
+def _send(stream: IO[bytes], value: Any) -> None:
+    data = pickle.dumps(value, pickle.HIGHEST_PROTOCOL)
+    stream.write(_LENGTH.pack(len(data)) + data)
+    stream.flush()
+
+
+def _receive(stream: IO[bytes]) -> bytes:
+    """The next pickled value from a process of ours.
+
+    Raises:
+        EOFError: it has ended.
+    """
+    head = stream.read(_LENGTH.size)
+    if len(head) < _LENGTH.size:
+        raise EOFError
+    (length,) = _LENGTH.unpack(head)
+    data = stream.read(length)
+    if len(data) < length:
+        raise EOFError
+    return data
+
+
+def _work() -> None:
+    """The life of a worker."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the process that is asked to stop ends this one
+    source = os.fdopen(os.dup(0), "rb")
+    sink = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # whatever is printed must not get between the results
+    calls: queue.SimpleQueue[bytes] = queue.SimpleQueue()
+
+    def listen() -> None:
+        while True:
+            try:
+                calls.put(_receive(source))
+            except EOFError:
+                os._exit(0)
+
+    threading.Thread(target=listen, daemon=True).start()
+    while True:
+        data = calls.get()
+        try:
+            call: Call = pickle.loads(data)  # noqa: S301 -- from the process that started this one
+            answer = ("result", call.function(*call.arguments, lambda value: _send(sink, ("report", value))))
+        except LvcError as error:
+            answer = ("error", error)
+        except Exception as error:  # noqa: BLE001 -- told to the process that asked
+            text = "".join(traceback.format_exception(error))
+            answer = ("error", WorkerError(f"a worker process failed: {error!r}\n{text}"))
+        _send(sink, answer)
+
+
+if __name__ == "__main__":
+    from lvc.workers import _work as work  # by its real name, as pickled objects know it
+
+    work()
