@@ -1,0 +1,142 @@
+"""``lvc train``: the whole curriculum, resumable, to an exported model file."""
+
+import contextlib
+import os
+import platform
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from tqdm import tqdm
+
+from lvc.model.weights import Model, Statistics
+from lvc.training.export import exported, write
+from lvc.training.fit import fit
+from lvc.training.loop import Trainer, TrainingSettings
+
+FIT_ROUNDS = 2
+SAID_EVERY = 20
+"""Steps between plain progress lines where there is no terminal."""
+
+
+@contextlib.contextmanager
+def _processes(device: str) -> Iterator[tuple[int, str]]:
+    """Join the other processes of torchrun, where there are any; gives this one's rank and device."""
+    world, rank = int(os.environ.get("WORLD_SIZE", "1")), int(os.environ.get("RANK", "0"))
+    if device == "cuda":
+        device = f"cuda:{os.environ.get('LOCAL_RANK', '0')}"
+        torch.cuda.set_device(device)
+    if world == 1:
+        yield rank, device
+        return
+    torch.distributed.init_process_group("nccl" if device.startswith("cuda") else "gloo")
+    try:
+        yield rank, device
+    finally:
+        torch.distributed.destroy_process_group()
+
+
+def _choose_device(device: str, threads: int | None) -> str:
+    if threads is not None:
+        torch.set_num_threads(threads)
+    if device == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    return device
+
+
+def _shown(cost: float | None) -> str:
+    return "-" if cost is None else f"{cost:.3f}"
+
+
+def train(
+    clips: Path,
+    output: Path,
+    *,
+    size: str = "lite",
+    minutes: float | None = None,
+    steps: int | None = None,
+    batch: int = 4,
+    crop: int = 128,
+    validation: Path | None = None,
+    stills: Path | None = None,
+    start_from: Path | None = None,
+    fit_crops: int = 64,
+    seed: int = 1,
+    device: str = "auto",
+    threads: int | None = None,
+    quiet: bool = False,
+) -> Model | None:
+    """Train to the end of the schedule, fit codebooks, export.
+
+    Checkpoint (``output`` with suffix .ckpt) and log (.jsonl, one JSON object a line) lie beside the model; a run that
+    was ended goes on from them.
+
+    Args:
+        minutes, steps: length of the schedule over all runs; one of them.
+        start_from: a checkpoint whose weights a new training starts from.
+        fit_crops: crops from which codebooks and tables are counted.
+
+    Returns:
+        The exact model; None in the other processes of a distributed training.
+
+    Raises:
+        InputError: no readable clips.
+        ModelError: a checkpoint of another size, or a bound that does not hold.
+    """
+    with _processes(_choose_device(device, threads)) as (rank, where):
+        settings = TrainingSettings(
+            clips=clips,
+            checkpoint=output.with_suffix(".ckpt"),
+            size=size,
+            minutes=minutes,
+            steps=steps,
+            batch=batch,
+            crop=crop,
+            device=where,
+            seed=seed,
+            validation=validation,
+            stills=stills,
+            start_from=start_from,
+            fit_crops=fit_crops,
+            quiet=quiet or rank != 0,
+        )
+        trainer = Trainer(settings)
+        with tqdm(total=1.0, desc="training", disable=settings.quiet, bar_format=_BAR) as bar:
+
+            def show(trainer: Trainer, row: dict[str, Any]) -> None:
+                bar.n = min(1.0, trainer.progress)
+                bar.set_postfix_str(
+                    f"step {row['step']}, {row['frames']} frames, cost {_shown(row['intra'])} / {_shown(row['inter'])}",
+                    refresh=row["step"] % SAID_EVERY == 0,
+                )
+
+            trainer.run(show)
+    if rank != 0:
+        return None
+    return finish(trainer, output, fit_crops, quiet)
+
+
+_BAR = "{desc}: {percentage:5.1f} % |{bar}| {elapsed} {postfix}"
+
+
+def finish(trainer: Trainer, output: Path, fit_crops: int, quiet: bool) -> Model:
+    """Fit codebooks and tables to the trained networks, and write the model file."""
+    settings = trainer.settings
+    card = {
+        "name": output.stem,
+        "steps": trainer.step,
+        "training_seconds": round(trainer.elapsed),
+        "machine": f"{platform.machine()}, {os.cpu_count()} cores, {settings.device}, torch {torch.__version__}",
+        "validation_score": trainer.validated,
+    }
+    clips = trainer.clips
+    codec = trainer.learner.codec
+    start = None if trainer.codebooks is None else trainer.codebooks.quantisers()
+    statistics = Statistics.start()
+    data, model = exported(codec, statistics, card, output.stem)
+    for _ in range(FIT_ROUNDS):
+        statistics = fit(model, clips, fit_crops, quiet, start)
+        data, model = exported(codec, statistics, card, output.stem)
+    write(output, data)
+    return model

@@ -1,0 +1,137 @@
+"""Training clips: decoded once into memory as 8-bit planes, cut into crops on the device that holds them."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from tqdm import tqdm
+
+from lvc.errors import InputError, LvcError
+from lvc.media import VideoReader
+from lvc.model.codec import Picture
+
+SUFFIXES = {".mp4", ".mkv", ".mov", ".webm", ".y4m", ".avi", ".jpg", ".jpeg", ".png"}
+MOTION_SATURATION = 6.0
+
+
+@dataclass
+class Clip:
+    """One shot: y [T, H, W] and uv [T, 2, H/2, W/2] uint8, and its mean absolute frame difference in grey levels."""
+
+    y: Tensor
+    uv: Tensor
+    motion: float
+
+
+def load_clip(path: Path, limit: int | None = None, device: torch.device | str = "cpu") -> Clip:
+    """Decode a clip; 10-bit sources are reduced to 8 bits, odd sizes lose a row or column.
+
+    Raises:
+        InputError: not readable as video.
+    """
+    luma, chroma = [], []
+    with VideoReader(path) as reader:
+        drop = reader.info.bit_depth - 8
+        for frame in reader:
+            y, u, v = (np.right_shift(plane, drop).astype(np.uint8) for plane in frame.planes)
+            height, width = y.shape[0] // 2 * 2, y.shape[1] // 2 * 2
+            luma.append(torch.from_numpy(y[:height, :width].copy()))
+            chroma.append(torch.from_numpy(np.stack([u, v])[:, : height // 2, : width // 2].copy()))
+            if limit is not None and len(luma) >= limit:
+                break
+    if not luma:
+        raise InputError(f"{path} holds no frames")
+    y_all = torch.stack(luma).to(device)
+    small = F.avg_pool2d(y_all[:, None].float(), 8)
+    motion = float((small[1:] - small[:-1]).abs().mean()) if len(luma) > 1 else 0.0
+    return Clip(y_all, torch.stack(chroma).to(device), motion)
+
+
+def load_folder(folder: Path, device: torch.device | str = "cpu", quiet: bool = False) -> list[Clip]:
+    """All clips below a folder, in the order of their names; unreadable files are skipped.
+
+    Raises:
+        InputError: when nothing could be read.
+    """
+    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
+    clips = []
+    for path in tqdm(paths, desc="reading clips", disable=quiet, unit="clip"):
+        try:
+            clips.append(load_clip(path, device=device))
+        except LvcError:
+            continue
+    if not clips:
+        raise InputError(f"no readable clips in {folder}")
+    return clips
+
+
+def to_picture(y: Tensor, uv: Tensor) -> Picture:
+    """8-bit planes [B, H, W], [B, 2, H/2, W/2] as the codec's 10-bit float pictures."""
+    return Picture(y[:, None].float() * 4, uv.float() * 4)
+
+
+class CropSampler:
+    """Random crops of consecutive frames, moving shots preferred, mirrored and time-reversed at random."""
+
+    def __init__(self, clips: list[Clip], stills: list[Clip], crop: int, seed: int) -> None:
+        self.clips = clips
+        self.stills = stills
+        self.crop = crop
+        self.random = np.random.default_rng(seed)
+        weight = np.array([len(c.y) * (0.4 + min(c.motion, MOTION_SATURATION) / MOTION_SATURATION) for c in clips])
+        self.weight = weight
+
+    def batch(self, size: int, frames: int) -> list[Picture]:
+        """``frames`` pictures of ``size`` crops each."""
+        samples = [self._sample(frames) for _ in range(size)]
+        return [
+            to_picture(torch.stack([y[t] for y, _ in samples]), torch.stack([uv[t] for _, uv in samples]))
+            for t in range(frames)
+        ]
+
+    def _sample(self, frames: int) -> tuple[Tensor, Tensor]:
+        clip = self._pick(frames)
+        crop = self.crop
+        pace = 2 if len(clip.y) >= 2 * frames and self.random.random() < 0.15 else 1
+        start = int(self.random.integers(0, len(clip.y) - (frames - 1) * pace))
+        height, width = clip.y.shape[1:]
+        top = int(self.random.integers(0, (height - crop) // 2 + 1)) * 2
+        left = int(self.random.integers(0, (width - crop) // 2 + 1)) * 2
+        times = slice(start, start + (frames - 1) * pace + 1, pace)
+        y = clip.y[times, top : top + crop, left : left + crop]
+        uv = clip.uv[times, :, top // 2 : (top + crop) // 2, left // 2 : (left + crop) // 2]
+        if self.random.random() < 0.5:
+            y, uv = y.flip(2), uv.flip(3)
+        if self.random.random() < 0.5:
+            y, uv = y.flip(0), uv.flip(0)
+        return y, uv
+
+    def _pick(self, frames: int) -> Clip:
+        if frames == 1 and self.stills and self.random.random() < 0.5:
+            fits = [c for c in self.stills if min(c.y.shape[1:]) >= self.crop]
+            if fits:
+                return fits[int(self.random.integers(len(fits)))]
+        for _ in range(1000):
+            clip = self.clips[int(self.random.choice(len(self.clips), p=self.weight / self.weight.sum()))]
+            if len(clip.y) >= frames and min(clip.y.shape[1:]) >= self.crop:
+                return clip
+        raise InputError(f"no clip is as large as {self.crop}x{self.crop} with {frames} frames")
+
+
+def clip_batches(clips: list[Clip], frames: int) -> Iterator[list[Picture]]:
+    """Whole clips one at a time, padded for the codec, for validation."""
+    from lvc.model.codec import ALIGN
+
+    for clip in clips:
+        pictures = []
+        for t in range(min(frames, len(clip.y))):
+            y, uv = clip.y[t : t + 1].float(), clip.uv[t : t + 1].float()
+            down, right = -y.shape[1] % ALIGN, -y.shape[2] % ALIGN
+            y = F.pad(y[:, None], (0, right, 0, down), mode="replicate")
+            uv = F.pad(uv, (0, right // 2, 0, down // 2), mode="replicate")
+            pictures.append(Picture(y * 4, uv * 4))
+        yield pictures

@@ -1,0 +1,313 @@
+"""The training loop: one command from clips to a model, resumable after a kill, on one process or many."""
+
+import functools
+import json
+import os
+import pickle
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TextIO
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from lvc.errors import ModelError
+from lvc.exact.layers import set_fake
+from lvc.model.codebook import Codebook, Quantiser
+from lvc.model.codec import FrameCodec, Picture
+from lvc.model.config import config_named
+from lvc.model.weights import Statistics
+from lvc.training.data import Clip, CropSampler, load_folder
+from lvc.training.export import exported
+from lvc.training.fit import fit
+from lvc.training.loss import CoderMaker, FrameCost, run_sequence, sequence_quality
+from lvc.training.rate import HyperTables, TrainingCoder
+from lvc.training.schedule import Schedule
+from lvc.training.start import measure_scales
+from lvc.training.validate import validate
+from lvc.training.vector import CodebookLearner, VectorCoder
+
+QUALITY_BINS = 10
+
+
+@dataclass
+class TrainingSettings:
+    """What ``lvc train`` may be told.
+
+    Attributes:
+        size: name of a model configuration.
+        minutes: length of the schedule in wall time over all runs; ``steps`` instead, where given.
+        batch, crop: crops in a step and their size in samples.
+        validation: folder of clips for rate-distortion points, every ``validate_minutes``.
+        stills: folder of pictures mixed into intra training.
+        fit_crops: crops from which codebooks are fitted.
+    """
+
+    clips: Path
+    checkpoint: Path
+    size: str = "lite"
+    minutes: float | None = None
+    steps: int | None = None
+    batch: int = 4
+    crop: int = 128
+    device: str = "cpu"
+    seed: int = 1
+    validation: Path | None = None
+    stills: Path | None = None
+    validate_minutes: float = 15.0
+    save_minutes: float = 2.0
+    start_from: Path | None = None
+    fit_crops: int = 48
+    schedule: Schedule = field(default_factory=Schedule)
+    quiet: bool = False
+
+
+class Learner(nn.Module):
+    """Codec and training-only tables as one module, so that gradients of all are exchanged."""
+
+    def __init__(self, size: str) -> None:
+        super().__init__()
+        self.codec = FrameCodec(config_named(size))
+        self.tables = HyperTables()
+        self.make_coder: CoderMaker = TrainingCoder
+
+    def forward(self, pictures: list[Picture], qualities: list[Tensor]) -> list[FrameCost]:
+        """See :func:`lvc.training.loss.run_sequence`."""
+        return run_sequence(self.codec, self.tables, pictures, qualities, make_coder=self.make_coder)
+
+
+class Balance:
+    """Running mean Lagrangian by quality and frame type, so that every quality pulls equally hard."""
+
+    def __init__(self) -> None:
+        self.level = torch.zeros(2, QUALITY_BINS)
+
+    def weight(self, kind: int, quality: Tensor, cost: Tensor) -> Tensor:
+        """1 / running mean for each sample [B], updated by its cost."""
+        bins = ((quality - 1) * (QUALITY_BINS / 100)).long().clamp(0, QUALITY_BINS - 1).cpu()
+        for index, value in zip(bins.tolist(), cost.detach().cpu().tolist(), strict=True):
+            old = float(self.level[kind, index])
+            self.level[kind, index] = value if old == 0 else 0.97 * old + 0.03 * value
+        return (1 / self.level[kind, bins].clamp_min(1e-3)).to(cost.device)
+
+
+def pick_quality(random: np.random.Generator, batch: int) -> Tensor:
+    """Mostly the range that people use."""
+    usual = random.uniform(5, 75, batch)
+    rare = random.uniform(1, 100, batch)
+    return torch.from_numpy(np.where(random.random(batch) < 0.8, usual, rare)).float()
+
+
+def _as_tensors(quantisers: list[Quantiser]) -> list[list[tuple[Tensor, Tensor, int]]]:
+    """Codebooks as a checkpoint holds them."""
+    return [[(torch.tensor(b.entries), torch.tensor(b.counts), b.low) for b in q.books] for q in quantisers]
+
+
+def _from_tensors(state: list[list[tuple[Tensor, Tensor, int]]]) -> list[Quantiser]:
+    return [Quantiser([Codebook(e.numpy(), c.numpy(), low) for e, c, low in books]) for books in state]
+
+
+def _mean_log(level: Tensor) -> float | None:
+    """Mean binary logarithm of what has been seen; None (and not NaN, which JSON lacks) before."""
+    seen = level[level > 0]
+    return round(float(seen.log2().mean()), 4) if len(seen) else None
+
+
+class Trainer:
+    """State of a training: parameters, optimiser, progress; knows how to save and resume itself."""
+
+    def __init__(self, settings: TrainingSettings) -> None:
+        self.settings = settings
+        self.world = int(os.environ.get("WORLD_SIZE", "1"))
+        self.rank = int(os.environ.get("RANK", "0"))
+        self.device = torch.device(settings.device)
+        torch.manual_seed(settings.seed)
+        self.learner: Learner = Learner(settings.size).to(self.device)
+        transform: list[nn.Parameter] = []
+        rest: list[nn.Parameter] = []
+        for name, parameter in self.learner.named_parameters():
+            (transform if ".transform." in name or ".steps." in name else rest).append(parameter)
+        self.optimiser = torch.optim.Adam(
+            [{"params": rest, "factor": 1.0}, {"params": transform, "factor": 0.05}], lr=1e-3, betas=(0.9, 0.98)
+        )
+        self.balance = Balance()
+        self.step = 0
+        self.elapsed = 0.0
+        self.steps_in_run = 0
+        self.sampler: CropSampler | None = None
+        self.clips: list[Clip] = []
+        self.codebooks: CodebookLearner | None = None
+        self.validated: float | None = None
+
+    # -- state ----------------------------------------------------------------------------------------------------
+
+    def save(self) -> None:
+        """Write the checkpoint, all or nothing."""
+        state = {
+            "size": self.settings.size,
+            "learner": self.learner.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "balance": self.balance.level,
+            "step": self.step,
+            "elapsed": self.elapsed,
+            "random": json.dumps(self.sampler.random.bit_generator.state) if self.sampler else "",
+            "torch_random": torch.get_rng_state(),
+            "codebooks": [] if self.codebooks is None else _as_tensors(self.codebooks.quantisers()),
+        }
+        temporary = self.settings.checkpoint.with_suffix(".part")
+        torch.save(state, temporary)
+        os.replace(temporary, self.settings.checkpoint)
+
+    def load(self, path: Path, weights_only: bool) -> None:
+        """Resume from a checkpoint, or take only its weights.
+
+        Raises:
+            ModelError: when it is not a checkpoint of this size.
+        """
+        try:
+            state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        except (OSError, RuntimeError, ValueError, EOFError, pickle.UnpicklingError) as error:
+            raise ModelError(f"{path} is no checkpoint of a training") from error
+        if state.get("size") != self.settings.size:
+            raise ModelError(f"{path} holds a {state.get('size')!r} model, not {self.settings.size!r}")
+        self.learner.load_state_dict(state["learner"])
+        if weights_only:
+            return
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.balance.level = state["balance"]
+        # the optimiser goes on with all it knew: no second warm-up
+        self.step = self.steps_in_run = state["step"]
+        self.elapsed = state["elapsed"]
+        if self.sampler and self.rank:  # the checkpoint holds the first process's crops; the others take new ones
+            self.sampler.random = np.random.default_rng([self.settings.seed, self.rank, self.step])
+        elif self.sampler and state["random"]:
+            self.sampler.random.bit_generator.state = json.loads(state["random"])
+        torch.set_rng_state(state["torch_random"])
+        if state.get("codebooks"):
+            self._use_codebooks(_from_tensors(state["codebooks"]))
+
+    @property
+    def progress(self) -> float:
+        """0 at the start of the schedule, 1 at its end."""
+        if self.settings.steps:
+            return self.step / self.settings.steps
+        return self.elapsed / (60 * (self.settings.minutes or 60.0))
+
+    # -- running --------------------------------------------------------------------------------------------------
+
+    def run(self, on_step: Callable[["Trainer", dict[str, Any]], None] | None = None) -> FrameCodec:
+        """Train to the end of the schedule; returns the float codec (call ``snap`` and ``freeze`` on a copy)."""
+        settings = self.settings
+        main = self.rank == 0
+        clips = self.clips = load_folder(settings.clips, self.device, settings.quiet or not main)
+        stills = load_folder(settings.stills, self.device, True) if settings.stills else []
+        validation = load_folder(settings.validation, "cpu", True) if settings.validation and main else []
+        self.sampler = CropSampler(clips, stills, settings.crop, settings.seed + 1000 * self.rank)
+        if settings.checkpoint.exists():
+            self.load(settings.checkpoint, weights_only=False)
+        elif settings.start_from is not None:
+            self.load(settings.start_from, weights_only=True)
+        else:
+            measure_scales(self.learner.codec, self.learner.tables, self.sampler.batch(16, 3))
+        learner: nn.Module = self.learner
+        if self.world > 1:
+            learner = nn.parallel.DistributedDataParallel(self.learner, find_unused_parameters=True)
+        saved = validated = time.monotonic()
+        with open(settings.checkpoint.with_suffix(".jsonl") if main else os.devnull, "a", encoding="utf-8") as journal:
+            while not self._done():
+                began = time.monotonic()
+                row = self._one_step(learner)
+                now = time.monotonic()
+                self.elapsed += now - began
+                self.step += 1
+                self.steps_in_run += 1
+                if not main:
+                    continue
+                if on_step is not None:
+                    on_step(self, row)
+                if self.step % 20 == 0:
+                    self._write(journal, row)
+                if now - saved > 60 * settings.save_minutes:
+                    self.save()
+                    saved = time.monotonic()
+                if validation and now - validated > 60 * settings.validate_minutes:
+                    self._validate(validation, journal)
+                    validated = time.monotonic()
+            if main:
+                if validation:
+                    self._validate(validation, journal)
+                self.save()
+        return self.learner.codec
+
+    def _done(self) -> bool:
+        done = torch.tensor(float(self.progress >= 1), device=self.device)
+        if self.world > 1:
+            torch.distributed.broadcast(done, 0)
+        return bool(done)
+
+    def _one_step(self, learner: nn.Module) -> dict[str, Any]:
+        if self.sampler is None:
+            raise ValueError("training has no clips yet")
+        schedule, progress = self.settings.schedule, self.progress
+        frames = schedule.frames(progress)
+        set_fake(self.learner, schedule.fake(progress))
+        if schedule.vectors(progress) and self.codebooks is None:
+            self._use_codebooks(self._fitted())
+        rate = schedule.learning_rate(progress, self.steps_in_run)
+        for group in self.optimiser.param_groups:
+            group["lr"] = rate * group["factor"]
+        batch = self.settings.batch * max(1, 4 // frames)
+        random = self.sampler.random
+        base = pick_quality(random, batch)
+        qualities = sequence_quality(base, frames, float(random.uniform(0, 9)), float(random.uniform(0, 5)))
+        qualities = [quality.to(self.device) for quality in qualities]
+        pictures = self.sampler.batch(batch, frames)
+        costs = learner(pictures, qualities)
+        total = torch.zeros((), device=self.device)
+        for t, (cost, quality) in enumerate(zip(costs, qualities, strict=True)):
+            lagrangian = cost.lagrangian(quality)
+            total = total + (lagrangian * self.balance.weight(min(t, 1), quality, lagrangian)).mean()
+        loss = total / frames
+        self.optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        norm = nn.utils.clip_grad_norm_(self.learner.parameters(), 1.0)
+        if bool(torch.isfinite(norm)):
+            self.optimiser.step()
+        if self.codebooks is not None:
+            self.codebooks.advance()
+        level = self.balance.level
+        return {
+            "type": "step",
+            "step": self.step,
+            "elapsed": round(self.elapsed, 1),
+            "progress": round(progress, 4),
+            "frames": frames,
+            "rate": rate,
+            "norm": round(float(norm), 3),
+            "intra": _mean_log(level[0]),
+            "inter": _mean_log(level[1]),
+            "bpp": round(float(costs[-1].bits.mean().detach()), 4),
+            "psnr": round(float(costs[-1].psnr.mean()), 2),
+        }
+
+    def _fitted(self) -> list[Quantiser]:
+        """Codebooks fitted to the networks as they are now."""
+        _, model = exported(self.learner.codec, Statistics.start(), {})
+        return fit(model, self.clips, self.settings.fit_crops).quantisers
+
+    def _use_codebooks(self, quantisers: list[Quantiser]) -> None:
+        """From here on the codebooks are in the loop; each process of a distributed training keeps its own."""
+        self.codebooks = CodebookLearner(quantisers)
+        self.learner.make_coder = functools.partial(VectorCoder, self.codebooks)
+
+    def _write(self, journal: TextIO, row: dict[str, Any]) -> None:
+        journal.write(json.dumps(row) + "\n")
+        journal.flush()
+
+    def _validate(self, clips: list[Clip], journal: TextIO) -> None:
+        row = validate(self.learner.codec, self.learner.tables, clips, self.device)
+        self._write(journal, {"type": "validation", "step": self.step, "elapsed": round(self.elapsed, 1), **row})
+        self.validated = row["score"]

@@ -1,0 +1,42 @@
+"""The curriculum: how long sequences are, how fast to learn, when to round, as functions of progress 0...1."""
+
+import math
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """See DESIGN: intra, then pairs, then longer runs with carried state, then training with rounded weights.
+
+    Attributes:
+        peak: largest learning rate; it falls along a cosine to ``floor`` times that.
+        stages: (progress at which it starts, frames in a sequence).
+        vector_from: progress from which the codebooks are in the loop.
+        fake_from: progress from which weights and activations are rounded as in the exact model.
+        warm_steps: steps over which the learning rate rises at its start; one that goes on from its checkpoint is warm.
+    """
+
+    peak: float = 1.4e-3
+    floor: float = 0.02
+    stages: tuple[tuple[float, int], ...] = ((0.0, 1), (0.02, 2), (0.04, 4), (0.8, 6))
+    fake_from: float = 0.85
+    vector_from: float = 0.9
+    warm_steps: int = 40
+
+    def learning_rate(self, progress: float, steps_in_run: int) -> float:
+        """At this progress, this many steps after the start with new weights."""
+        cosine = 0.5 + 0.5 * math.cos(math.pi * min(max(progress, 0.0), 1.0))
+        warm = min(1.0, (steps_in_run + 1) / self.warm_steps)
+        return self.peak * warm * (self.floor + (1 - self.floor) * cosine)
+
+    def frames(self, progress: float) -> int:
+        """Length of the training sequences."""
+        return max(frames for start, frames in self.stages if progress >= start)
+
+    def vectors(self, progress: float) -> bool:
+        """Whether the codebooks are in the loop."""
+        return progress >= self.vector_from
+
+    def fake(self, progress: float) -> bool:
+        """Whether to round."""
+        return progress >= self.fake_from
