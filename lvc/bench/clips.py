@@ -1,0 +1,87 @@
+"""Clips to measure on: files, their frames, and the hash that names their content."""
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import islice
+from pathlib import Path
+
+from lvc.errors import InputError
+from lvc.media import VideoReader
+from lvc.video import Frame, VideoInfo
+
+SUFFIXES = {".mkv", ".mp4", ".mov", ".webm", ".avi", ".y4m", ".m4v", ".ts", ".mpg", ".ogv"}
+"""What is taken from a folder."""
+
+
+@dataclass(frozen=True)
+class Clip:
+    """A source clip.
+
+    Attributes:
+        path: the file.
+        frames: how many frames from its start are used; None for all.
+    """
+
+    path: Path
+    frames: int | None = None
+
+    @property
+    def name(self) -> str:
+        """File name without its suffix."""
+        return self.path.stem
+
+    @cached_property
+    def info(self) -> VideoInfo:
+        """What is true of the stream.
+
+        Raises:
+            InputError: it cannot be read as video.
+        """
+        with VideoReader(self.path) as reader:
+            return reader.info
+
+    @cached_property
+    def sha256(self) -> str:
+        """Hash of the file's bytes, in hexadecimal.
+
+        Raises:
+            InputError: the file cannot be read.
+        """
+        try:
+            with self.path.open("rb") as file:
+                return hashlib.file_digest(file, "sha256").hexdigest()
+        except OSError as error:
+            raise InputError(f"{self.path}: {error.strerror}.") from error
+
+    def read(self) -> Iterator[Frame]:
+        """Decode the frames, from the start at each call.
+
+        Raises:
+            InputError: the clip is damaged or has no frames.
+        """
+        with VideoReader(self.path) as reader:
+            yield from islice(reader, self.frames)
+
+
+def find_clips(paths: Iterable[Path], frames: int | None = None) -> list[Clip]:
+    """Clips of files and folders, in order, folders sorted by name and not descended into.
+
+    Files are taken whatever their name; whether they can be read shows when they are.
+
+    Raises:
+        InputError: a folder without clips, or a path that is not there.
+    """
+    clips: list[Clip] = []
+    for path in paths:
+        if path.is_dir():
+            found = sorted(item for item in path.iterdir() if item.suffix.lower() in SUFFIXES and item.is_file())
+            if not found:
+                raise InputError(f"{path}: there are no clips in this folder.")
+            clips += [Clip(item, frames) for item in found]
+        elif path.exists():
+            clips.append(Clip(path, frames))
+        else:
+            raise InputError(f"{path}: no such file or folder.")
+    return clips

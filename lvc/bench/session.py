@@ -1,0 +1,186 @@
+"""One ``lvc bench`` run from arguments to report folder; the command line only parses and prints."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+from lvc.bench.cache import Cache, Row
+from lvc.bench.clips import Clip, find_clips
+from lvc.bench.codecs import CodecSpec, CodecStringError, parse_codec
+from lvc.bench.crops import CropRow, make_crops
+from lvc.bench.measure import Conditions
+from lvc.bench.plots import can_plot, write_plots
+from lvc.bench.progress import BenchProgress
+from lvc.bench.report import About, html_report
+from lvc.bench.results import Results
+from lvc.bench.run import Plan, Task, known_weight, make_plan, run_plan
+from lvc.bench.summary import Summary
+from lvc.errors import InputError, LvcError, OutputError
+
+
+@dataclass(frozen=True)
+class Request:
+    """What was asked for.
+
+    Attributes:
+        clips: files and folders.
+        codecs: codec strings.
+        conditions: see :class:`lvc.bench.measure.Conditions`.
+        folder: of the report.
+        cache: of rows; a cache without a folder measures everything.
+        anchor: codec string or name of the anchor; None chooses.
+        crops: whether the report shows crops side by side.
+        frame: number of the frame to show; None for the middle one.
+        command: the command line, to be printed in the report.
+        jobs: points to measure at a time.
+        quiet: no progress.
+    """
+
+    clips: Sequence[Path]
+    codecs: Sequence[str]
+    conditions: Conditions
+    folder: Path
+    cache: Cache
+    anchor: str | None = None
+    crops: bool = True
+    frame: int | None = None
+    command: str = "lvc bench"
+    jobs: int = 1
+    quiet: bool = False
+
+
+@dataclass
+class Outcome:
+    """What came of it.
+
+    Attributes:
+        summary: of all finished rows of this run.
+        failures: one sentence for everything that was left out.
+        report: the page.
+        interrupted: whether Ctrl-C ended it early; finished rows are kept and reported.
+        notes: what else the user should know.
+    """
+
+    summary: Summary
+    failures: list[str]
+    report: Path
+    interrupted: bool = False
+    notes: list[str] = field(default_factory=list)
+
+
+def run_session(request: Request) -> Outcome:
+    """Measure, then write ``results.jsonl``, ``report.html`` and ``curves/*.png`` into the report folder.
+
+    Bad clips, codec strings and codecs that fail are named in the outcome and left out.
+
+    Raises:
+        InputError: nothing is left to measure.
+        OutputError: the report folder cannot be written.
+    """
+    failures: list[str] = []
+    specs = _parse(request.codecs, failures)
+    clips = _find(request.clips, request.conditions.frames, failures)
+    plan = make_plan(clips, specs, request.conditions)
+    plan.failures[:0] = failures
+    if not plan.tasks:
+        raise InputError("nothing to measure: " + " ".join(plan.failures))
+    results = Results(request.folder)
+    rows, interrupted = _measure(plan, request, results)
+    summary = Summary(rows, _anchor_name(request.anchor))
+    crops: list[CropRow] = []
+    if request.crops and not interrupted:
+        crops = _crops(plan, request, rows)
+    outcome = Outcome(summary, plan.failures, request.folder / "report.html", interrupted)
+    _write(outcome, request, crops)
+    return outcome
+
+
+def _parse(strings: Sequence[str], failures: list[str]) -> list[CodecSpec]:
+    specs: list[CodecSpec] = []
+    for text in strings:
+        try:
+            specs.append(parse_codec(text))
+        except CodecStringError as error:
+            failures.append(f"{error}; skipped")
+    return specs
+
+
+def _find(paths: Sequence[Path], frames: int | None, failures: list[str]) -> list[Clip]:
+    clips: list[Clip] = []
+    for path in paths:
+        try:
+            clips += find_clips([path], frames)
+        except InputError as error:
+            failures.append(f"{error} Skipped.")
+    return list({clip.path.resolve(): clip for clip in clips}.values())
+
+
+def _anchor_name(anchor: str | None) -> str | None:
+    """The name of an anchor given as codec string, or the name itself."""
+    if anchor is None:
+        return None
+    try:
+        return parse_codec(anchor).name
+    except CodecStringError:
+        return anchor
+
+
+def _measure(plan: Plan, request: Request, results: Results) -> tuple[list[Row], bool]:
+    """Rows of this run in the plan's order, and whether it was interrupted."""
+    interrupted = False
+    total = sum(task.weight for task in plan.tasks) - known_weight(plan, results, request.cache)
+    with BenchProgress(total, quiet=request.quiet) as progress:
+        started: set[str] = set()
+
+        def start(task: Task) -> None:
+            started.add(task.key)
+            progress.begin(f"{task.clip.name} {task.spec.point_string(task.point)}")
+
+        try:
+            for task, row in run_plan(plan, request.conditions, results, request.cache, request.jobs, start):
+                if task.key in started:
+                    progress.advance(task.weight)
+                elif row is None:
+                    progress.shrink(task.weight)
+        except KeyboardInterrupt:
+            interrupted = True
+    return [row for task in plan.tasks if (row := results.finished(task.key)) is not None], interrupted
+
+
+def _crops(plan: Plan, request: Request, rows: Sequence[Row]) -> list[CropRow]:
+    specs = sorted((spec for spec in plan.specs if not spec.ablate), key=lambda spec: not spec.is_ours)
+    crops: list[CropRow] = []
+    for clip in plan.clips:
+        own = [row for row in rows if row["clip_sha256"] == clip.sha256]
+        able = [spec for spec in specs if any(row["codec"] == spec.name for row in own)]
+        if not able:
+            continue
+        try:
+            crops.append(make_crops(clip, able, own, request.conditions, request.cache, request.frame))
+        except LvcError as error:
+            plan.failures.append(f"{clip.name}: no crops: {error}")
+        except KeyboardInterrupt:
+            break
+    return crops
+
+
+def _write(outcome: Outcome, request: Request, crops: Sequence[CropRow]) -> None:
+    versions = list(dict.fromkeys(row["version"] for row in outcome.summary.rows))
+    about = About(
+        request.command,
+        datetime.now(UTC).isoformat(timespec="seconds"),
+        request.conditions.describe(),
+        versions,
+        outcome.failures,
+    )
+    try:
+        temporary = outcome.report.with_suffix(".part")
+        temporary.write_text(html_report(outcome.summary, about, crops), "utf-8")
+        temporary.replace(outcome.report)
+        if can_plot():
+            write_plots(outcome.summary, request.folder / "curves")
+        else:
+            outcome.notes.append("no PNG of the curves: matplotlib is not installed (pip install 'lvc[plots]')")
+    except OSError as error:
+        raise OutputError(f"{request.folder}: {error.strerror}.") from error

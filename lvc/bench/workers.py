@@ -1,0 +1,128 @@
+"""One process per point: its peak memory is its own, and a codec that crashes takes nothing with it."""
+
+import contextlib
+import multiprocessing
+import signal
+import threading
+import traceback
+from collections.abc import Callable, Iterator
+from multiprocessing.connection import Connection, wait
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Generic, Self, TypeVar
+
+from lvc.errors import LvcError
+
+_Tag = TypeVar("_Tag")
+_KILL_SECONDS = 2.0
+
+
+class CrashError(LvcError):
+    """A process that ended without an answer, or with an error that nobody expects."""
+
+
+class Workers(Generic[_Tag]):
+    """Runs calls in fresh processes, a few at a time.
+
+    Where the system can, processes are forked from a server that has imported what they need, so that they start at
+    once; where not, they start from nothing.
+
+    Args:
+        limit: processes at a time.
+        preload: modules that the server imports.
+    """
+
+    def __init__(self, limit: int = 1, preload: tuple[str, ...] = ()) -> None:
+        self.limit = limit
+        if "forkserver" in multiprocessing.get_all_start_methods():
+            self._context: Any = multiprocessing.get_context("forkserver")
+            self._context.set_forkserver_preload(list(preload))
+        else:
+            self._context = multiprocessing.get_context("spawn")
+        self._running: dict[Connection, tuple[_Tag, Any]] = {}
+
+    @property
+    def is_full(self) -> bool:
+        """Whether another call has to wait."""
+        return len(self._running) >= self.limit
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing runs."""
+        return not self._running
+
+    def start(self, tag: _Tag, function: Callable[..., object], *arguments: object) -> None:
+        """Begin a call; function, arguments and result are pickled."""
+        with _interrupts_later():
+            ours, theirs = self._context.Pipe(duplex=False)
+            process = self._context.Process(target=_work, args=(theirs, function, arguments), daemon=True)
+            process.start()
+            theirs.close()
+            self._running[ours] = (tag, process)
+
+    def finished(self) -> Iterator[tuple[_Tag, Any]]:
+        """Wait until at least one call ends.
+
+        Yields:
+            What ended: its tag, and its result or the :class:`lvc.errors.LvcError` it raised. Other errors come as
+            :class:`CrashError` with the place in the code.
+        """
+        for connection in wait(list(self._running)):
+            if not isinstance(connection, Connection):
+                continue
+            tag, process = self._running.pop(connection)
+            try:
+                answer = connection.recv()
+            except EOFError:
+                process.join()
+                answer = CrashError(f"the process that measured it ended with status {process.exitcode}")
+            connection.close()
+            process.join()
+            yield tag, answer
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """End what still runs."""
+        for connection, (_, process) in self._running.items():
+            process.terminate()
+            process.join(_KILL_SECONDS)
+            if process.is_alive():
+                process.kill()
+                process.join()
+            connection.close()
+        self._running.clear()
+
+
+@contextlib.contextmanager
+def _interrupts_later() -> Iterator[None]:
+    """Let Ctrl-C take effect at the end of the block, so that no process is left half started."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    pending: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, _: pending.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if pending:
+        raise KeyboardInterrupt
+
+
+def _work(connection: Connection, function: Callable[..., object], arguments: tuple[object, ...]) -> None:
+    """Body of a process. Ctrl-C reaches the parent, which then ends its processes."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        answer = function(*arguments)
+    except LvcError as error:
+        answer = error
+    except Exception as error:  # noqa: BLE001 -- one point that fails must not end the others
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        answer = CrashError(f"{type(error).__name__}: {error} ({Path(place.filename).name}, line {place.lineno})")
+    with contextlib.suppress(OSError):  # the parent may have gone
+        connection.send(answer)
+    connection.close()
