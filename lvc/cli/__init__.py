@@ -1,0 +1,131 @@
+"""The command line: options to calls, errors to exit statuses. Standard output carries results and nothing else.
+
+One file per command. They call ``lvc.api`` and import nothing heavy, so that ``lvc --help`` is quick.
+"""
+
+import contextlib
+import os
+import signal
+import sys
+import warnings
+from types import FrameType
+from typing import Any
+
+import click
+
+from lvc import __version__, catalogue, container
+from lvc.bench.command import bench
+from lvc.cli.completion import completion
+from lvc.cli.decode import decode
+from lvc.cli.encode import encode
+from lvc.cli.info import info
+from lvc.cli.models import models
+from lvc.cli.splice import cat, cut
+from lvc.cli.train import train
+from lvc.cli.verify import verify
+from lvc.errors import LvcError
+
+INTERRUPTED = 128 + 2
+BROKEN_PIPE = 128 + 13
+TERMINATED = 128 + 15
+
+EPILOG = """\b
+Exit status:
+  0    done
+  1    any other failure
+  2    wrong usage
+  3    the input cannot be read as video
+  4    the .lvc file is damaged, or is none
+  5    the .lvc file is truncated
+  6    the model is unknown or damaged
+  7    a size is over the limits
+  8    the output cannot be written
+  9    the decoded pictures are not those that were encoded
+  130  interrupted (Ctrl-C)
+  141  the reader of the output has gone
+  143  terminated"""
+
+
+class Failure(click.ClickException):
+    """An expected failure: one line on standard error, and its exit status."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(str(error))
+        self.error = error
+
+    @property
+    def exit_code(self) -> int:  # type: ignore[override]
+        """As the error says."""
+        return self.error.exit_status if isinstance(self.error, LvcError) else LvcError.exit_status
+
+    def show(self, file: Any = None) -> None:
+        """Write the line."""
+        click.echo(f"lvc: error: {self.format_message().rstrip('.')}", file=file or sys.stderr)
+
+
+class _Group(click.Group):
+    """Gives every way in which a command can end its exit status."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            with _terminated_as_exit(), warnings.catch_warnings():
+                warnings.showwarning = _show_warning  # type: ignore[assignment]
+                return super().invoke(ctx)
+        except (KeyboardInterrupt, click.Abort):
+            click.echo("lvc: interrupted", err=True)
+            raise click.exceptions.Exit(INTERRUPTED) from None
+        except (LvcError, OSError) as error:
+            if isinstance(error, BrokenPipeError) or isinstance(error.__cause__, BrokenPipeError):
+                _abandon_stdout()
+                raise click.exceptions.Exit(BROKEN_PIPE) from None
+            raise Failure(error) from error
+
+
+def _show_version(context: click.Context, _parameter: click.Parameter, wanted: bool) -> None:
+    if wanted:
+        click.echo(f"lvc {__version__}")
+        click.echo(f"file format {container.VERSION}, model format {catalogue.VERSION}")
+        for model in catalogue.installed():
+            click.echo(f"model {model.name} {model.id.hex()}")
+        context.exit()
+
+
+_VERSION_HELP = "Show the versions of the program, of its formats and of the installed models."
+
+
+@click.group(cls=_Group, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=_show_version, help=_VERSION_HELP)
+def main() -> None:
+    """A learned video codec whose decoder is exact: the same file gives the same pictures on every machine."""
+
+
+for command in (encode, decode, info, verify, cat, cut, models, train, bench, completion):
+    main.add_command(command)
+
+
+def _show_warning(message: Warning | str, *_: Any) -> None:
+    click.echo(f"lvc: warning: {str(message).rstrip('.')}", err=True)
+
+
+@contextlib.contextmanager
+def _terminated_as_exit() -> Any:
+    """Let a termination signal end the command like an exception, so that unfinished output is removed."""
+
+    def leave(_signal: int, _frame: FrameType | None) -> None:
+        raise SystemExit(TERMINATED)
+
+    try:
+        before = signal.signal(signal.SIGTERM, leave)
+    except ValueError:  # not in the main thread: signals are somebody else's
+        yield
+        return
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _abandon_stdout() -> None:
+    """Keep the interpreter from complaining, at its end, about what it can no longer write."""
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,0 +1,62 @@
+"""``lvc decode``."""
+
+from dataclasses import asdict
+from fractions import Fraction
+from typing import Any
+
+import click
+
+from lvc import api
+from lvc.cli.options import (
+    batch_option,
+    compute_options,
+    may_overwrite,
+    overwrite_options,
+    span_options,
+    talk_options,
+    workers_option,
+)
+from lvc.cli.progress import ProgressLine
+from lvc.edit import Span
+from lvc.output import STANDARD
+
+
+@click.command()
+@click.argument("source", metavar="INPUT")
+@click.argument("destination", metavar="OUTPUT")
+@click.option("--format", metavar="FORMAT", help="mp4, mov, mkv, webm or y4m.  [default: by the extension; y4m for -]")
+@click.option("--codec", metavar="NAME", help="Video encoder of FFmpeg.  [default: libx264]")
+@click.option("--crf", type=click.FloatRange(0, 63), metavar="N", help="Its quality.  [default: visually lossless]")
+@click.option("--lossless", is_flag=True, help="FFV1 in Matroska: exactly the decoded pictures.")
+@click.option("--keep-going", is_flag=True, help="Decode what a damaged or truncated file still holds.")
+@click.option("--model", metavar="NAME|PATH", help="The model of the file, where that is not installed.")
+@click.option("--preview", is_flag=True, help="Only the first picture of each group, at a fraction of the time.")
+@span_options
+@workers_option
+@batch_option
+@compute_options
+@overwrite_options
+@talk_options
+def decode(
+    source: str,
+    destination: str,
+    start: Fraction,
+    frames: int | None,
+    always: bool,
+    never: bool,
+    as_json: bool,
+    quiet: bool,
+    **options: Any,
+) -> None:
+    """Decode a .lvc file, or a part of it, to a video.
+
+    INPUT is a .lvc file, or - for standard input. OUTPUT is a file whose extension names the format, or - for y4m on
+    standard output.
+    """
+    if options["lossless"] and (options["codec"] or options["crf"] is not None):
+        raise click.UsageError("--lossless chooses codec and quality: leave out --codec and --crf.")
+    options["span"] = Span(start, frames)
+    overwrite = may_overwrite(destination, source, always=always, never=never)
+    with ProgressLine("decoding", quiet=quiet, as_json=as_json, stream_on_stdout=destination == STANDARD) as line:
+        result = api.decode(source, destination, overwrite=overwrite, progress=line, warn=line.warn, **options)
+    line.result("decode", {"input": source, "output": destination, **asdict(result)})

@@ -1,0 +1,136 @@
+"""``lvc encode``."""
+
+from dataclasses import asdict
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from lvc import api
+from lvc.cli.options import (
+    compute_options,
+    may_overwrite,
+    overwrite_options,
+    parsed,
+    span_options,
+    talk_options,
+    workers_option,
+)
+from lvc.cli.progress import ProgressLine, bit_rate
+from lvc.container import limits
+from lvc.edit import Crop, Edit, Span, parse_amount, parse_rate, parse_size
+from lvc.output import STANDARD
+
+if TYPE_CHECKING:
+    from lvc.encoder.search import Try
+
+
+@click.command()
+@click.argument("source", metavar="INPUT")
+@click.argument("destination", metavar="OUTPUT")
+@click.option(
+    "-q",
+    "--quality",
+    type=click.IntRange(1, 100),
+    default=api.DEFAULT_QUALITY,
+    show_default=True,
+    metavar="1...100",
+    help="Higher is better, and larger.",
+)
+@click.option(
+    "--bitrate",
+    callback=parsed(parse_amount),
+    metavar="RATE",
+    help="Aim at bits per second of the video: 800k.",
+)
+@click.option("--target-size", callback=parsed(parse_amount), metavar="SIZE", help="Aim at bytes of the file: 20M.")
+@click.option("--target-psnr", type=click.FloatRange(10, 60), metavar="DB", help="Aim at a PSNR (Y, U, V as 6:1:1).")
+@click.option("--target-ssim", type=click.FloatRange(0.3, 0.9999), metavar="0...1", help="Aim at an SSIM.")
+@click.option(
+    "--max-bitrate", callback=parsed(parse_amount), metavar="RATE", help="Lower the quality where the rate is higher."
+)
+@click.option(
+    "--preset",
+    type=click.Choice(api.PRESETS),
+    default="medium",
+    show_default=True,
+    help="Effort of the encoder. The speed of decoding does not depend on it.",
+)
+@click.option(
+    "--keyint",
+    type=click.IntRange(1, limits.MAX_GOP_FRAMES),
+    default=api.DEFAULT_KEYINT,
+    show_default=True,
+    metavar="N",
+    help="Most frames from one intra frame to the next; scene cuts start a group too.",
+)
+@click.option("--model", metavar="NAME|PATH", help="An installed model (see lvc models) or a model file.")
+@span_options
+@click.option("--crop", callback=parsed(Crop.parse), metavar="W:H[:X:Y]", help="Take this part of each picture.")
+@click.option("--scale", callback=parsed(parse_size), metavar="WxH", help="Scale the pictures to this size.")
+@click.option(
+    "--fps",
+    callback=parsed(parse_rate),
+    metavar="RATE",
+    help="Let the frames follow each other at this rate, such as 25 or 30000/1001; none is dropped or doubled.",
+)
+@click.option(
+    "--verify/--no-verify",
+    default=None,
+    help="Decode each group of pictures after it was coded, before the output gets its name.  [default: for files]",
+)
+@click.option(
+    "--resume", is_flag=True, help="Go on where the same command was interrupted, and be ready to do so again."
+)
+@workers_option
+@compute_options
+@overwrite_options
+@talk_options
+def encode(
+    source: str,
+    destination: str,
+    start: Fraction,
+    frames: int | None,
+    crop: Crop | None,
+    scale: tuple[int, int] | None,
+    fps: Fraction | None,
+    bitrate: float | None,
+    target_size: float | None,
+    target_psnr: float | None,
+    target_ssim: float | None,
+    always: bool,
+    never: bool,
+    as_json: bool,
+    quiet: bool,
+    **options: Any,
+) -> None:
+    """Encode a video to a .lvc file.
+
+    INPUT is any video that FFmpeg opens, or - for y4m on standard input. OUTPUT is a file, or - for standard output.
+    """
+    options["edit"] = Edit(Span(start, frames), fps, crop, scale)
+    if options["resume"] and STANDARD in (source, destination):
+        raise click.UsageError("--resume goes from a file to a file.")
+    wanted = {"bitrate": bitrate, "size": target_size, "psnr": target_psnr, "ssim": target_ssim}
+    wanted = {name: value for name, value in wanted.items() if value is not None}
+    if len(wanted) > 1:
+        raise click.UsageError("Only one of --bitrate, --target-size, --target-psnr and --target-ssim can be aimed at.")
+    overwrite = may_overwrite(destination, source, always=always, never=never)
+    with ProgressLine("encoding", quiet=quiet, as_json=as_json, stream_on_stdout=destination == STANDARD) as line:
+        if wanted or options["max_bitrate"]:
+            from lvc.encoder.search import Target
+
+            options["target"] = Target(**wanted) if wanted else None
+            options["tried"] = lambda found: line.note("try", _told(found), asdict(found))
+        result = api.encode(source, destination, overwrite=overwrite, progress=line, warn=line.warn, **options)
+        if result.verify_seconds:
+            text = f"verified: every picture decodes exactly; this took {result.verify_seconds:.1f} s"
+            line.note("verified", text, {"seconds": round(result.verify_seconds, 3)})
+    line.result("encode", {"input": source, "output": destination, **asdict(result)})
+
+
+def _told(found: "Try") -> str:
+    """A quality that was tried, for people."""
+    likeness = "" if found.psnr is None else f", PSNR {found.psnr:.2f} dB"
+    likeness += "" if found.ssim is None else f", SSIM {found.ssim:.4f}"
+    return f"tried quality {found.quality:g}: about {found.bytes} bytes, {bit_rate(found.bits_per_second)}{likeness}"

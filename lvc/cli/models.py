@@ -1,0 +1,43 @@
+"""``lvc models``."""
+
+import json
+from collections.abc import Iterator
+
+import click
+
+from lvc.catalogue import ModelInfo, installed
+from lvc.cli.options import json_option
+
+
+@click.command()
+@json_option
+def models(as_json: bool) -> None:
+    """List the installed models: name, identity, size, and what they say of their training."""
+    found = installed()
+    if as_json:
+        click.echo(json.dumps({"type": "result", "command": "models", "models": [as_fields(model) for model in found]}))
+        return
+    for model in found:
+        for line in describe(model):
+            click.echo(line)
+
+
+def as_fields(model: ModelInfo) -> dict[str, object]:
+    """A model as JSON values."""
+    return {
+        "name": model.name,
+        "id": model.id.hex(),
+        "path": str(model.path),
+        "bytes": model.bytes,
+        "size": model.size,
+        "card": model.card,
+    }
+
+
+def describe(model: ModelInfo) -> Iterator[str]:
+    """A model as lines for people."""
+    yield f"{model.name}: size {model.size}, {model.bytes} bytes"
+    yield f"  identity   {model.id.hex()}"
+    yield f"  file       {model.path}"
+    for key, value in model.card.items():
+        yield f"  {key:10} {value if isinstance(value, str) else json.dumps(value)}"

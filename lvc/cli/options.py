@@ -1,0 +1,127 @@
+"""Options that several commands share, and what they do."""
+
+import re
+import sys
+from collections.abc import Callable
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from lvc.api import DEVICES
+from lvc.output import STANDARD, is_replaced
+
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+_Decorator = Callable[[_Command], _Command]
+
+
+def parsed(parse: Callable[[str], Any]) -> Callable[[click.Context, click.Parameter, str | None], Any]:
+    """A callback that parses the text of an option; a ValueError of ``parse`` becomes a usage error."""
+
+    def callback(context: click.Context, parameter: click.Parameter, text: str | None) -> Any:
+        try:
+            return None if text is None else parse(text)
+        except ValueError as error:
+            raise click.BadParameter(str(error), context, parameter) from error
+
+    return callback
+
+
+def seconds_of(text: str) -> Fraction:
+    """``90``, ``1:30`` or ``0:01:30.000`` as seconds.
+
+    Raises:
+        ValueError: it is no such time.
+    """
+    match = re.fullmatch(r"(?:(?:(\d{1,6}):)?(\d{1,2}):)?(\d{1,9}(?:\.\d{1,9})?)", text)
+    if match is None:
+        raise ValueError(f"{text!r} is no time such as 90, 1:30 or 00:01:30.5")
+    hours, minutes, seconds = match.groups(default="0")
+    return 3600 * int(hours) + 60 * int(minutes) + Fraction(seconds)
+
+
+def span_options(command: _Command) -> _Command:
+    """``--start`` and ``--frames``."""
+    frames = click.IntRange(1)
+    command = click.option("--frames", type=frames, metavar="N", help="Stop after so many frames.")(command)
+    text = "Begin at this time after the first frame; the output begins at time 0."
+    return click.option("--start", default="0", callback=parsed(seconds_of), metavar="[[H:]M:]S", help=text)(command)
+
+
+def compute_options(command: _Command) -> _Command:
+    """``--device`` and ``--threads``."""
+    threads = click.IntRange(1, 1024)
+    command = click.option(
+        "--threads", type=threads, metavar="N", help="CPU threads of each process.  [default: all, shared]"
+    )(command)
+    return click.option(
+        "--device", type=click.Choice(DEVICES), default="auto", show_default=True, help="Where the networks run."
+    )(command)
+
+
+def workers_option(command: _Command) -> _Command:
+    """``--workers``."""
+    return click.option(
+        "--workers",
+        type=click.IntRange(1, 256),
+        default=1,
+        show_default=True,
+        metavar="N",
+        help="Processes that work on groups of pictures at the same time. The result is the same.",
+    )(command)
+
+
+def batch_option(command: _Command) -> _Command:
+    """``--batch``."""
+    return click.option(
+        "--batch",
+        type=click.IntRange(1, 64),
+        default=1,
+        show_default=True,
+        metavar="N",
+        help="Groups of pictures decoded together: faster on a GPU, with more memory.",
+    )(command)
+
+
+def talk_options(command: _Command) -> _Command:
+    """``--quiet`` and ``--json``."""
+    command = click.option("--quiet", is_flag=True, help="No progress and no warnings; with --json only the result.")(
+        command
+    )
+    return json_option(command)
+
+
+def json_option(command: _Command) -> _Command:
+    """``--json``."""
+    return click.option(
+        "--json",
+        "as_json",
+        is_flag=True,
+        help="Events as JSON, one object per line, on standard output (standard error where that carries the stream).",
+    )(command)
+
+
+def overwrite_options(command: _Command) -> _Command:
+    """``-y`` and ``-n``."""
+    command = click.option("-n", "never", is_flag=True, help="Never replace an existing output.")(command)
+    return click.option("-y", "always", is_flag=True, help="Replace an existing output without asking.")(command)
+
+
+def may_overwrite(destination: str, source: str, *, always: bool, never: bool) -> bool:
+    """Whether an existing output may be replaced: as told by ``-y`` or ``-n``, or as answered on a terminal.
+
+    Raises:
+        click.UsageError: both options at once.
+    """
+    if always and never:
+        raise click.UsageError("-y and -n exclude each other.")
+    if always or never or destination == STANDARD or not is_replaced(Path(destination)):
+        return always
+    if source == STANDARD or not _on_a_terminal():
+        return False
+    return click.confirm(f"{destination} exists. Replace it?", err=True)
+
+
+def _on_a_terminal() -> bool:
+    return sys.stdin.isatty() and sys.stderr.isatty()

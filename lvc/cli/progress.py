@@ -1,0 +1,135 @@
+"""What a command tells while it runs: a bar on a terminal, now and then a plain line elsewhere, or JSON events."""
+
+import json
+import sys
+import time
+from dataclasses import asdict
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+import click
+
+from lvc.progress import Progress
+
+if TYPE_CHECKING:
+    from tqdm import tqdm
+
+PLAIN_SECONDS = 10.0
+"""Time between plain lines."""
+
+
+EVENT_SECONDS = 1.0
+"""Time between events of progress."""
+
+
+class ProgressLine:
+    """Shows frames, frames per second, bit rate so far and time left. Call it with every report.
+
+    Args:
+        verb: what is going on, such as "encoding".
+        quiet: show nothing but the result.
+        as_json: events, an object per line with its type first, instead of text for people.
+        stream_on_stdout: standard output carries the stream, so that events go to standard error.
+    """
+
+    def __init__(self, verb: str, *, quiet: bool, as_json: bool = False, stream_on_stdout: bool = False) -> None:
+        self._verb = verb
+        self._quiet = quiet
+        self._json, self._json_on_stderr = as_json, stream_on_stdout
+        self._bar: tqdm[Any] | None = None
+        self._start = self._shown = time.monotonic()
+        self._last: Progress | None = None
+
+    def __call__(self, progress: Progress) -> None:
+        """Take a report."""
+        if self._quiet:
+            return
+        self._last = progress
+        if self._json:
+            if time.monotonic() - self._shown >= EVENT_SECONDS:
+                self._shown = time.monotonic()
+                self._event("progress", asdict(progress))
+        elif sys.stderr.isatty():
+            self._draw(progress)
+        elif time.monotonic() - self._shown >= PLAIN_SECONDS:
+            self._line(progress)
+
+    def warn(self, sentence: str) -> None:
+        """Show a warning above the progress line."""
+        self._say("warning", f"warning: {sentence.rstrip('.')}", {"message": sentence})
+
+    def note(self, kind: str, sentence: str, fields: dict[str, Any]) -> None:
+        """Show something else: a sentence for people, fields for an event of that kind."""
+        self._say(kind, sentence, fields)
+
+    def result(self, command: str, fields: dict[str, Any]) -> None:
+        """The last event, also with ``quiet``; people get none. Includes the seconds since the start."""
+        if self._json:
+            seconds = round(time.monotonic() - self._start, 3)
+            self._event("result", {"command": command, **fields, "seconds": seconds})
+
+    def _say(self, kind: str, sentence: str, fields: dict[str, Any]) -> None:
+        if self._quiet:
+            return
+        if self._json:
+            self._event(kind, fields)
+            return
+        if self._bar is not None:
+            self._bar.clear()
+        click.echo(f"lvc: {sentence}", err=True)
+
+    def _event(self, kind: str, fields: dict[str, Any]) -> None:
+        click.echo(json.dumps({"type": kind, **fields}, default=str), err=self._json_on_stderr)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Leave the last state on the screen."""
+        if self._bar is not None:
+            self._bar.close()
+        elif self._last is not None and error is None and not self._json:
+            self._line(self._last)
+
+    def _draw(self, progress: Progress) -> None:
+        if self._bar is None:
+            from tqdm import tqdm
+
+            self._bar = tqdm(desc=self._verb, unit=" frames", file=sys.stderr, dynamic_ncols=True)
+        self._bar.total = None if progress.total is None else max(progress.total, progress.frames)
+        self._bar.set_postfix_str(_rate(progress), refresh=False)
+        self._bar.update(progress.frames - self._bar.n)
+
+    def _line(self, progress: Progress) -> None:
+        self._shown = time.monotonic()
+        click.echo(f"lvc: {self._verb}: {plain(progress, self._shown - self._start)}", err=True)
+
+
+def plain(progress: Progress, seconds: float) -> str:
+    """A report as text, ``seconds`` after the start."""
+    speed = progress.frames / seconds if seconds > 0 else 0.0
+    of_total = "" if progress.total is None else f" of {max(progress.total, progress.frames)}"
+    pieces = [f"{progress.frames}{of_total} frames", f"{speed:.1f} frames/s"]
+    if rate := _rate(progress):
+        pieces.append(rate)
+    if progress.total is not None and speed > 0 and progress.total > progress.frames:
+        pieces.append(f"{duration((progress.total - progress.frames) / speed)} left")
+    return ", ".join(pieces)
+
+
+def duration(seconds: float) -> str:
+    """Hours, minutes and seconds: ``1:02:03`` or ``2:03``."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def bit_rate(bits_per_second: float) -> str:
+    """With three digits or so: ``843 kbit/s``, ``1.25 Mbit/s``."""
+    return f"{bits_per_second / 1e6:.2f} Mbit/s" if bits_per_second >= 1e6 else f"{bits_per_second / 1e3:.3g} kbit/s"
+
+
+def _rate(progress: Progress) -> str:
+    return bit_rate(8 * progress.bytes / progress.media_seconds) if progress.media_seconds > 0 else ""

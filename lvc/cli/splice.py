@@ -1,0 +1,81 @@
+"""``lvc cat`` and ``lvc cut``."""
+
+from dataclasses import asdict
+from fractions import Fraction
+
+import click
+
+from lvc import api
+from lvc.cli.options import may_overwrite, overwrite_options, parsed, seconds_of, talk_options
+from lvc.cli.progress import ProgressLine
+from lvc.output import STANDARD
+
+_VIDEO_ONLY = "Leave audio, subtitles and all other streams out."
+
+
+@click.command()
+@click.argument("sources", metavar="INPUT...", nargs=-1, required=True)
+@click.option("-o", "--output", "destination", required=True, metavar="OUTPUT", help="The joined file.")
+@click.option("--video-only", is_flag=True, help=_VIDEO_ONLY)
+@overwrite_options
+@talk_options
+def cat(
+    sources: tuple[str, ...],
+    destination: str,
+    video_only: bool,
+    always: bool,
+    never: bool,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Join .lvc files without encoding them again.
+
+    They must have been encoded with the same model, and have the same picture size and other streams.
+    """
+    overwrite = may_overwrite(destination, sources[0], always=always, never=never)
+    line = ProgressLine("joining", quiet=quiet, as_json=as_json, stream_on_stdout=destination == STANDARD)
+    result = api.cat(sources, destination, video_only=video_only, overwrite=overwrite)
+    line.result("cat", {"inputs": sources, "output": destination, **asdict(result)})
+
+
+@click.command()
+@click.argument("source", metavar="INPUT")
+@click.argument("destination", metavar="OUTPUT")
+@click.option(
+    "--start",
+    default="0",
+    callback=parsed(seconds_of),
+    metavar="[[H:]M:]S",
+    help="From the group in which this time lies.",
+)
+@click.option(
+    "--end",
+    callback=parsed(seconds_of),
+    metavar="[[H:]M:]S",
+    help="To the end of the group in which this time lies.",
+)
+@click.option("--video-only", is_flag=True, help=_VIDEO_ONLY)
+@overwrite_options
+@talk_options
+def cut(
+    source: str,
+    destination: str,
+    start: Fraction,
+    end: Fraction | None,
+    video_only: bool,
+    always: bool,
+    never: bool,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Cut a piece out of a .lvc file without encoding it again.
+
+    Times count from the first frame. The piece consists of whole groups of pictures (see lvc info): it holds all that
+    was asked for, and up to a group more on either side.
+    """
+    overwrite = may_overwrite(destination, source, always=always, never=never)
+    line = ProgressLine("cutting", quiet=quiet, as_json=as_json, stream_on_stdout=destination == STANDARD)
+    result = api.cut(source, destination, start=start, end=end, video_only=video_only, overwrite=overwrite)
+    if result.starts[0] < start:
+        line.warn(f"the piece begins with the group of pictures at {result.starts[0]:.6g} seconds")
+    line.result("cut", {"input": source, "output": destination, **asdict(result)})

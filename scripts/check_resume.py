@@ -1,0 +1,60 @@
+"""Kills an encode at random moments and lets it go on: prints how often the result had the same bytes.
+
+python scripts/check_resume.py in.mp4 --rounds 20 --keyint 8
+"""
+
+import argparse
+import random
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("source", type=Path)
+    parser.add_argument("--rounds", type=int, default=20)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.epilog = "All other options are those of lvc encode."
+    arguments, options = parser.parse_known_args()
+    moments = random.Random(arguments.seed)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        command = [sys.executable, "-m", "lvc", "encode", str(arguments.source), "--quiet", *options]
+        begin = time.monotonic()
+        subprocess.run([*command, str(folder / "whole.lvc")], check=True)
+        seconds = time.monotonic() - begin
+        whole = (folder / "whole.lvc").read_bytes()
+        print(f"uninterrupted: {len(whole)} bytes in {seconds:.1f} s")
+        same = 0
+        for number in range(1, arguments.rounds + 1):
+            target = folder / f"{number}.lvc"
+            resumed = [*command, str(target), "--resume"]
+            moment = moments.uniform(0, seconds)
+            what = f"killed after {moment:.2f} s"
+            with subprocess.Popen(resumed) as process:
+                try:
+                    process.wait(moment)
+                    what = "finished before it was to be killed"
+                except subprocess.TimeoutExpired:
+                    process.kill()
+                    if target.exists():
+                        sys.exit(f"{number}: killed after {moment:.2f} s, and there is a file under the final name")
+            left = sum(path.stat().st_size for path in folder.glob(f".{number}.*"))
+            begin = time.monotonic()
+            if not target.exists():
+                subprocess.run(resumed, check=True)
+            equal = target.read_bytes() == whole
+            same += equal
+            took = time.monotonic() - begin
+            verdict = "the same bytes" if equal else "OTHER BYTES"
+            print(f"{number}: {what} with {left} bytes left, resumed in {took:.2f} s: {verdict}")
+            target.unlink()
+    print(f"{same} of {arguments.rounds} with the same bytes")
+    sys.exit(same != arguments.rounds)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,107 @@
+#!/usr/bin/env python3
+"""Bring the benchmark in README.md up to date: run ``lvc bench`` on a folder of clips, then write curves and a table.
+
+    python scripts/update_benchmark.py ../shared/data/val
+
+README.md must hold the lines ``<!-- benchmark -->`` and ``<!-- /benchmark -->``; what stands between them is replaced.
+The curves go to docs/benchmark.png. Takes 10 to 30 minutes on two cores, less where peers and points are cached.
+"""
+
+import subprocess
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+
+from lvc.bench.codecs import parse_codec
+from lvc.bench.curves import smooth_curve
+from lvc.bench.measure import Conditions
+from lvc.bench.results import Results
+from lvc.bench.summary import MEASURES, Summary, rate_text
+
+ROOT = Path(__file__).resolve().parent.parent
+CODECS = ("lvc", "x264", "x265")
+FRAMES = 32
+START, END = "<!-- benchmark -->", "<!-- /benchmark -->"
+SHOWN = ("psnr", "ms_ssim_db")
+
+
+def table(summary: Summary, measure: str) -> str:
+    """BD-rates as a Markdown table."""
+    others = [codec for codec in summary.codecs if codec != summary.anchor]
+    lines = [f"| BD-rate, {MEASURES[measure][0]}, against {summary.anchor} | " + " | ".join(others) + " |"]
+    lines.append("|---|" + "---:|" * len(others))
+    for clip in summary.clips:
+        cells = [rate_text(summary.rate_difference(clip, codec, measure)) for codec in others]
+        lines.append(f"| {clip} | " + " | ".join(cells) + " |")
+    means = [summary.mean_rate_difference(codec, measure) for codec in others]
+    cells = ["–" if mean is None else f"**{mean[0]:+.1f} %** ({mean[1]} clips)" for mean in means]
+    return "\n".join([*lines, "| **mean** | " + " | ".join(cells) + " |"])
+
+
+def plot(summary: Summary, path: Path) -> None:
+    """PSNR curves of all clips in one picture."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    columns = min(3, len(summary.clips))
+    rows = -(-len(summary.clips) // columns)
+    figure = Figure(figsize=(3.6 * columns, 2.7 * rows), dpi=110, layout="constrained")
+    FigureCanvasAgg(figure)
+    for index, clip in enumerate(summary.clips):
+        axes = figure.add_subplot(rows, columns, index + 1)
+        for codec in summary.codecs:
+            points = summary.curve(clip, codec)
+            rates, values = [point.rate for point in points], [point.values["psnr"] for point in points]
+            (line,) = axes.plot(*smooth_curve(rates, values), label=codec)
+            axes.plot(rates, values, ".", color=line.get_color())
+        axes.set_xscale("log")
+        axes.set_title(clip, fontsize=9)
+        axes.tick_params(labelsize=7)
+        axes.grid(visible=True, alpha=0.3)
+        if index == 0:
+            axes.legend(fontsize=7)
+    figure.supxlabel("bits per pixel", fontsize=9)
+    figure.supylabel("PSNR 6:1:1, dB", fontsize=9)
+    path.parent.mkdir(exist_ok=True)
+    figure.savefig(path)
+
+
+@click.command()
+@click.argument("clips", type=click.Path(path_type=Path, exists=True))
+@click.option("--jobs", default=1, show_default=True)
+@click.option("--report", type=click.Path(path_type=Path), default=Path("report"), show_default=True)
+def main(clips: Path, jobs: int, report: Path) -> None:
+    options = [word for codec in CODECS for word in ("-c", codec)]
+    command = ["lvc", "bench", str(clips), *options, "--frames", str(FRAMES), "--anchor", "x264"]
+    done = subprocess.run(
+        [sys.executable, "-m", *command, "-o", str(report), "--jobs", str(jobs)], cwd=Path.cwd(), check=False
+    )
+    if done.returncode:
+        sys.exit(done.returncode)
+    names = [parse_codec(text).name for text in CODECS]
+    rows = [
+        row
+        for row in Results(report).rows.values()
+        if row["codec"] in names and "error" not in row and row["conditions"]["frames"] == FRAMES
+    ]
+    rows.sort(key=lambda row: (row["clip"], names.index(row["codec"]), row["bpp"]))
+    summary = Summary(rows, "x264 medium")
+    plot(summary, ROOT / "docs" / "benchmark.png")
+    readme = ROOT / "README.md"
+    before, _, rest = readme.read_text("utf-8").partition(START)
+    _, found, after = rest.partition(END)
+    if not found:
+        sys.exit(f"README.md has no lines {START} and {END}")
+    tables = "\n\n".join(table(summary, measure) for measure in SHOWN if measure in summary.measures)
+    text = (
+        f"![Rate-distortion curves](docs/benchmark.png)\n\n{tables}\n\nNegative needs fewer bits than the anchor. "
+        f"{Conditions(frames=FRAMES).describe()[0].upper()}{Conditions(frames=FRAMES).describe()[1:]}. "
+        f"`{' '.join(command)}`, {datetime.now(UTC).date().isoformat()}."
+    )
+    readme.write_text(f"{before}{START}\n\n{text}\n\n{END}{after}", "utf-8")
+
+
+if __name__ == "__main__":
+    main()
