@@ -1,0 +1,55 @@
+"""Small `.lvc` files for tests."""
+
+import io
+import random
+import zlib
+from fractions import Fraction
+
+from lvc.container import FrameRecord, Gop, GopChunk, Header, Reader, SideChunk, Writer
+from lvc.container.header import pack_header
+from lvc.video import Colour, VideoInfo
+
+INFO = VideoInfo(
+    width=641,
+    height=353,
+    bit_depth=10,
+    time_base=Fraction(1001, 30000),
+    frame_rate=Fraction(30000, 1001),
+    colour=Colour(9, 16, 9, 1, 1),
+    sample_aspect=Fraction(4, 3),
+    rotation=270,
+)
+HEADER = Header(model_id=bytes(range(32)), info=INFO, quality=60, keyint=250)
+
+
+def frame(i: int, payload: bytes = b"payload", pts: int | None = None, quality: int = 60) -> FrameRecord:
+    kind, shown = int(i > 0), i if pts is None else pts
+    return FrameRecord(shown, 1, kind, quality, len(payload) // 3, 1 if payload else 0, zlib.crc32(payload), payload)
+
+
+def group(first_pts: int, count: int, size: int = 7) -> Gop:
+    return Gop(tuple(frame(i, random.Random(i).randbytes(size), first_pts + i) for i in range(count)))
+
+
+def write(*items: Gop | bytes, header: Header = HEADER, close: bool = True) -> bytes:
+    stream = io.BytesIO()
+    writer = Writer(stream, header)
+    for item in items:
+        if isinstance(item, Gop):
+            writer.write_gop(item)
+        else:
+            writer.write_side(item)
+    if close:
+        writer.close()
+    assert writer.bytes_written == len(stream.getvalue())
+    return stream.getvalue()
+
+
+def read(data: bytes, keep_going: bool = False) -> tuple[Reader, list[GopChunk | SideChunk]]:
+    reader = Reader(io.BytesIO(data), keep_going=keep_going)
+    return reader, list(reader)
+
+
+SMALL_ITEMS = (group(-3, 3), b"side data", group(0, 2), b"more")
+SMALL = write(*SMALL_ITEMS)
+FIRST_CHUNK = len(pack_header(HEADER))

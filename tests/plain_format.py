@@ -1,0 +1,158 @@
+"""Parts of `lvc/FORMAT.md` written down a second time, from that page alone and in plain Python."""
+
+import bisect
+import statistics
+
+import numpy as np
+import numpy.typing as npt
+
+Ints = npt.NDArray[np.int64]
+Vector = tuple[int, int]
+
+
+class PlainDecoder:
+    """What `lvc/FORMAT.md` says of the range coder, in whole numbers of any size."""
+
+    def __init__(self, payload: bytes) -> None:
+        self.words = (int.from_bytes(payload[i : i + 4].ljust(4, b"\0"), "big") for i in range(0, len(payload), 4))
+        self.range = 2**64 - 1
+        self.offset = self._word() << 32 | self._word()
+
+    def _word(self) -> int:
+        return next(self.words, 0)
+
+    def symbol(self, starts: list[int]) -> int:
+        scale = self.range >> 24
+        found = bisect.bisect_right(starts, self.offset // scale) - 1
+        self.offset -= scale * starts[found]
+        self.range = scale * (starts[found + 1] - starts[found])
+        if self.range < 2**32:
+            self.range <<= 32
+            self.offset = self.offset << 32 | self._word()
+        return found
+
+
+def starts_of(counts: Ints) -> list[int]:
+    """Where each symbol's interval of 2^24 begins, and 2^24."""
+    total = float(int(counts.sum()))
+    shares = [float(int(count)) / total for count in counts]
+    norm = 0.0
+    for share in shares:
+        norm += share
+    scale, before, starts = (2**24 - len(counts)) / norm, 0.0, []
+    for index, share in enumerate(shares):
+        starts.append(int(before * scale) + index)
+        before += share
+    return [*starts, 2**24]
+
+
+class PlainMotion:
+    """Reads motion fields; keeps the counts of its tables from picture to picture."""
+
+    def __init__(self, counts: list[Ints]) -> None:
+        self.counts = [table.tolist() for table in counts]
+        self.seen: list[list[int]] = [[] for _ in counts]
+
+    def adapt(self) -> None:
+        for counts, seen in zip(self.counts, self.seen, strict=True):
+            for symbol in seen:
+                counts[symbol] += 24
+            if seen and sum(counts) > 65536:
+                counts[:] = [max(count >> 1, 1) for count in counts]
+            seen.clear()
+
+    def _symbols(self, number: int, count: int) -> list[int]:
+        starts = starts_of(np.array(self.counts[number]))
+        found = [self.coder.symbol(starts) for _ in range(count)]
+        self.seen[number] += found
+        return found
+
+    def _raw(self, width: int) -> int:
+        return self.coder.symbol([k << (24 - width) for k in range((1 << width) + 1)]) if width else 0
+
+    def _differences(self, number: int, count: int) -> list[int]:
+        result = []
+        for symbol in self._symbols(number, count):
+            negative, n = divmod(symbol - 49, 13)
+            if symbol < 49:
+                result.append(symbol - 24)
+            else:
+                result.append((-1 if negative else 1) * (24 + (1 << n) + self._raw(n)))
+        return result
+
+    def read(
+        self, payload: bytes, rows: int, cols: int, past: tuple[Ints, Ints] | None
+    ) -> tuple[list[list[Vector]], list[list[int]]]:
+        """Vectors and levels of a picture."""
+        self.coder = PlainDecoder(payload)
+        vectors_before = [[(0, 0)] * cols] * rows if past is None else [[tuple(v) for v in row] for row in past[0]]
+        levels_before = [[3] * cols] * rows if past is None else past[1].tolist()
+        shift = [self._differences(16 + component, 1)[0] for component in range(2)]
+        moved = [[(limit(v + shift[0]), limit(h + shift[1])) for v, h in row] for row in vectors_before]
+        vectors: dict[Vector, Vector] = {}
+        levels: dict[Vector, int] = {}
+        for level in (3, 2, 1, 0):
+            size = 1 << level
+            blocks = [
+                (y, x) for y in range(0, rows, size) for x in range(0, cols, size) if level == 3 or (y, x) not in levels
+            ]
+            if level:
+                blocks = self._whole(blocks, level, levels_before)
+            for odd_y, odd_x in ((0, 0), (1, 1), (0, 1), (1, 0)):
+                mine = [(y, x) for y, x in blocks if (y // size % 2, x // size % 2) == (odd_y, odd_x)]
+                for (y, x), vector in self._vectors(mine, vectors, moved, size, rows, cols).items():
+                    for cell in [(b, a) for b in range(y, y + size) for a in range(x, x + size)]:
+                        if cell[0] < rows and cell[1] < cols:
+                            vectors[cell], levels[cell] = vector, level
+        return (
+            [[vectors[y, x] for x in range(cols)] for y in range(rows)],
+            [[levels[y, x] for x in range(cols)] for y in range(rows)],
+        )
+
+    def _whole(self, blocks: list[Vector], level: int, before: list[list[int]]) -> list[Vector]:
+        size = 1 << level
+        contexts = {
+            (y, x): int(min(n for row in before[y : y + size] for n in row[x : x + size]) < level) for y, x in blocks
+        }
+        split: dict[Vector, int] = {}
+        for context in (0, 1):
+            mine = [block for block in blocks if contexts[block] == context]
+            split.update(zip(mine, self._symbols(2 * (level - 1) + context, len(mine)), strict=True))
+        return [block for block in blocks if not split[block]]
+
+    def _vectors(
+        self,
+        blocks: list[Vector],
+        known: dict[Vector, Vector],
+        moved: list[list[Vector]],
+        size: int,
+        rows: int,
+        cols: int,
+    ) -> dict[Vector, Vector]:
+        guesses: dict[Vector, Vector] = {}
+        kinds: dict[Vector, Vector] = {}
+        for y, x in blocks:
+            my, mx = min(y + size // 2, rows - 1), min(x + size // 2, cols - 1)
+            near = [known[p] for p in ((my, x - 1), (y - 1, mx), (my, x + size), (y + size, mx)) if p in known]
+            if not near:
+                corners = ((y - 1, x - 1), (y - 1, x + size), (y + size, x - 1), (y + size, x + size))
+                near = [known[p] for p in corners if p in known]
+            kinds[y, x] = min(len(near), 2), int(len(set(near)) <= 1)
+            if len(near) % 2 == 0:
+                near.append(moved[my][mx])
+            guesses[y, x] = int(statistics.median(v for v, _ in near)), int(statistics.median(h for _, h in near))
+        equal: dict[Vector, int] = {}
+        for kind in [(n, agree) for n in (0, 1, 2) for agree in (0, 1)]:
+            mine = [block for block in blocks if kinds[block] == kind]
+            equal.update(zip(mine, self._symbols(6 + 2 * kind[0] + kind[1], len(mine)), strict=True))
+        result = dict(guesses)
+        for agree in (0, 1):
+            mine = [block for block in blocks if not equal[block] and kinds[block][1] == agree]
+            down, across = (self._differences(12 + 2 * agree + component, len(mine)) for component in (0, 1))
+            for block, v, h in zip(mine, down, across, strict=True):
+                result[block] = limit(guesses[block][0] + v), limit(guesses[block][1] + h)
+        return result
+
+
+def limit(component: int) -> int:
+    return max(-4095, min(4095, component))

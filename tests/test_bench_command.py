@@ -1,0 +1,160 @@
+"""``lvc bench`` from the command line."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from lvc.bench.command import bench
+from lvc.cli import main
+from lvc.media import VideoReader, VideoWriter
+from lvc.media.scaling import scaled, scaled_info
+from tests.clips import clip_frames, clip_info
+
+FRAMES = 4
+LONG = 60
+
+
+def write_clip(path: Path, frames: int = FRAMES, width: int = 64, height: int = 48) -> Path:
+    with VideoWriter(path, clip_info(width, height, frames), format="y4m") as writer:
+        for frame in clip_frames("pan", width, height, frames):
+            writer.write(frame)
+    return path
+
+
+@pytest.fixture
+def clip(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return write_clip(tmp_path / "pan.y4m")
+
+
+def run(*arguments: object) -> Result:
+    return CliRunner().invoke(main, ["bench", *map(str, arguments)])
+
+
+def test_report_folder(clip: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "report"
+    result = run(clip, "-c", "x264:crf=20,30,40", "-c", "vp9:preset=8:crf=20,40,60", "-o", folder)
+    assert result.exit_code == 0, result.output
+    assert "against x264 medium" in result.stdout
+    assert "default conditions: the first 32 frames" in result.stderr
+    assert len((folder / "results.jsonl").read_text().splitlines()) == 6
+    page = (folder / "report.html").read_text("utf-8")
+    assert page.count("data:image/png;base64") == 3
+    assert (tmp_path / "cache" / "lvc" / "bench").is_dir()
+    again = run(clip, "-c", "x264:crf=20,30,40", "-o", folder, "--no-crops")
+    assert again.exit_code == 0
+    assert len((folder / "results.jsonl").read_text().splitlines()) == 6
+
+
+def test_failures_end_with_status_1_and_keep_the_rest(clip: Path, tmp_path: Path) -> None:
+    broken = tmp_path / "broken.mkv"
+    broken.write_bytes(b"no video")
+    folder = tmp_path / "report"
+    result = run(broken, clip, tmp_path / "gone", "-c", "x264:crf=30", "-c", "x266", "-o", folder, "--no-crops")
+    assert result.exit_code == 1
+    for word in ("broken.mkv", "gone", "x266", "3 left out"):
+        assert word in result.stderr
+    assert len((folder / "results.jsonl").read_text().splitlines()) == 1
+    assert "3 left out" in (folder / "report.html").read_text("utf-8")
+
+
+def test_nothing_to_measure(tmp_path: Path) -> None:
+    result = run(tmp_path / "gone", "-c", "x264", "-o", tmp_path / "report")
+    assert result.exit_code == 3
+    assert "gone" in result.stderr
+    assert not (tmp_path / "report").exists()
+    assert run().exit_code == 2
+    assert run(tmp_path, "--frames", "many").exit_code == 2
+
+
+def test_ctc_conditions_are_printed(clip: Path, tmp_path: Path) -> None:
+    result = run(clip, "-c", "x264:crf=30", "-o", tmp_path / "report", "--conditions", "ctc", "--no-crops")
+    assert result.exit_code == 0
+    assert "ctc conditions: the first 96 frames of each clip, one intra picture, 4:2:0" in result.stderr
+    (line,) = (tmp_path / "report" / "results.jsonl").read_text().splitlines()
+    assert json.loads(line)["conditions"] == {
+        "name": "ctc",
+        "frames": 96,
+        "threads": 1,
+        "one_intra": True,
+        "device": "cpu",
+    }
+
+
+def test_ours_and_ablations(clip: Path, tmp_path: Path) -> None:
+    if not list(Path(__file__).parent.parent.glob("models/*.lvcm")):
+        pytest.skip("there is no model here")
+    folder = tmp_path / "report"
+    result = run(
+        clip, "-c", "lvc:preset=fast:quality=30,60", "-o", folder, "--ablate", "scalar", "--ablate", "nomotion"
+    )
+    assert result.exit_code == 0, result.output
+    assert "against lvc fast" in result.stdout
+    rows = [json.loads(line) for line in (folder / "results.jsonl").read_text().splitlines()]
+    assert [row["codec"] for row in rows] == [
+        *["lvc fast"] * 2,
+        *["lvc fast without scalar"] * 2,
+        *["lvc fast without nomotion"] * 2,
+    ]
+    assert all(len(row["per_frame"]["bytes"]) == FRAMES for row in rows)
+
+
+def test_ctrl_c_keeps_finished_rows(clip: Path, tmp_path: Path) -> None:
+    long = write_clip(tmp_path / "long.y4m", LONG, 320, 192)
+    folder = tmp_path / "report"
+    program = "from lvc.cli import main\nif __name__ == '__main__': main()"
+    command = [sys.executable, "-c", program, "bench", str(clip), str(long), "-o", str(folder)]
+    command += ["-c", "x264:crf=30", "-c", "x265:preset=placebo:crf=1,2,3,4,5,6,7,8", "--frames", str(LONG)]
+    root = Path(__file__).resolve().parent.parent
+    with subprocess.Popen(command, cwd=root, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        deadline = time.monotonic() + 60
+        while not (folder / "results.jsonl").exists() and time.monotonic() < deadline:
+            time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130, errors
+    assert "interrupted" in errors
+    assert "Traceback" not in errors
+    assert (folder / "results.jsonl").read_text().endswith("\n")
+    assert "x264 medium" in (folder / "report.html").read_text("utf-8")
+
+
+def test_scaling(clip: Path) -> None:
+    with VideoReader(clip) as reader:
+        frames = [scaled(frame, reader.info, 32, 24) for frame in reader]
+        assert scaled_info(reader.info, 32, 24).width == 32
+    assert [plane.shape for plane in frames[0].planes] == [(24, 32), (12, 16), (12, 16)]
+    assert len(frames) == FRAMES
+
+
+def test_speed(clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lvc.bench.speed.SIZES", {"tiny": (96, 64)})
+    codecs = ["-c", "x264"]
+    ours = bool(list(Path(__file__).parent.parent.glob("models/*.lvcm")))
+    codecs += ["-c", "lvc:preset=fast"] if ours else []
+    result = run(clip, *codecs, "--speed", "--frames", 3, "-o", tmp_path / "report")
+    assert result.exit_code == 0, result.output
+    rows = [json.loads(line) for line in (tmp_path / "report" / "speed.jsonl").read_text().splitlines()]
+    assert {row["codec"] for row in rows} == {"x264 medium", *(["lvc fast"] if ours else [])}
+    for row in rows:
+        assert row["encode_fps"] > 0
+        assert row["decode_fps"] > 0
+        if row["codec"] != "x264 medium":
+            assert row["encode_macs"] > row["decode_macs"] > 1000
+            assert row["encode_stages"]["networks"] > 0
+
+
+def test_help_is_light() -> None:
+    program = "import sys; import lvc.bench.command; print(sorted({'torch', 'av', 'numpy'} & set(sys.modules)))"
+    root = Path(__file__).resolve().parent.parent
+    output = subprocess.run(
+        [sys.executable, "-c", program], cwd=root, capture_output=True, text=True, check=True
+    ).stdout
+    assert output.strip() == "[]"
+    assert "Codec strings" in CliRunner().invoke(bench, ["--help"]).output

@@ -1,0 +1,166 @@
+"""Runs of a benchmark: every point once, nothing lost, failures named."""
+
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lvc.bench.cache import Cache, Row
+from lvc.bench.clips import Clip, find_clips
+from lvc.bench.codecs import parse_codec
+from lvc.bench.measure import Conditions, measure, row_key
+from lvc.bench.results import Results
+from lvc.bench.run import make_plan, run_plan
+from lvc.bench.stages import OTHER, STAGES, macs, stage_seconds
+from lvc.bench.workers import CrashError, Workers
+from lvc.errors import InputError, LvcError
+from lvc.media import VideoWriter
+from tests.clips import clip_frames, clip_info
+
+FRAMES = 4
+CONDITIONS = Conditions(frames=FRAMES)
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("clips") / "pan.y4m"
+    with VideoWriter(path, clip_info(64, 48, FRAMES), format="y4m") as writer:
+        for frame in clip_frames("pan", 64, 48, FRAMES):
+            writer.write(frame)
+    return path
+
+
+def run(
+    clips: list[Clip], codecs: list[str], folder: Path, cache: Cache, jobs: int = 1
+) -> tuple[list[Row], list[str], int]:
+    """Rows, failures, and how many points were measured."""
+    plan = make_plan(clips, [parse_codec(text) for text in codecs], CONDITIONS)
+    started: list[object] = []
+    rows = [
+        row for _, row in run_plan(plan, CONDITIONS, Results(folder), cache, jobs, started.append) if row is not None
+    ]
+    return rows, plan.failures, len(started)
+
+
+def test_a_row_says_what_it_should(clip: Path) -> None:
+    row = measure(Clip(clip, FRAMES), parse_codec("x264"), 30, CONDITIONS)
+    assert row["frames"] == FRAMES
+    assert row["bpp"] == pytest.approx(row["bytes"] * 8 / (FRAMES * 64 * 48))
+    assert row["kbps"] == pytest.approx(row["bytes"] * 8 / 1000 / (FRAMES / row["frame_rate"]))
+    assert row["metrics"]["psnr"] == pytest.approx(np.mean(row["per_frame"]["psnr"]), abs=1e-4)
+    assert len(row["per_frame"]["bytes"]) == FRAMES
+    assert sum(row["per_frame"]["bytes"]) == row["bytes"] + row["settings_text_bytes"]
+    assert row["metrics"]["ms_ssim"] is None
+    assert row["peak_bytes"] > 1 << 20
+    json.dumps(row, allow_nan=False)
+
+
+def test_finished_rows_are_not_measured_again(clip: Path, tmp_path: Path) -> None:
+    codecs, clips = ["x264:crf=20,40"], [Clip(clip, FRAMES)]
+    first, _, count = run(clips, codecs, tmp_path / "a", Cache(None))
+    assert count == 2
+    again, _, count = run(clips, ["x264:crf=20,30,40"], tmp_path / "a", Cache(None))
+    assert count == 1
+    assert [row["point"] for row in again] == [20, 30, 40]
+    assert [again[0], again[2]] == first
+
+
+def test_the_cache_serves_other_folders(clip: Path, tmp_path: Path) -> None:
+    cache, clips = Cache(tmp_path / "cache"), [Clip(clip, FRAMES)]
+    first, _, _ = run(clips, ["x264:crf=30"], tmp_path / "a", cache)
+    second, _, count = run(clips, ["x264:crf=30"], tmp_path / "b", cache)
+    assert (count, second) == (0, first)
+    assert Results(tmp_path / "b").finished(first[0]["key"]) == first[0]
+
+
+def test_a_torn_line_costs_only_its_row(clip: Path, tmp_path: Path) -> None:
+    clips = [Clip(clip, FRAMES)]
+    run(clips, ["x264:crf=20,40"], tmp_path, Cache(None))
+    path = tmp_path / "results.jsonl"
+    path.write_bytes(path.read_bytes()[:-40])
+    rows, _, count = run(clips, ["x264:crf=20,40"], tmp_path, Cache(None))
+    assert (count, len(rows)) == (1, 2)
+
+
+def test_what_a_row_depends_on_changes_its_key(clip: Path, tmp_path: Path) -> None:
+    spec, source = parse_codec("x264"), Clip(clip, FRAMES)
+    other = tmp_path / "other.y4m"
+    other.write_bytes(clip.read_bytes()[:-1] + b"\0")
+    keys = {
+        row_key(source, spec, 30, CONDITIONS),
+        row_key(source, spec, 31, CONDITIONS),
+        row_key(source, parse_codec("x264:preset=slow"), 30, CONDITIONS),
+        row_key(source, spec, 30, Conditions(frames=FRAMES, threads=0)),
+        row_key(source, spec, 30, Conditions(frames=FRAMES, one_intra=True)),
+        row_key(source, spec, 30, Conditions(frames=2)),
+        row_key(Clip(other, FRAMES), spec, 30, CONDITIONS),
+    }
+    assert len(keys) == 7
+    for same in (Conditions("ctc", FRAMES), Conditions(frames=FRAMES, device="cuda")):
+        assert row_key(source, spec, 30, same) == row_key(source, spec, 30, CONDITIONS)
+
+
+def test_failures_are_named_and_the_rest_goes_on(clip: Path, tmp_path: Path) -> None:
+    broken = tmp_path / "broken.mkv"
+    broken.write_bytes(b"no video")
+    odd = tmp_path / "odd.y4m"
+    with VideoWriter(odd, clip_info(65, 48, FRAMES), format="y4m") as writer:  # x264 takes even widths only
+        for frame in clip_frames("pan", 65, 48, FRAMES):
+            writer.write(frame)
+    clips = [Clip(path, FRAMES) for path in (broken, odd, clip)]
+    rows, failures, _ = run(clips, ["x264:crf=20,40", "vp9:preset=8:crf=40"], tmp_path / "report", Cache(None))
+    assert [(row["clip"], row["codec"]) for row in rows] == [("odd", "vp9 8"), ("pan", "x264 medium")] * 1 + [
+        ("pan", "x264 medium"),
+        ("pan", "vp9 8"),
+    ]
+    assert len(failures) == 2
+    assert "broken.mkv" in failures[0]
+    assert "odd: x264:preset=medium:crf=20" in failures[1]
+    stored = [json.loads(line) for line in (tmp_path / "report" / "results.jsonl").read_text().splitlines()]
+    assert sum("error" in row for row in stored) == 1
+
+
+def test_several_at_a_time_give_the_same_rows(clip: Path, tmp_path: Path) -> None:
+    clips = [Clip(clip, FRAMES)]
+    one, _, _ = run(clips, ["x264:crf=20,40"], tmp_path / "a", Cache(None))
+    two, _, _ = run(clips, ["x264:crf=20,40"], tmp_path / "b", Cache(None), jobs=2)
+    assert sorted(row["bytes"] for row in two) == sorted(row["bytes"] for row in one)
+
+
+def test_folders_and_files(clip: Path, tmp_path: Path) -> None:
+    assert find_clips([clip.parent, clip]) == [Clip(clip), Clip(clip)]
+    with pytest.raises(InputError, match="no such"):
+        find_clips([tmp_path / "nothing"])
+    with pytest.raises(InputError, match="no clips"):
+        find_clips([tmp_path])
+
+
+def test_a_process_that_dies_is_an_error_of_its_own() -> None:
+    with Workers[str](2) as workers:
+        workers.start("dies", os._exit, 3)
+        workers.start("fails", int, "x")
+        workers.start("lives", len, "four")
+        answers: dict[str, object] = {}
+        while not workers.is_idle:
+            answers.update(workers.finished())
+    assert answers["lives"] == 4
+    assert isinstance(answers["dies"], CrashError)
+    assert "status 3" in str(answers["dies"])
+    assert isinstance(answers["fails"], LvcError)
+    assert "ValueError" in str(answers["fails"])
+
+
+def test_stages_add_up() -> None:
+    from lvc.bench.metrics import ms_ssim
+
+    plane = np.arange(200 * 200, dtype=np.uint16).reshape(200, 200) % 256
+    seconds = stage_seconds(lambda: [ms_ssim(plane, plane) for _ in range(5)])
+    assert set(seconds) == {*STAGES, OTHER}
+    assert seconds["media"] > 0.8 * sum(seconds.values())  # the benchmark itself counts as media
+
+
+def test_multiplications_of_a_matrix_product() -> None:
+    torch = pytest.importorskip("torch")
+    assert macs(lambda: torch.ones(2, 3) @ torch.ones(3, 5)) == 2 * 3 * 5

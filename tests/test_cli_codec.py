@@ -1,0 +1,229 @@
+"""Encoding and decoding through the command line and the library: files, pipes, damage, interruption."""
+
+import io
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+
+import lvc
+from lvc.cli import main
+from lvc.container import GopChunk, Reader, SideChunk, Writer
+from lvc.media import VideoReader, VideoWriter
+from lvc.video import Frame
+from tests.clips import clip_frames, clip_info
+
+FRAMES = 6
+WIDTH, HEIGHT = 65, 48
+
+
+def run(*arguments: object) -> Result:
+    return CliRunner().invoke(main, [str(argument) for argument in arguments])
+
+
+def y4m(frames: int = FRAMES) -> bytes:
+    stream = io.BytesIO()
+    with VideoWriter(stream, clip_info(WIDTH, HEIGHT, frames), format="y4m") as writer:
+        for frame in clip_frames("pan", WIDTH, HEIGHT, frames):
+            writer.write(frame)
+    return stream.getvalue()
+
+
+@pytest.fixture(scope="module")
+def clip() -> bytes:
+    return y4m()
+
+
+@pytest.fixture(scope="module")
+def coded(clip: bytes) -> bytes:
+    """Two groups of three frames."""
+    sink = io.BytesIO()
+    lvc.encode(io.BytesIO(clip), sink, keyint=3, quality=30, preset="fast", device="cpu")
+    return sink.getvalue()
+
+
+@pytest.fixture
+def folder(tmp_path: Path, clip: bytes, coded: bytes) -> Path:
+    (tmp_path / "clip.y4m").write_bytes(clip)
+    (tmp_path / "clip.lvc").write_bytes(coded)
+    return tmp_path
+
+
+def groups(data: bytes) -> Iterator[GopChunk]:
+    return (item for item in Reader(io.BytesIO(data)) if isinstance(item, GopChunk))
+
+
+def same(a: Frame, b: Frame) -> bool:
+    return all(np.array_equal(x, y) for x, y in zip(a.planes, b.planes, strict=True))
+
+
+def test_files(folder: Path) -> None:
+    result = run("encode", folder / "clip.y4m", folder / "new.lvc", "-q", 30, "--keyint", 4, "--json", "--quiet")
+    assert result.exit_code == 0, result.output
+    assert not result.stderr
+    fields = json.loads(result.stdout)
+    assert fields["frames"] == FRAMES
+    assert fields["bytes"] == (folder / "new.lvc").stat().st_size == sum(fields["parts"].values())
+    result = run("verify", folder / "new.lvc", "--quiet", "--json")
+    assert json.loads(result.stdout)["frames"] == FRAMES
+    result = run("decode", folder / "new.lvc", folder / "out.mp4", "--json", "--quiet")
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.stdout)["frames"] == FRAMES
+    with VideoReader(folder / "out.mp4") as reader:
+        assert len(list(reader)) == FRAMES
+    assert sorted(path.name for path in folder.iterdir()) == ["clip.lvc", "clip.y4m", "new.lvc", "out.mp4"]
+
+
+def test_library_and_command_line_decode_the_same_pictures(folder: Path) -> None:
+    assert run("decode", folder / "clip.lvc", folder / "out.mkv", "--lossless").exit_code == 0
+    assert run("decode", folder / "clip.lvc", folder / "out.y4m").exit_code == 0
+    with lvc.open(folder / "clip.lvc") as video:
+        assert (video.info.width, video.info.height) == (WIDTH, HEIGHT)
+        frames = list(video)
+    for name in ("out.mkv", "out.y4m"):
+        with VideoReader(folder / name) as reader:
+            assert all(same(a, b) for a, b in zip(frames, reader, strict=True))
+
+
+def test_pipes(clip: bytes) -> None:
+    """Standard output carries the stream and nothing else."""
+    command = [sys.executable, "-m", "lvc"]
+    options = ["--device", "cpu", "--quiet"]
+    coded = subprocess.run([*command, "encode", "-", "-", *options], input=clip, capture_output=True, check=True)
+    assert not coded.stderr
+    assert sum(len(group.gop.frames) for group in groups(coded.stdout)) == FRAMES
+    back = subprocess.run([*command, "decode", "-", "-", *options], input=coded.stdout, capture_output=True, check=True)
+    assert not back.stderr
+    assert len(back.stdout) == len(clip)
+    assert back.stdout.startswith(b"YUV4MPEG2 ")
+
+
+@pytest.mark.parametrize("part", ["header", "first group", "second group", "last byte"])
+def test_flipped_bytes(folder: Path, coded: bytes, part: str) -> None:
+    first, second = groups(coded)
+    position = {
+        "header": 20,
+        "first group": first.position + first.size - 5,
+        "second group": second.position + second.size - 5,
+        "last byte": len(coded) - 1,
+    }[part]
+    data = bytearray(coded)
+    data[position] ^= 1
+    (folder / "bad.lvc").write_bytes(data)
+    for arguments in (["decode", folder / "bad.lvc", folder / "out.mp4"], ["verify", folder / "bad.lvc"]):
+        result = run(*arguments, "--quiet")
+        assert result.exit_code == 4
+        assert "at byte" in result.stderr
+    assert not (folder / "out.mp4").exists()
+    result = run("decode", folder / "bad.lvc", folder / "out.y4m", "--keep-going")
+    if part == "header":
+        assert result.exit_code == 4
+        assert not (folder / "out.y4m").exists()
+        return
+    assert result.exit_code == 0, result.output
+    assert "lvc: warning: " in result.stderr
+    with VideoReader(folder / "out.y4m") as reader:
+        frames = list(reader)
+    # what is lost is at most the last picture of the damaged group
+    assert FRAMES - 1 <= len(frames) <= FRAMES
+
+
+def test_truncated_files(folder: Path, coded: bytes) -> None:
+    first, second = groups(coded)
+    (folder / "cut.lvc").write_bytes(coded[: second.position + 30])
+    result = run("decode", folder / "cut.lvc", folder / "out.y4m")
+    assert result.exit_code == 5
+    assert not (folder / "out.y4m").exists()
+    result = run("decode", folder / "cut.lvc", folder / "out.y4m", "--keep-going", "--json", "--quiet")
+    assert result.exit_code == 0, result.output
+    fields = json.loads(result.stdout)
+    assert (fields["frames"], fields["truncated"], len(fields["damage"])) == (3, True, 1)
+    (folder / "cut.lvc").write_bytes(coded[: first.position + 20])
+    assert run("decode", folder / "cut.lvc", folder / "none.y4m", "--keep-going").exit_code == 4
+    assert not (folder / "none.y4m").exists()
+
+
+def test_unknown_models(folder: Path, coded: bytes) -> None:
+    reader = Reader(io.BytesIO(coded))
+    with (folder / "other.lvc").open("wb") as stream, Writer(stream, replace(reader.header, model_id=bytes(32))) as out:
+        for item in reader:
+            if isinstance(item, SideChunk):
+                out.write_side(item.data)
+            else:
+                out.write_gop(item.gop)
+    for options in ([], ["--model", "lite"]):
+        result = run("decode", folder / "other.lvc", folder / "out.mp4", *options)
+        assert result.exit_code == 6
+        assert "0000000000000000" in result.stderr
+    assert run("encode", folder / "clip.y4m", folder / "x.lvc", "--model", "nonsense").exit_code == 6
+    assert sorted(path.name for path in folder.iterdir()) == ["clip.lvc", "clip.y4m", "other.lvc"]
+
+
+@pytest.mark.parametrize("content", [b"", b"this is no video", None])
+def test_what_is_no_video(tmp_path: Path, content: bytes | None) -> None:
+    source = tmp_path / "in.mp4"
+    if content is not None:
+        source.write_bytes(content)
+    result = run("encode", source, tmp_path / "out.lvc")
+    assert result.exit_code == 3
+    assert result.stderr.startswith("lvc: error: ")
+    assert result.stderr.count("\n") == 1
+    assert not (tmp_path / "out.lvc").exists()
+
+
+def test_no_frames(tmp_path: Path, clip: bytes) -> None:
+    source = tmp_path / "in.y4m"
+    source.write_bytes(clip[: clip.index(b"\n") + 1])
+    assert run("encode", source, tmp_path / "out.lvc").exit_code == 3
+    assert [path.name for path in tmp_path.iterdir()] == ["in.y4m"]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_full_disks(folder: Path) -> None:
+    for arguments in (["encode", folder / "clip.y4m"], ["decode", folder / "clip.lvc", "--format", "y4m"]):
+        result = run(arguments[0], arguments[1], "/dev/full", *arguments[2:], "--quiet")
+        assert result.exit_code == 8
+        assert result.stderr.startswith("lvc: error: /dev/full: ")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_interruption_leaves_nothing_behind(tmp_path: Path, clip: bytes, number: signal.Signals) -> None:
+    """The source stops in the middle, and then someone loses patience."""
+    command = [sys.executable, "-m", "lvc", "encode", "-", str(tmp_path / "out.lvc"), "--device", "cpu"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdin is not None
+        assert process.stderr is not None
+        process.stdin.write(clip[: len(clip) * 2 // 3])
+        process.stdin.flush()
+        for _ in range(300):
+            if list(tmp_path.iterdir()):
+                break
+            try:
+                process.wait(0.1)
+            except subprocess.TimeoutExpired:
+                continue
+        assert len(list(tmp_path.iterdir())) == 1
+        process.send_signal(number)
+        assert process.wait(30) == 128 + number
+        assert b"Traceback" not in process.stderr.read()
+    assert not list(tmp_path.iterdir())
+
+
+def test_streams_as_source_and_destination(clip: bytes, coded: bytes) -> None:
+    back = io.BytesIO()
+    result = lvc.decode(io.BytesIO(coded), back)
+    assert (result.frames, result.truncated, result.damage) == (FRAMES, False, ())
+    assert len(back.getvalue()) == len(clip)
+
+
+def test_library_refuses_what_is_out_of_range(tmp_path: Path) -> None:
+    for options in ({"quality": 0}, {"keyint": 5000}, {"preset": "placebo"}):
+        with pytest.raises(ValueError, match="outside its range"):
+            lvc.encode("in.mp4", tmp_path / "out.lvc", **options)  # type: ignore[arg-type]

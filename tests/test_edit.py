@@ -1,0 +1,271 @@
+"""Parts of videos, cropped and scaled: what is taken, and when it is shown."""
+
+import io
+from collections.abc import Iterator
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+
+import lvc
+from lvc.cli import main
+from lvc.cli.options import seconds_of
+from lvc.container import GopChunk, Reader
+from lvc.edit import Crop, Edit, Span, parse_rate, parse_size
+from lvc.errors import InputError
+from lvc.group_decoder import GroupDecoder
+from lvc.media import EditedSource, VideoReader
+from lvc.media.segment import unpack_head
+from lvc.video import Frame
+from tests.clips import clip_frames, clip_info, make_clip
+from tests.media_files import Sound, Text, side_tracks, write_media
+from tests.models import tiny_bytes
+
+COUNT = 12
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model, and a file of four groups of three frames with sound."""
+    folder = tmp_path_factory.mktemp("edit")
+    (folder / "tiny.lvcm").write_bytes(tiny_bytes())
+    times = [1000 + 40 * n for n in range(COUNT)]
+    chapters = [(1000, 1200, "one"), (1200, 1480, "two")]
+    write_media(
+        folder / "in.mkv",
+        times=times,
+        sounds=[Sound("pcm_s16le", seconds=0.48, start=1.0)],
+        texts=[Text("subrip", [(1010, 1100, "early"), (1290, 1400, "late")])],
+        chapters=chapters,
+    )
+    lvc.encode(folder / "in.mkv", folder / "in.lvc", keyint=3, preset="fast", model=folder / "tiny.lvcm", device="cpu")
+    return folder
+
+
+def run(folder: Path, *arguments: object) -> Result:
+    options = ["--model", folder / "tiny.lvcm", "--device", "cpu", "-y"]
+    return CliRunner().invoke(main, [str(argument) for argument in (*arguments, *options)])
+
+
+def frames_of(path: Path, **options: Any) -> list[Frame]:
+    with lvc.open(path, model=path.with_name("tiny.lvcm"), device="cpu", **options) as video:
+        return list(video)
+
+
+def same(a: list[Frame], b: list[Frame]) -> bool:
+    pairs = zip(a, b, strict=True)
+    return all(np.array_equal(x, y) for f, g in pairs for x, y in zip(f.planes, g.planes, strict=True))
+
+
+# Decoding
+
+
+@pytest.mark.parametrize(
+    ("start", "frames", "first", "last"),
+    [("0", 2, 0, 2), ("0.28", None, 7, 12), ("0.281", 1, 8, 9), ("00:00:00.12", 5, 3, 8), ("0.2", 100, 5, 12)],
+)
+def test_a_part_is_decoded(folder: Path, start: str, frames: int | None, first: int, last: int) -> None:
+    limit = [] if frames is None else ["--frames", frames]
+    result = run(folder, "decode", folder / "in.lvc", folder / "out.mkv", "--lossless", "--start", start, *limit)
+    assert result.exit_code == 0, result.output
+    with VideoReader(folder / "out.mkv") as reader:
+        found = list(reader)
+    assert same(found, frames_of(folder / "in.lvc")[first:last])
+    assert [frame.pts * reader.info.time_base for frame in found] == [Fraction(n, 25) for n in range(last - first)], (
+        "it begins at time 0"
+    )
+    begin, end = 1 + Fraction(first, 25), 1 + Fraction(last, 25)
+    source, (sound, texts) = side_tracks(folder / "in.mkv"), side_tracks(folder / "out.mkv")
+    kept = [n for n, time in enumerate(source[0].times) if begin <= time < end]
+    assert sound.payloads == [source[0].payloads[n] for n in kept]
+    assert [float(time) for time in sound.times] == pytest.approx(
+        [float(source[0].times[n] - begin) for n in kept], abs=0.001
+    )
+    assert texts.payloads == [line for time, line in zip(source[1].times, source[1].payloads, strict=True)
+                              if begin <= time < end]  # fmt: skip
+
+
+class _Counting(io.BytesIO):
+    """Counts the bytes that are read."""
+
+    count = 0
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        data = super().read(size)
+        self.count += len(data)
+        return data
+
+
+def test_only_what_is_needed_is_read_and_decoded(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = (folder / "in.lvc").read_bytes()
+    decoded: list[int] = []
+    original = GroupDecoder.decode
+
+    def counted(self: GroupDecoder, groups: list[GopChunk]) -> Iterator[Iterator[Frame]]:
+        decoded.extend(group.first_frame for group in groups)
+        return original(self, groups)
+
+    monkeypatch.setattr(GroupDecoder, "decode", counted)
+    sizes = [item.size for item in Reader(io.BytesIO(data)) if isinstance(item, GopChunk)]
+    span = Span(Fraction(40 * 10, 1000), 1)
+    for seekable in (True, False):
+        source = _Counting(data)
+        monkeypatch.setattr(source, "seekable", lambda seekable=seekable: seekable)
+        out = io.BytesIO()
+        result = lvc.decode(source, out, span=span, model=folder / "tiny.lvcm", device="cpu")
+        assert result.frames == 1
+        if seekable:
+            assert source.count < len(data) - sizes[1]
+    assert decoded == [9, 9]
+
+
+@pytest.mark.parametrize("options", [[], ["--start", "0.2"], ["--frames", 2], ["--workers", 2, "--threads", 1]])
+def test_previews_are_the_first_pictures_of_groups(folder: Path, options: list[object]) -> None:
+    result = run(folder, "decode", folder / "in.lvc", folder / "out.mkv", "--lossless", "--preview", *options)
+    assert result.exit_code == 0, result.output
+    with VideoReader(folder / "out.mkv") as reader:
+        found = list(reader)
+    first, last = (6, 12) if "--start" in options else (0, 6 if "--frames" in options else 12)
+    assert same(found, frames_of(folder / "in.lvc")[first:last:3])
+    begin = 1 if len(options) in (0, 4) else 0
+    assert [frame.pts * reader.info.time_base - begin for frame in found] == [
+        Fraction(3 * n, 25) for n in range(len(found))
+    ]
+    assert not side_tracks(folder / "out.mkv")
+
+
+def test_a_part_behind_the_end(folder: Path) -> None:
+    result = run(folder, "decode", folder / "in.lvc", folder / "none.mkv", "--start", "1:00:00")
+    assert result.exit_code == 3
+    assert "no frame 3600 seconds after its first one" in result.stderr
+    assert not (folder / "none.mkv").exists()
+    result = run(folder, "encode", folder / "in.mkv", folder / "none.lvc", "--start", "10")
+    assert result.exit_code == 3
+    assert "no frame 10 seconds after its first one" in result.stderr
+
+
+# Encoding
+
+
+def test_a_part_is_encoded(folder: Path) -> None:
+    result = run(folder, "encode", folder / "in.mkv", folder / "part.lvc", "--start", "0.2", "--frames", 4)
+    assert result.exit_code == 0, result.output
+    with lvc.open(folder / "part.lvc", model=folder / "tiny.lvcm") as video:
+        assert [frame.pts * video.info.time_base for frame in video] == [Fraction(n, 25) for n in range(4)]
+    result = run(folder, "decode", folder / "part.lvc", folder / "part.mkv")
+    assert result.exit_code == 0, result.output
+    source, (sound, texts) = side_tracks(folder / "in.mkv")[0], side_tracks(folder / "part.mkv")
+    begin, end = Fraction(12, 10), Fraction(136, 100)
+    assert sound.payloads == [p for t, p in zip(source.times, source.payloads, strict=True) if begin <= t < end]
+    assert texts.payloads == [b"late"]
+
+
+def test_chapters_of_a_part(folder: Path) -> None:
+    with VideoReader(folder / "in.mkv") as reader:
+        source = EditedSource(reader, Edit(Span(Fraction("0.12"), 6)))
+        head = source.take_side()
+        assert head is not None
+        chapters = unpack_head(head).chapters
+    times = [round(1000 * time * c.time_base) for c in chapters for time in (c.start, c.end)]
+    assert times == [0, 80, 80, 240]
+
+
+class _Clip:
+    def __init__(self, size: tuple[int, int] = (64, 48), frames: int = 5) -> None:
+        self.info = replace(clip_info(*size, frames), rotation=90)
+        self.frames = list(clip_frames("pan", *size, frames))
+
+    def __iter__(self) -> Iterator[Frame]:
+        return iter(self.frames)
+
+    def take_side(self) -> bytes | None:
+        return None
+
+
+@pytest.mark.parametrize("size", [(64, 48), (67, 49)])
+def test_crop(size: tuple[int, int]) -> None:
+    clip = _Clip(size)
+    edited = EditedSource(clip, Edit(crop=Crop(33, 17, 4, 2)))
+    assert (edited.info.width, edited.info.height, edited.info.rotation) == (33, 17, 90)
+    for before, after in zip(clip.frames, edited, strict=True):
+        assert np.array_equal(after.planes[0], before.planes[0][2:19, 4:37])
+        assert np.array_equal(after.planes[1], before.planes[1][1:10, 2:19])
+        assert after.planes[2].shape == (9, 17)
+    centred = next(iter(EditedSource(clip, Edit(crop=Crop(32, 16)))))
+    top, left = (size[1] - 16) // 4 * 2, (size[0] - 32) // 4 * 2
+    assert np.array_equal(centred.planes[0], clip.frames[0].planes[0][top : top + 16, left : left + 32])
+
+
+def test_crop_outside_of_the_picture() -> None:
+    for crop in (Crop(66, 16), Crop(32, 32, 34, 0), Crop(32, 32, 0, 18)):
+        with pytest.raises(InputError, match="does not lie within 64x48"):
+            EditedSource(_Clip(), Edit(crop=crop))
+    with pytest.raises(InputError, match="too small"):
+        EditedSource(_Clip(), Edit(crop=Crop(15, 16)))
+
+
+def test_scale_keeps_the_shape_that_is_shown() -> None:
+    clip = _Clip()
+    edited = EditedSource(clip, Edit(scale=(32, 48)))
+    assert (edited.info.width, edited.info.height, edited.info.sample_aspect) == (32, 48, 2)
+    frames = list(edited)
+    assert [frame.pts for frame in frames] == [0, 1, 2, 3, 4]
+    assert frames[0].planes[0].shape == (48, 32)
+    halves = clip.frames[0].planes[0].reshape(48, 32, 2).mean(2)
+    assert np.abs(frames[0].planes[0] - halves).mean() < 4
+    clip.info = replace(clip.info, sample_aspect=Fraction(0))
+    assert EditedSource(clip, Edit(scale=(32, 24))).info.sample_aspect == 0
+
+
+def test_fps_sets_the_pace_and_drops_nothing() -> None:
+    edited = EditedSource(_Clip(), Edit(Span(Fraction("0.08")), fps=Fraction(30000, 1001)))
+    assert (edited.info.time_base, edited.info.frame_rate) == (Fraction(1001, 30000), Fraction(30000, 1001))
+    assert [(frame.pts, frame.duration) for frame in edited] == [(0, 1), (1, 1), (2, 1)]
+
+
+def test_all_options_together(tmp_path: Path, folder: Path) -> None:
+    make_clip(tmp_path / "in.y4m", width=96, height=80, frames=5)
+    options = ["--crop", "64:64:2:4", "--scale", "48x32", "--fps", "10", "--start", "0.04", "--frames", 3]
+    result = run(folder, "encode", tmp_path / "in.y4m", tmp_path / "out.lvc", *options)
+    assert result.exit_code == 0, result.output
+    (tmp_path / "tiny.lvcm").write_bytes(tiny_bytes())
+    with lvc.open(tmp_path / "out.lvc", model=tmp_path / "tiny.lvcm") as video:
+        assert (video.info.width, video.info.height, video.info.frame_rate) == (48, 32, 10)
+        assert len(list(video)) == 3
+
+
+# Options
+
+
+def test_times_sizes_and_rates() -> None:
+    assert [seconds_of(text) for text in ("90", "1:30", "00:01:30.5", "0.001")] == [
+        90,
+        90,
+        Fraction("90.5"),
+        Fraction("0.001"),
+    ]
+    assert parse_size("640x360") == (640, 360)
+    assert [parse_rate(text) for text in ("25", "29.97", "30000/1001")] == [
+        25,
+        Fraction("29.97"),
+        Fraction(30000, 1001),
+    ]
+    assert Crop.parse("64:32:2:4") == Crop(64, 32, 2, 4)
+    assert Crop.parse("64:32") == Crop(64, 32)
+
+
+@pytest.mark.parametrize(
+    ("option", "text"),
+    [
+        ("--start", "soon"), ("--start", "-1"), ("--start", "1:2:3:4"), ("--frames", "0"), ("--crop", "64:32:1:0"),
+        ("--crop", "64x32"), ("--scale", "64:32"), ("--scale", "0x3"), ("--fps", "0"), ("--fps", "1/0"), ("--fps", "x"),
+    ],
+)  # fmt: skip
+def test_wrong_usage(folder: Path, option: str, text: str) -> None:
+    result = run(folder, "encode", folder / "in.mkv", folder / "x.lvc", option, text)
+    assert result.exit_code == 2
+    assert option in result.stderr

@@ -1,0 +1,238 @@
+"""Pipes, y4m, and what happens to bad input and output."""
+
+import io
+import os
+import subprocess
+import sys
+import threading
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from lvc.errors import InputError, LimitError, OutputError
+from lvc.media import VideoReader, VideoWriter
+from lvc.media.y4m import SIGNATURE
+from lvc.video import Frame, VideoInfo
+from tests.clips import clip_frames, clip_info, make_clip
+from tests.media_files import write_media
+
+
+def read(path: object) -> tuple[VideoInfo, list[Frame], list[str]]:
+    with VideoReader(path) as reader:
+        frames = list(reader)
+        return reader.info, frames, reader.warnings
+
+
+def same(a: Frame, b: Frame) -> bool:
+    return all(np.array_equal(p, q) for p, q in zip(a.planes, b.planes, strict=True))
+
+
+def write(path: object, info: VideoInfo, frames: list[Frame], **options: object) -> list[str]:
+    with VideoWriter(path, info, **options) as writer:
+        for frame in frames:
+            writer.write(frame)
+    return writer.warnings
+
+
+def test_frames_come_lazily(tmp_path: Path) -> None:
+    make_clip(tmp_path / "a.y4m", "static", width=64, height=48, frames=3)
+    data = (tmp_path / "a.y4m").read_bytes()
+    receive, send = os.pipe()
+    with os.fdopen(receive, "rb") as source, os.fdopen(send, "wb", buffering=0) as sink:
+        cut = len(data) - 1000
+        sink.write(data[:cut])
+        with VideoReader(source) as reader:
+            frames = iter(reader)
+            assert next(frames).pts == 0
+            assert next(frames).pts == 1
+            sink.write(data[cut:])
+            sink.close()
+            assert next(frames).pts == 2
+            assert next(frames, None) is None
+
+
+@pytest.mark.parametrize("name", ["a.ts", "a.mkv", "a.nut"])
+def test_pipe_of_another_format(tmp_path: Path, name: str) -> None:
+    write_media(tmp_path / name, codec="mpeg2video", times=range(25), time_base=Fraction(1, 25))
+    receive, send = os.pipe()
+
+    def feed() -> None:
+        with os.fdopen(send, "wb") as sink:
+            sink.write((tmp_path / name).read_bytes())
+
+    thread = threading.Thread(target=feed)
+    thread.start()
+    with os.fdopen(receive, "rb") as source:
+        info, frames, _ = read(source)
+    thread.join()
+    assert (len(frames), info.width) == (25, 64)
+    with (tmp_path / name).open("rb") as source:
+        assert len(read(source)[1]) == 25
+    assert len(read(io.BytesIO((tmp_path / name).read_bytes()))[1]) == 25
+
+
+def test_standard_streams(tmp_path: Path) -> None:
+    make_clip(tmp_path / "a.y4m", "pan", width=64, height=48, frames=5, bit_depth=10)
+    program = (
+        "from lvc.media import VideoReader, VideoWriter\n"
+        "with VideoReader('-') as r, VideoWriter('-', r.info) as w:\n"
+        "    for f in r: w.write(f)\n"
+    )
+    data = (tmp_path / "a.y4m").read_bytes()
+    done = subprocess.run([sys.executable, "-c", program], input=data, capture_output=True, check=True)
+    assert done.stdout == data
+    assert done.stderr == b""
+
+
+@pytest.mark.parametrize(
+    ("tag", "depth", "location"),
+    [("C420jpeg", 8, 2), ("C420mpeg2", 8, 1), ("C420paldv", 8, 3), ("C420", 8, 0), ("C420p10", 10, 0), ("", 8, 0)],
+)
+def test_y4m_header(tag: str, depth: int, location: int) -> None:
+    size = 16 * 16 * 3 // 2 * (depth // 8 + (depth > 8))
+    data = f"YUV4MPEG2 W16 H16 F30000:1001 Ip A10:11 {tag} XCOLORRANGE=FULL XYSCSS=X\n".encode()
+    info, frames, _ = read(io.BytesIO(data + (b"FRAME Ip\n" + bytes(size)) * 2))
+    assert (info.bit_depth, info.colour.chroma_location, info.colour.range) == (depth, location, 2)
+    assert (info.frame_rate, info.sample_aspect) == (Fraction(30000, 1001), Fraction(10, 11))
+    assert len(frames) == 2
+
+
+def test_y4m_of_other_chroma_goes_to_ffmpeg(tmp_path: Path) -> None:
+    data = b"YUV4MPEG2 W32 H16 F25:1 Ip C444\n" + (b"FRAME\n" + bytes(32 * 16 * 3)) * 3
+    (tmp_path / "a.y4m").write_bytes(data)
+    for source in (tmp_path / "a.y4m", io.BytesIO(data)):
+        info, frames, warnings = read(source)
+        assert (len(frames), info.width, len(warnings)) == (3, 32, 1)
+
+
+BAD = {
+    "empty": b"",
+    "text": b"This is not a video at all, just some words. " * 40,
+    "y4m without size": SIGNATURE + b"F25:1\nFRAME\n",
+    "y4m with a bad rate": SIGNATURE + b"W16 H16 F25\nFRAME\n",
+    "y4m without end of header": SIGNATURE + b"W16" + b" " * 10000,
+    "y4m without frames": SIGNATURE + b"W16 H16 F25:1\n",
+    "y4m cut off": SIGNATURE + b"W16 H16 F25:1\nFRAME\n" + bytes(100),
+    "y4m with junk": SIGNATURE + b"W16 H16 F25:1\nFRAME\n" + bytes(384) + b"JUNK\n" + bytes(400),
+    "y4m too small": SIGNATURE + b"W15 H16 F25:1\nFRAME\n" + bytes(400),
+    "signature only": SIGNATURE,
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+@pytest.mark.parametrize("kind", ["path", "stream"])
+def test_bad_input(tmp_path: Path, name: str, kind: str) -> None:
+    path = tmp_path / "bad.bin"
+    path.write_bytes(BAD[name])
+    with pytest.raises(InputError) as caught:
+        read(path if kind == "path" else io.BytesIO(BAD[name]))
+    message = str(caught.value)
+    assert not message.endswith(".")
+    assert "\n" not in message
+    if kind == "path":
+        assert "bad.bin" in message
+
+
+def test_missing_folder_and_audio_only(tmp_path: Path) -> None:
+    for source in (tmp_path / "none.mp4", tmp_path):
+        with pytest.raises(InputError, match=str(tmp_path)):
+            VideoReader(source)
+    with av.open(str(tmp_path / "a.wav"), "w") as container:
+        stream = container.add_stream("pcm_s16le", rate=48000, layout="stereo")
+        frame = av.AudioFrame.from_ndarray(np.zeros((1, 4800), np.int16), "s16", "stereo")
+        frame.sample_rate = 48000
+        container.mux(stream.encode(frame))
+    with pytest.raises(InputError, match="no video"):
+        VideoReader(tmp_path / "a.wav")
+
+
+def test_cut_off_avi(tmp_path: Path) -> None:
+    write_media(tmp_path / "a.avi", codec="mpeg4", times=range(10), time_base=Fraction(1, 25))
+    data = (tmp_path / "a.avi").read_bytes()
+    assert len(read(tmp_path / "a.avi")[1]) == 10
+    (tmp_path / "b.avi").write_bytes(data[: len(data) // 2])
+    with pytest.raises(InputError, match="cut off"):
+        read(tmp_path / "b.avi")
+
+
+def test_tags_that_are_not_utf8(tmp_path: Path) -> None:
+    write_media(tmp_path / "a.mkv", times=(0, 40), tags={"title": "Q" * 20})
+    data = (tmp_path / "a.mkv").read_bytes().replace(b"Q" * 20, b"\xff\xfe" * 10)
+    (tmp_path / "b.mkv").write_bytes(data)
+    with VideoReader(tmp_path / "b.mkv") as reader, VideoWriter(tmp_path / "c.mkv", reader.info) as writer:
+        writer.write_side(reader.take_side() or b"")
+        for frame in reader:
+            writer.write(frame)
+    assert len(read(tmp_path / "c.mkv")[1]) == 2
+
+
+def test_too_large() -> None:
+    for size in (b"W16400 H16", b"W16384 H16384", b"W999999 H999999"):
+        with pytest.raises(LimitError):
+            VideoReader(io.BytesIO(SIGNATURE + size + b" F25:1\nFRAME\n"))
+
+
+@pytest.mark.parametrize("name", ["a.mp4", "a.mkv", "a.webm", "a.mov"])
+def test_cut_off_files_are_refused(tmp_path: Path, name: str) -> None:
+    make_clip(tmp_path / name, "noise", width=64, height=48, frames=10)
+    data = (tmp_path / name).read_bytes()
+    for part in (0.05, 0.5, 0.98):
+        (tmp_path / f"cut-{name}").write_bytes(data[: int(len(data) * part)])
+        with pytest.raises(InputError):
+            read(tmp_path / f"cut-{name}")
+
+
+def test_bad_output(tmp_path: Path) -> None:
+    info = clip_info(64, 48, 2)
+    for arguments in (
+        {"destination": tmp_path / "a.avi2"},
+        {"destination": tmp_path / "none" / "a.mp4"},
+        {"destination": tmp_path / "a.mp4", "codec": "no_such_codec"},
+        {"destination": tmp_path / "a.webm", "codec": "libx264"},
+        {"destination": tmp_path / "a.mp4", "format": "tiff"},
+        {"destination": tmp_path / "a.y4m", "crf": 12},
+        {"destination": tmp_path},
+    ):
+        with pytest.raises(OutputError) as caught:
+            VideoWriter(info=info, **arguments)
+        assert "\n" not in str(caught.value)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
+@pytest.mark.parametrize("form", ["y4m", "mkv", "mp4"])
+def test_disk_full(form: str, recwarn: pytest.WarningsRecorder) -> None:
+    with pytest.raises(OutputError, match="space"), VideoWriter("/dev/full", clip_info(64, 48, 2), format=form) as out:
+        for frame in clip_frames("noise", 64, 48, 8):
+            out.write(frame)
+
+
+@pytest.mark.parametrize("form", ["y4m", "mkv"])
+def test_closed_pipe(form: str) -> None:
+    receive, send = os.pipe()
+    os.close(receive)
+    with (
+        os.fdopen(send, "wb", buffering=0) as sink,
+        pytest.raises(OutputError, match="closed the pipe"),
+        VideoWriter(sink, clip_info(64, 48, 2), format=form) as out,
+    ):
+        for frame in clip_frames("noise", 64, 48, 40):
+            out.write(frame)
+
+
+def test_mp4_into_a_pipe(tmp_path: Path) -> None:
+    receive, send = os.pipe()
+    parts: list[bytes] = []
+
+    def drain() -> None:
+        with os.fdopen(receive, "rb") as source:
+            parts.append(source.read())
+
+    thread = threading.Thread(target=drain)
+    thread.start()
+    with os.fdopen(send, "wb") as sink:
+        write(sink, clip_info(64, 48, 5), list(clip_frames("pan", 64, 48, 5)), format="mp4")
+    thread.join()
+    assert len(read(io.BytesIO(parts[0]))[1]) == 5

@@ -1,0 +1,157 @@
+"""Encodes that are killed at any moment, and go on: never a half file, always the same bytes."""
+
+import io
+import random
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+import lvc
+from lvc.container import Header, Writer
+from lvc.encoder import EncoderSettings, encode_stream
+from lvc.encoder.resume import Finished
+from lvc.errors import OutputError
+from lvc.output import open_resumable
+from tests.clips import clip_frames, clip_info, make_clip
+from tests.container_files import HEADER, group, write
+from tests.models import tiny_bytes, tiny_model
+
+FRAMES = 24
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("resume")
+    (folder / "tiny.lvcm").write_bytes(tiny_bytes())
+    make_clip(folder / "in.y4m", "cuts", width=96, height=80, frames=FRAMES)
+    options = {"keyint": 4, "model": folder / "tiny.lvcm", "device": "cpu", "threads": 1}
+    lvc.encode(folder / "in.y4m", folder / "whole.lvc", **options)
+    return folder
+
+
+def command(folder: Path, target: Path) -> list[str]:
+    ends = [str(folder / "in.y4m"), str(target)]
+    options = ["--keyint", "4", "--model", str(folder / "tiny.lvcm"), "--device", "cpu", "--threads", "1", "--resume"]
+    return [sys.executable, "-m", "lvc", "encode", *ends, *options, "--quiet"]
+
+
+def test_killed_at_random_moments(folder: Path, tmp_path: Path) -> None:
+    """The process is killed when the temporary file has reached some random size."""
+    target = tmp_path / "out.lvc"
+    whole = (folder / "whole.lvc").read_bytes()
+    for size in sorted(random.Random(5).sample(range(1, len(whole)), 3)):
+        with subprocess.Popen(command(folder, target)) as process:
+            while process.poll() is None and sum(path.stat().st_size for path in tmp_path.iterdir()) < size:
+                time.sleep(0.002)
+            assert process.poll() is None, "it was to be killed before its end"
+            process.kill()
+        assert not target.exists()
+    assert len(list(tmp_path.iterdir())) == 1
+    subprocess.run(command(folder, target), check=True)
+    assert target.read_bytes() == whole
+    assert [path.name for path in tmp_path.iterdir()] == ["out.lvc"]
+
+
+@pytest.mark.parametrize("cut", [0, 1, 100, 0.3, 0.6, 0.95, 1.0, "longer", "damaged", "other"])
+def test_whatever_was_left_the_bytes_are_the_same(cut: float | str, tmp_path: Path) -> None:
+    def encode(unfinished: Path | None, sink: io.BytesIO) -> int:
+        coded.clear()
+        settings = EncoderSettings(keyint=3, preset="fast")
+        encode_stream(Clip(), sink, model=tiny_model(), settings=settings, unfinished=unfinished, progress=coded.append)
+        return len(coded)
+
+    class Clip:
+        info = clip_info(32, 32, 10)
+
+        def __iter__(self):
+            return clip_frames("cuts", 32, 32, 10)
+
+        def take_side(self):
+            return None
+
+    coded: list[object] = []
+    sink = io.BytesIO()
+    encode(None, sink)
+    whole = sink.getvalue()
+    if isinstance(cut, str):
+        damaged = whole[:-200] + b"?" + whole[-199:]
+        left = {"longer": whole + b"more", "damaged": damaged, "other": write(group(0, 3), group(3, 3))}[cut]
+    else:
+        left = whole[: cut if isinstance(cut, int) else int(len(whole) * cut)]
+    path = tmp_path / "left"
+    path.write_bytes(left)
+    sink = io.BytesIO()
+    assert encode(path, sink) == 10
+    assert sink.getvalue() == whole
+
+
+def test_finished_groups_are_not_coded_again(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from lvc.encoder.group import GroupEncoder
+
+    target = tmp_path / "out.lvc"
+    whole = (folder / "whole.lvc").read_bytes()
+    coded = []
+    original = GroupEncoder.encode
+
+    def interrupted(self: GroupEncoder, frame: object) -> None:
+        coded.append(frame)
+        if len(coded) == 11:
+            raise KeyboardInterrupt
+        original(self, frame)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(GroupEncoder, "encode", interrupted)
+    options = {"keyint": 4, "model": folder / "tiny.lvcm", "device": "cpu", "resume": True}
+    with pytest.raises(KeyboardInterrupt):
+        lvc.encode(folder / "in.y4m", target, **options)
+    assert len(list(tmp_path.iterdir())) == 1
+    lvc.encode(folder / "in.y4m", target, **options)
+    assert len(coded) == 11 + FRAMES - 8
+    assert target.read_bytes() == whole
+
+
+def test_other_settings_do_not_go_on(folder: Path, tmp_path: Path) -> None:
+    target = tmp_path / "out.lvc"
+    options = {"model": folder / "tiny.lvcm", "device": "cpu", "resume": True}
+    lvc.encode(folder / "in.y4m", target, keyint=4, **options)
+    (tmp_path / ".out.000000000000.lvc").write_bytes((folder / "whole.lvc").read_bytes())
+    lvc.encode(folder / "in.y4m", target, keyint=4, quality=20, overwrite=True, **options)
+    assert len(target.read_bytes()) < len((folder / "whole.lvc").read_bytes())
+
+
+def test_only_one_works_on_a_file(tmp_path: Path) -> None:
+    with open_resumable(tmp_path / "out", "key", resume=True) as (sink, left):
+        assert left is None
+        sink.write(b"first")
+        with pytest.raises(OutputError, match="another process"), open_resumable(tmp_path / "out", "key", resume=True):
+            pass
+    assert (tmp_path / "out").read_bytes() == b"first"
+
+
+def test_what_was_left_is_cut_off_at_the_end(tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt), open_resumable(tmp_path / "out", "key", resume=True) as (sink, _):
+        sink.write(b"a long text")
+        raise KeyboardInterrupt
+    with open_resumable(tmp_path / "out", "key", resume=True) as (sink, left):
+        assert left is not None
+        assert left.read_bytes() == b"a long text"
+        sink.write(b"short")
+    assert (tmp_path / "out").read_bytes() == b"short"
+    with pytest.raises(KeyboardInterrupt), open_resumable(tmp_path / "out", "key", resume=False):
+        raise KeyboardInterrupt
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_groups_are_taken_by_their_times(tmp_path: Path) -> None:
+    path = tmp_path / "left"
+    path.write_bytes(write(group(0, 2), group(2, 3), group(5, 1), close=False))
+    finished = Finished(path, HEADER)
+    assert finished.take([(n, 1) for n in range(5)]) == (group(0, 2), group(2, 3))
+    assert finished.take([(5, 1), (6, 1)]) is None
+    assert finished.is_over
+    assert Finished(path, Header(bytes(32), HEADER.info, 60, 250)).is_over
+    with path.open("wb") as stream:
+        Writer(stream, HEADER).write_side(b"side")
+    assert Finished(path, HEADER).is_over

@@ -1,0 +1,84 @@
+"""Aiming at a size or a likeness: the real file against what was asked for."""
+
+import json
+from fractions import Fraction
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+import lvc
+from lvc.cli import main
+from lvc.encoder import search
+from lvc.media import VideoReader
+from tests.clips import make_clip
+from tests.media_files import Sound, write_media
+from tests.models import tiny_bytes
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A clip of 12 seconds at two frames per second."""
+    folder = tmp_path_factory.mktemp("search")
+    (folder / "tiny.lvcm").write_bytes(tiny_bytes())
+    make_clip(folder / "in.mkv", "mix", width=48, height=48, frames=24, fps=Fraction(2), lossless=True)
+    return folder
+
+
+def run(folder: Path, source: str, *arguments: object) -> Result:
+    fixed = ["--model", folder / "tiny.lvcm", "--device", "cpu", "--preset", "fast", "--keyint", 12, "-y", "--json"]
+    ends = [folder / source, folder / "out.lvc"]
+    return CliRunner().invoke(main, ["encode", *(str(argument) for argument in (*ends, *fixed, *arguments))])
+
+
+def events(result: Result) -> list[dict]:
+    assert result.exit_code == 0, result.output
+    return [json.loads(line) for line in result.stdout.splitlines()]
+
+
+@pytest.mark.parametrize("kbit", [10, 25])
+def test_bit_rates_are_met(folder: Path, kbit: int) -> None:
+    found = events(run(folder, "in.mkv", "--bitrate", f"{kbit}k", "--no-verify"))
+    assert found[0]["type"] == "try"
+    size = (folder / "out.lvc").stat().st_size
+    assert 8 * size / 12 == pytest.approx(1000 * kbit, rel=0.03)
+    assert found[-1]["bytes"] == size
+
+
+def test_sizes_count_the_sound(folder: Path) -> None:
+    write_media(folder / "sound.mkv", times=[500 * n for n in range(21)], sounds=[Sound(seconds=10)], size=(48, 48))
+    side = events(run(folder, "sound.mkv", "-q", 1))[-1]["parts"]["side"]
+    wanted = side + 4000
+    events(run(folder, "sound.mkv", "--target-size", wanted))
+    assert (folder / "out.lvc").stat().st_size == pytest.approx(wanted, rel=0.03)
+
+
+def test_likeness_is_met(folder: Path) -> None:
+    for option, wanted, tolerance in (("psnr", 30.0, 0.1), ("ssim", 0.9, 0.01)):
+        found = events(run(folder, "in.mkv", f"--target-{option}", wanted, "--no-verify"))
+        tries = [event for event in found if event["type"] == "try"]
+        best = min(tries, key=lambda event: abs(event[option] - wanted))
+        assert best[option] == pytest.approx(wanted, abs=tolerance)
+        with (
+            VideoReader(folder / "in.mkv") as reader,
+            lvc.open(folder / "out.lvc", model=folder / "tiny.lvcm", device="cpu") as video,
+        ):
+            pairs = zip(reader, video, strict=True)
+            if option == "psnr":
+                values = [search._psnr(a.planes, b.planes, 8) for a, b in pairs]
+                assert sum(values) / len(values) == pytest.approx(best[option], abs=1e-6)
+
+
+def test_the_highest_rate_is_kept(folder: Path) -> None:
+    events(run(folder, "in.mkv", "-q", 90, "--max-bitrate", "15k"))
+    assert 8 * (folder / "out.lvc").stat().st_size / 12 <= 15_450
+    found = events(run(folder, "in.mkv", "-q", 5, "--max-bitrate", "300k"))
+    assert [event["quality"] for event in found if event["type"] == "try"] == [5]
+
+
+def test_wrong_usage(folder: Path) -> None:
+    assert run(folder, "in.mkv", "--bitrate", "1k", "--target-psnr", "30").exit_code == 2
+    assert run(folder, "in.mkv", "--bitrate", "much").exit_code == 2
+    result = CliRunner().invoke(main, ["encode", "-", str(folder / "x.lvc"), "--bitrate", "1k"], input=b"YUV4MPEG2 ")
+    assert result.exit_code == 3
+    assert "when the input is a file" in result.stderr

@@ -1,0 +1,172 @@
+"""``lvc cat`` and ``lvc cut``: whole groups of pictures in another file, at other times."""
+
+import io
+import json
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+import lvc
+from lvc.cli import main
+from lvc.container import GopChunk, Header, Reader
+from lvc.edit import Edit, Span
+from lvc.errors import InputError, LimitError, TruncatedError
+from lvc.splice import Piece, splice
+from tests.container_files import HEADER, INFO, group, write
+from tests.media_files import Sound, side_tracks, write_media
+from tests.models import tiny_bytes
+
+TICK = INFO.time_base
+
+
+def piece(*pts: int, header: Header = HEADER, count: int = 3, **span: Any) -> Piece:
+    """Groups of ``count`` frames that begin at these times."""
+    return Piece("a.lvc", io.BytesIO(write(*(group(time, count) for time in pts), header=header)), **span)
+
+
+def times(pieces: list[Piece]) -> list[list[int]]:
+    sink = io.BytesIO()
+    result = splice(pieces, sink)
+    assert result.bytes == len(sink.getvalue())
+    reader = Reader(io.BytesIO(sink.getvalue()))
+    found = [[frame.pts for frame in item.gop.frames] for item in reader if isinstance(item, GopChunk)]
+    assert (result.groups, result.frames) == (len(found), sum(map(len, found)))
+    return found
+
+
+def test_pieces_follow_each_other() -> None:
+    assert times([piece(5, 8), piece(-7, -4), piece(100, count=1)]) == [
+        [5, 6, 7],
+        [8, 9, 10],
+        [11, 12, 13],
+        [14, 15, 16],
+        [17],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "firsts"),
+    [
+        (0, None, [100, 103, 106]),
+        (2, None, [100, 103, 106]),
+        (3, None, [0, 3]),
+        (8, None, [0]),
+        (0, 3, [100]),
+        (0, 4, [100, 103]),
+        (4, 6, [0]),
+        (4, 60, [0, 3]),
+    ],
+)
+def test_cuts_are_whole_groups(start: int, end: int | None, firsts: list[int]) -> None:
+    cut = piece(100, 103, 106, start=start * TICK, end=None if end is None else end * TICK)
+    assert times([cut]) == [[first, first + 1, first + 2] for first in firsts]
+
+
+def test_time_bases_become_a_common_one() -> None:
+    other = replace(HEADER, info=replace(INFO, time_base=Fraction(1, 25), frame_rate=Fraction(25)))
+    sink = io.BytesIO()
+    splice([piece(0), piece(0, header=other)], sink)
+    reader = Reader(io.BytesIO(sink.getvalue()))
+    base = reader.header.info.time_base
+    assert reader.header.info.frame_rate is None
+    seconds = [f.pts * base for item in reader if isinstance(item, GopChunk) for f in item.gop.frames]
+    assert seconds == [0, TICK, 2 * TICK, 3 * TICK, 3 * TICK + Fraction(1, 25), 3 * TICK + Fraction(2, 25)]
+    odd = replace(HEADER, info=replace(INFO, time_base=Fraction(1, (1 << 31) - 1)))
+    with pytest.raises(LimitError, match="no common time base"):
+        splice([piece(0), piece(0, header=odd)], io.BytesIO())
+
+
+@pytest.mark.parametrize(
+    ("header", "message"),
+    [
+        (replace(HEADER, model_id=bytes(32)), "another model"),
+        (replace(HEADER, info=replace(INFO, width=640)), "another size"),
+        (replace(HEADER, info=replace(INFO, bit_depth=8)), "another bit depth"),
+        (replace(HEADER, info=replace(INFO, rotation=0)), "another rotation"),
+        (replace(HEADER, info=replace(INFO, sample_aspect=Fraction(1))), "another sample aspect"),
+    ],
+)
+def test_pieces_that_do_not_fit(header: Header, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        splice([piece(0), piece(0, header=header)], io.BytesIO())
+
+
+def test_bad_pieces() -> None:
+    with pytest.raises(InputError, match="holds no frames"):
+        splice([Piece("a.lvc", io.BytesIO(write()))], io.BytesIO())
+    with pytest.raises(InputError, match=r"ends 0\.1001 seconds after"):
+        splice([piece(0, start=Fraction(9))], io.BytesIO())
+    with pytest.raises(InputError, match="the end lies before the start"):
+        splice([piece(0, 3, 6, start=7 * TICK, end=2 * TICK)], io.BytesIO())
+    whole = write(group(0, 3), group(3, 3))
+    with pytest.raises(TruncatedError):
+        splice([Piece("a.lvc", io.BytesIO(whole[:-50]))], io.BytesIO())
+
+
+# With sound, through the command line
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("splice")
+    (folder / "tiny.lvcm").write_bytes(tiny_bytes())
+    write_media(
+        folder / "in.mkv",
+        times=[40 * n for n in range(12)],
+        sounds=[Sound("pcm_s16le", seconds=0.48)],
+        chapters=[(0, 200, "one"), (200, 480, "two")],
+    )
+    write_media(folder / "silent.mkv", times=[0, 40])
+    options: dict[str, Any] = {"keyint": 3, "preset": "fast", "model": folder / "tiny.lvcm", "device": "cpu"}
+    lvc.encode(folder / "in.mkv", folder / "in.lvc", **options)
+    lvc.encode(folder / "silent.mkv", folder / "silent.lvc", **options)
+    lvc.encode(folder / "in.mkv", folder / "part.lvc", edit=Edit(Span(frames=6)), **options)
+    return folder
+
+
+def run(*arguments: object) -> Result:
+    return CliRunner().invoke(main, [str(argument) for argument in arguments])
+
+
+def test_cutting_and_joining_gives_the_whole_again(folder: Path) -> None:
+    assert run("cut", folder / "in.lvc", folder / "1.lvc", "--end", "0.24", "-y").exit_code == 0
+    result = run("cut", folder / "in.lvc", folder / "2.lvc", "--start", "0.26", "-y", "--json", "--quiet")
+    assert result.exit_code == 0, result.output
+    fields = json.loads(result.stdout)
+    assert (fields["command"], fields["frames"], fields["groups"], fields["starts"]) == ("cut", 6, 2, [0.24])
+    result = run("cut", folder / "in.lvc", folder / "2.lvc", "--start", "0.26", "-y")
+    assert result.stderr == "lvc: warning: the piece begins with the group of pictures at 0.24 seconds\n"
+    result = run("cat", folder / "1.lvc", folder / "2.lvc", "-o", folder / "whole.lvc", "-y")
+    assert (result.exit_code, result.output) == (0, "")
+    before, after = (
+        [item.gop for item in Reader(io.BytesIO((folder / name).read_bytes())) if isinstance(item, GopChunk)]
+        for name in ("in.lvc", "whole.lvc")
+    )
+    assert before == after
+    model = ["--model", folder / "tiny.lvcm", "-y"]
+    assert run("verify", folder / "whole.lvc", *model[:2]).exit_code == 0
+    assert run("decode", folder / "whole.lvc", folder / "whole.mkv", *model).exit_code == 0
+    (a,), (b,) = side_tracks(folder / "in.mkv"), side_tracks(folder / "whole.mkv")
+    assert a.payloads == b.payloads
+    assert [float(time) for time in a.times] == pytest.approx([float(time) for time in b.times], abs=0.001)
+
+
+def test_other_streams_must_be_the_same(folder: Path) -> None:
+    arguments = ["cat", folder / "in.lvc", folder / "silent.lvc", "-o", folder / "x.lvc"]
+    result = run(*arguments)
+    assert result.exit_code == 3
+    assert "--video-only leaves them out" in result.stderr
+    assert not (folder / "x.lvc").exists()
+    result = run(*arguments, "--video-only", "-y", "--json")
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.stdout)["frames"] == 14
+
+
+def test_an_input_is_never_the_output(folder: Path) -> None:
+    result = run("cat", folder / "in.lvc", folder / "part.lvc", "-o", folder / "part.lvc", "-y")
+    assert result.exit_code == 8
+    assert "same file" in result.stderr

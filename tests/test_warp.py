@@ -1,0 +1,148 @@
+"""Motion compensation against plain integers."""
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+import torch
+
+from lvc.exact import warp
+from lvc.exact.layers import ACT_MAX
+
+Ints = npt.NDArray[np.int64]
+
+TAPS = (
+    # ITU-T H.265, table 8-11, written down again: eight taps around the sample to the left of the position
+    (0, 0, 0, 64, 0, 0, 0, 0),
+    (-1, 4, -10, 58, 17, -5, 1, 0),
+    (-1, 4, -11, 40, 40, -11, 4, -1),
+    (0, 1, -5, 17, 58, -10, 4, -1),
+)
+
+
+def half_even(numerator: int, shift: int) -> int:
+    low, rest = numerator >> shift, numerator & ((1 << shift) - 1)
+    half = 1 << (shift - 1)
+    return low + (rest > half or (rest == half and low % 2 == 1))
+
+
+def interpolated(picture: Ints, y: int, x: int) -> int:
+    """One sample at quarter position (y, x) of a picture that repeats its border, one rounding at the end."""
+    height, width = picture.shape
+    total = 0
+    for j, down in enumerate(TAPS[y & 3]):
+        row = min(max((y >> 2) + j - 3, 0), height - 1)
+        for i, across in enumerate(TAPS[x & 3]):
+            total += down * across * int(picture[row, min(max((x >> 2) + i - 3, 0), width - 1)])
+    return min(max(half_even(total, 12), 0), 1023)
+
+
+def read(planes: torch.Tensor, field: Ints, block: int) -> Ints:
+    found: Ints = warp.sample(planes, torch.from_numpy(field), block).numpy().astype(np.int64)
+    return found
+
+
+def expected(picture: Ints, field: Ints, block: int) -> Ints:
+    """Prediction of one picture [H, W]; beyond the kept margin every position repeats the outermost one kept."""
+    height, width = picture.shape
+    result = np.zeros_like(picture)
+    for y in range(height):
+        for x in range(width):
+            v, h = (int(c) for c in field[y // block, x // block])
+            row = min(max(y + (v >> 2), warp.FIRST), height + warp.LAST)
+            col = min(max(x + (h >> 2), warp.FIRST), width + warp.LAST)
+            result[y, x] = interpolated(picture, 4 * row + (v & 3), 4 * col + (h & 3))
+    return result
+
+
+def extremes(random: np.random.Generator, *shape: int) -> Ints:
+    return random.choice([0, 1023, 511, 1, 1022], shape)
+
+
+@pytest.mark.parametrize("block", [4, 8])
+@pytest.mark.parametrize("reach", [3, 40, 5000])
+def test_prediction_equals_integers(block: int, reach: int) -> None:
+    random = np.random.default_rng(reach + block)
+    picture = extremes(random, 2, 2, 2 * block, 3 * block)
+    field = random.integers(-reach, reach + 1, (2, 2, 3, 2))
+    planes = warp.phases(torch.from_numpy(picture).float())
+    found = read(planes, field, block)
+    for b in range(2):
+        for c in range(2):
+            assert np.array_equal(found[b, c], expected(picture[b, c], field[b], block))
+    given, vectors = torch.from_numpy(picture).float(), torch.from_numpy(field)
+    assert np.array_equal(warp.compensate(given, vectors, block).numpy(), found)
+    assert np.array_equal(warp.compensate(given[:1], vectors[:1], block).numpy(), found[:1])
+    alone = read(warp.phases(torch.from_numpy(picture[:1]).float()), field[:1], block)
+    assert np.array_equal(alone[0], found[0])
+
+
+def test_whole_vectors_copy() -> None:
+    random = np.random.default_rng(1)
+    picture = random.integers(0, 1024, (1, 1, 32, 32))
+    planes = warp.phases(torch.from_numpy(picture).float())
+    field = np.zeros((1, 4, 4, 2), np.int64)
+    assert np.array_equal(read(planes, field, 8), picture)
+    field[..., 0], field[..., 1] = 4 * 3, -4 * 5
+    assert np.array_equal(read(planes, field, 8)[0, 0, :28, 6:], picture[0, 0, 3:31, 1:27])
+
+
+def test_far_outside_is_the_border() -> None:
+    random = np.random.default_rng(2)
+    picture = random.integers(0, 1024, (1, 1, 16, 16))
+    planes = warp.phases(torch.from_numpy(picture).float())
+    for v, h, want in (
+        (-4095, 0, np.broadcast_to(picture[0, 0, :1], (16, 16))),
+        (4095 * 4, 0, np.broadcast_to(picture[0, 0, -1:], (16, 16))),
+        (0, -4096, np.broadcast_to(picture[0, 0, :, :1], (16, 16))),
+        (0, 4096, np.broadcast_to(picture[0, 0, :, -1:], (16, 16))),
+        (1 << 40, 1 << 40, np.broadcast_to(picture[0, 0, -1:, -1:], (16, 16))),
+    ):
+        field = np.full((1, 2, 2, 2), 0, np.int64)
+        field[..., 0], field[..., 1] = v, h
+        assert np.array_equal(read(planes, field, 8)[0, 0], want)
+        only = warp.compensate(torch.from_numpy(picture).float(), torch.from_numpy(field), 8)
+        assert np.array_equal(only[0, 0].numpy(), want)
+
+
+def test_training_path_is_the_same_without_rounding() -> None:
+    random = np.random.default_rng(3)
+    picture = torch.from_numpy(random.integers(0, 1024, (1, 2, 16, 24))).float()
+    free, rounded = warp.phases(picture, rounding=False), warp.phases(picture)
+    assert free.shape == rounded.shape == (1, 2, 16, 16 + 9, 24 + 9)
+    assert torch.equal(free.round(), rounded)
+    assert not torch.equal(free, rounded)
+
+
+@pytest.mark.parametrize("shift", [5, 6])
+@pytest.mark.parametrize("reach", [1, 100, 9000])
+def test_features_equal_integers(shift: int, reach: int) -> None:
+    random = np.random.default_rng(shift * reach)
+    x = random.choice([-ACT_MAX, ACT_MAX, 7, 0, -1], (2, 3, 5, 6))
+    field = random.integers(-reach, reach + 1, (2, 5, 6, 2))
+    found = warp.warp(torch.from_numpy(x).float(), torch.from_numpy(field), shift).numpy()
+    one = 1 << shift
+    for b in range(2):
+        for r in range(5):
+            for c in range(6):
+                v, h = (int(n) for n in field[b, r, c])
+                rows = [min(max(r + (v >> shift) + k, 0), 4) for k in (0, 1)]
+                cols = [min(max(c + (h >> shift) + k, 0), 5) for k in (0, 1)]
+                fy, fx = v & (one - 1), h & (one - 1)
+                for channel in range(3):
+                    a = x[b, channel]
+                    total = (one - fy) * ((one - fx) * int(a[rows[0], cols[0]]) + fx * int(a[rows[0], cols[1]]))
+                    total += fy * ((one - fx) * int(a[rows[1], cols[0]]) + fx * int(a[rows[1], cols[1]]))
+                    assert found[b, channel, r, c] == half_even(total, 2 * shift)
+
+
+def test_halved_fields() -> None:
+    random = np.random.default_rng(4)
+    field = random.integers(-4095, 4096, (2, 6, 8, 2))
+    found = warp.halve_field(torch.from_numpy(field)).numpy()
+    total = field.reshape(2, 3, 2, 4, 2, 2).sum((2, 4))
+    assert np.array_equal(found, np.floor((total + 2) / 4))
+
+
+def test_chroma_vectors_are_halved() -> None:
+    field = torch.tensor([-3, -2, -1, 0, 1, 2, 3])
+    assert warp.chroma_field(field).tolist() == [-1, -1, 0, 0, 1, 1, 2]

@@ -1,0 +1,192 @@
+"""Work in several processes: the same bytes and pictures, and what happens when a process dies."""
+
+import io
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import lvc
+from lvc.container import GopChunk, Reader
+from lvc.encoder import EncoderSettings, encode_stream
+from lvc.errors import FormatError
+from lvc.progress import Progress
+from lvc.spool import read_frames, write_frames
+from lvc.video import Frame
+from lvc.workers import Call, Crew, WorkerError, Workers
+from tests.clips import clip_frames, clip_info, make_clip
+from tests.models import tiny_bytes, tiny_model
+from tests.worker_calls import broken, damaged, die, double, forever, slow
+
+HERE = Path(__file__).resolve().parent
+ROOT = {"PYTHONPATH": f"{HERE.parent}{os.pathsep}{HERE}"}
+
+
+def results(count: int, *calls: Call | None, report: Any = lambda _: None) -> list[Any]:
+    with Workers[int](count, report, ROOT) as workers:
+        return [result for _, result in workers.in_order(enumerate(calls))]
+
+
+def test_results_come_in_order_with_reports() -> None:
+    reports: list[int] = []
+    calls = [Call(slow, (0,)), None, *(Call(double, (n,)) for n in range(5))]
+    assert results(2, *calls, report=reports.append) == [0, None, 0, 2, 4, 6, 8]
+    assert sorted(reports) == [0, 1, 2, 3, 4]
+
+
+def test_a_worker_that_dies_is_replaced(tmp_path: Path) -> None:
+    calls = [Call(die, (tmp_path / "a", 1)), Call(double, (4,)), Call(die, (tmp_path / "b", 2))]
+    assert results(1, *calls) == ["alive after 1", 8, "alive after 2"]
+
+
+def test_a_worker_that_always_dies_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(WorkerError, match="died 3 times"):
+        results(1, Call(die, (tmp_path / "a", 99)))
+    assert (tmp_path / "a").read_bytes() == b"xxx"
+
+
+def test_errors_come_back() -> None:
+    with pytest.raises(FormatError, match=r"damaged \(at byte 17\)"):
+        results(1, Call(damaged, ()))
+    with pytest.raises(WorkerError, match="ZeroDivisionError"):
+        results(1, Call(broken, ()))
+
+
+def test_leaving_ends_all_processes() -> None:
+    pids: list[int] = []
+
+    def stop(pid: int) -> None:
+        pids.append(pid)
+        if len(pids) == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        results(2, Call(forever, ()), Call(forever, ()), report=stop)
+    for pid in pids:
+        with pytest.raises(ProcessLookupError):
+            os.kill(pid, 0)
+
+
+def test_not_more_is_taken_than_is_worked_on() -> None:
+    taken = 0
+
+    def calls() -> Iterator[tuple[int, Call]]:
+        nonlocal taken
+        for number in range(20):
+            taken += 1
+            yield number, Call(double, (number,))
+
+    with Workers[int](1, lambda _: None, ROOT) as workers:
+        for number, _ in workers.in_order(calls()):
+            assert taken <= number + 2
+
+
+@pytest.mark.parametrize(("size", "bit_depth"), [((33, 17), 8), ((16, 16), 10)])
+def test_spooled_frames(tmp_path: Path, size: tuple[int, int], bit_depth: int) -> None:
+    frames = [
+        Frame(frame.planes, -5 * frame.pts, frame.pts) for frame in clip_frames("pan", *size, 3, bit_depth=bit_depth)
+    ]
+    info = clip_info(*size, 3, bit_depth=bit_depth)
+    assert write_frames(tmp_path / "spool", info, frames) == 3
+    for before, after in zip(frames, read_frames(tmp_path / "spool", info), strict=True):
+        assert (before.pts, before.duration) == (after.pts, after.duration)
+        assert all((a == b).all() for a, b in zip(before.planes, after.planes, strict=True))
+
+
+# Encoding
+
+
+class Clip:
+    """Frames with side data after each."""
+
+    def __init__(self, count: int) -> None:
+        self.info = clip_info(32, 32, count)
+        self._frames = clip_frames("cuts", 32, 32, count)
+        self._side = [b"head"]
+
+    def __iter__(self) -> Iterator[Frame]:
+        for frame in self._frames:
+            self._side.append(b"side %d" % frame.pts)
+            yield frame
+
+    def take_side(self) -> bytes | None:
+        return self._side.pop(0) if self._side else None
+
+
+def test_encoding_gives_the_same_bytes(tmp_path: Path) -> None:
+    (tmp_path / "tiny.lvcm").write_bytes(tiny_bytes())
+    files, reports = [], []
+    for workers in (0, 1, 2):
+        seen: list[Progress] = []
+        sink = io.BytesIO()
+        result = encode_stream(
+            Clip(20),
+            sink,
+            model=tiny_model(),
+            settings=EncoderSettings(keyint=3, preset="fast"),
+            crew=Crew(workers, tmp_path / "tiny.lvcm", 1) if workers else None,
+            verify=workers == 2,
+            progress=seen.append,
+        )
+        files.append(sink.getvalue())
+        reports.append(seen)
+        assert result.frames == 20
+        assert result.bytes == len(sink.getvalue()) == sum(result.parts.values())
+        assert (result.verify_seconds > 0) is (workers == 2)
+    assert files[0] == files[1] == files[2]
+    assert [report.frames for report in reports[2]] == list(range(1, 21))
+    assert reports[2][-1].media_seconds == pytest.approx(20 / 25)
+
+
+# Through the library
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("workers")
+    (folder / "tiny.lvcm").write_bytes(tiny_bytes())
+    make_clip(folder / "in.y4m", "cuts", width=48, height=32, frames=12)
+    lvc.encode(folder / "in.y4m", folder / "in.lvc", keyint=3, model=folder / "tiny.lvcm", device="cpu")
+    return folder
+
+
+def test_decoding_gives_the_same_pictures(folder: Path) -> None:
+    files = []
+    for workers in (1, 2):
+        sink = io.BytesIO()
+        result = lvc.decode(
+            folder / "in.lvc", sink, workers=workers, threads=1, model=folder / "tiny.lvcm", device="cpu"
+        )
+        assert result.frames == 12
+        files.append(sink.getvalue())
+    assert files[0] == files[1]
+
+
+def test_damage_is_told_by_workers_too(folder: Path) -> None:
+    data = bytearray((folder / "in.lvc").read_bytes())
+    second = [item for item in Reader(io.BytesIO(bytes(data))) if isinstance(item, GopChunk)][1]
+    data[second.position + second.size - 20] ^= 1
+    results = []
+    for workers in (1, 2):
+        options = {"workers": workers, "model": folder / "tiny.lvcm", "device": "cpu", "keep_going": True}
+        results.append(lvc.decode(io.BytesIO(data), io.BytesIO(), **options))  # type: ignore[arg-type]
+    assert results[0] == results[1]
+    assert results[0].frames < 12
+    assert results[0].damage
+
+
+def test_encoding_and_resuming_with_workers(folder: Path, tmp_path: Path) -> None:
+    options = {"keyint": 3, "model": folder / "tiny.lvcm", "device": "cpu", "threads": 1, "workers": 2, "resume": True}
+    whole = (folder / "in.lvc").read_bytes()
+
+    def stop(progress: Progress) -> None:
+        if progress.frames >= 9:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        lvc.encode(folder / "in.y4m", tmp_path / "out.lvc", progress=stop, **options)  # type: ignore[arg-type]
+    assert [path.name[:5] for path in tmp_path.iterdir()] == [".out."]
+    lvc.encode(folder / "in.y4m", tmp_path / "out.lvc", **options)  # type: ignore[arg-type]
+    assert (tmp_path / "out.lvc").read_bytes() == whole

@@ -1,0 +1,41 @@
+"""What the tests of ``lvc.workers`` let its processes do; imports nothing heavy."""
+
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+from lvc.errors import FormatError
+
+
+def double(value: int, report: Any) -> int:
+    report(value)
+    return 2 * value
+
+
+def slow(value: int, report: Any) -> int:
+    time.sleep(0.3 if value == 0 else 0)
+    return value
+
+
+def die(marker: Path, times: int, report: Any) -> str:
+    """Kill this process, but only the first so many times."""
+    count = len(marker.read_bytes()) if marker.exists() else 0
+    if count < times:
+        marker.write_bytes(b"x" * (count + 1))
+        os.kill(os.getpid(), 9)
+    return f"alive after {count}"
+
+
+def damaged(report: Any) -> None:
+    print("nobody reads this")  # noqa: T201
+    raise FormatError("damaged", 17)
+
+
+def broken(report: Any) -> None:
+    raise ZeroDivisionError
+
+
+def forever(report: Any) -> None:
+    report(os.getpid())
+    time.sleep(1000)
