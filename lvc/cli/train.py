@@ -27,6 +27,12 @@ _FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 @click.option("--crop", type=click.IntRange(64, 1024), default=128, show_default=True, help="Size of a crop, samples.")
 @click.option("--validation", type=_FOLDER, help="Clips for rate-distortion points along the way.")
 @click.option("--stills", type=_FOLDER, help="Pictures to mix into the training of intra frames.")
+@click.option(
+    "--start-from",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Checkpoint or model file whose weights a new training starts from.",
+)
 @click.option("--seed", type=int, default=1, show_default=True, help="Of everything that is drawn by chance.")
 @compute_options
 @click.option("--quiet", is_flag=True, help="No progress.")

@@ -14,19 +14,21 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from lvc.catalogue import SUFFIX
 from lvc.errors import ModelError
 from lvc.exact.layers import set_fake
 from lvc.model.codebook import Codebook, Quantiser
 from lvc.model.codec import FrameCodec, Picture
 from lvc.model.config import config_named
 from lvc.model.weights import Statistics
+from lvc.model.weights import load as load_model
 from lvc.training.data import Clip, CropSampler, load_folder
 from lvc.training.export import exported
 from lvc.training.fit import fit
 from lvc.training.loss import CoderMaker, FrameCost, run_sequence, sequence_quality
 from lvc.training.rate import HyperTables, TrainingCoder
 from lvc.training.schedule import Schedule
-from lvc.training.start import measure_scales
+from lvc.training.start import measure_scales, take_model
 from lvc.training.validate import validate
 from lvc.training.vector import CodebookLearner, VectorCoder
 
@@ -189,6 +191,20 @@ class Trainer:
         if state.get("codebooks"):
             self._use_codebooks(_from_tensors(state["codebooks"]))
 
+    def start(self, path: Path) -> None:
+        """Take the weights of a checkpoint or of a model file for a new training.
+
+        Raises:
+            ModelError: neither, or of another size.
+        """
+        if path.suffix != SUFFIX:
+            self.load(path, weights_only=True)
+            return
+        model = load_model(path)
+        if model.codec.config.name != self.settings.size:
+            raise ModelError(f"{path} holds a {model.codec.config.name!r} model, not {self.settings.size!r}")
+        take_model(self.learner.codec, self.learner.tables, model)
+
     @property
     def progress(self) -> float:
         """0 at the start of the schedule, 1 at its end."""
@@ -209,7 +225,7 @@ class Trainer:
         if settings.checkpoint.exists():
             self.load(settings.checkpoint, weights_only=False)
         elif settings.start_from is not None:
-            self.load(settings.start_from, weights_only=True)
+            self.start(settings.start_from)
         else:
             measure_scales(self.learner.codec, self.learner.tables, self.sampler.batch(16, 3))
         learner: nn.Module = self.learner

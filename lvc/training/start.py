@@ -1,13 +1,16 @@
-"""A good start: the prior's scales from measured latents instead of from many hundreds of steps."""
+"""A good start: the weights of a finished model, or scales measured instead of learned over many hundreds of steps."""
 
 from typing import cast
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from lvc.exact.layers import KNOTS, UNIT, Conv
 from lvc.model.codec import RESIDUAL_UNIT, FrameCodec, Picture
 from lvc.model.networks import LOG_STEP, PASSES
+from lvc.model.quality import LATENTS_PER_GREY, nominal_step
+from lvc.model.weights import Model
 from lvc.training.loss import run_sequence
 from lvc.training.rate import HyperTables, TrainingCoder
 
@@ -41,3 +44,19 @@ def measure_scales(codec: FrameCodec, tables: HyperTables, pictures: list[Pictur
                 knots = cast(Conv, layer).knots
                 if knots is not None:
                     knots[knot, len(mean) :] = log_scale * (LOG_STEP / UNIT)
+
+
+@torch.no_grad()
+def take_model(codec: FrameCodec, tables: HyperTables, model: Model) -> None:
+    """Start a float codec from the integers of a finished model, in place.
+
+    What a model file does not hold is worked out: the offsets of the steps from their table at the knots, the
+    probabilities of the hyper-latent from its counts, both kinds of pictures together.
+    """
+    state = model.codec.state_dict()
+    knots = (1 + 99 * torch.arange(KNOTS) / (KNOTS - 1)).round()
+    start = nominal_step(knots)[:, None] * LATENTS_PER_GREY
+    state["steps.offset"] = torch.log2(model.codec.steps.table[knots.long() - 1] / start)
+    codec.load_state_dict(state)
+    counts = sum(torch.tensor(np.stack(rows)).float() for rows in model.statistics.hyper)
+    tables.logits.copy_(torch.log(cast(Tensor, counts)))
