@@ -4,7 +4,7 @@
     python scripts/update_benchmark.py ../shared/data/val
 
 README.md must hold the lines ``<!-- benchmark -->`` and ``<!-- /benchmark -->``; what stands between them is replaced.
-The curves go to docs/benchmark.png. Takes 10 to 30 minutes on two cores, less where peers and points are cached.
+The curves go to .github/benchmark.png. Takes 10 to 30 minutes on two cores, less where peers and points are cached.
 """
 
 import subprocess
@@ -23,6 +23,7 @@ from lvc.bench.summary import MEASURES, Summary, rate_text
 ROOT = Path(__file__).resolve().parent.parent
 CODECS = ("lvc", "x264", "x265")
 FRAMES = 32
+PICTURE = ".github/benchmark.png"
 START, END = "<!-- benchmark -->", "<!-- /benchmark -->"
 SHOWN = ("psnr", "ms_ssim_db")
 
@@ -88,7 +89,7 @@ def main(clips: Path, jobs: int, report: Path) -> None:
     ]
     rows.sort(key=lambda row: (row["clip"], names.index(row["codec"]), row["bpp"]))
     summary = Summary(rows, "x264 medium")
-    plot(summary, ROOT / "docs" / "benchmark.png")
+    plot(summary, ROOT / PICTURE)
     readme = ROOT / "README.md"
     before, _, rest = readme.read_text("utf-8").partition(START)
     _, found, after = rest.partition(END)
@@ -96,7 +97,7 @@ def main(clips: Path, jobs: int, report: Path) -> None:
         sys.exit(f"README.md has no lines {START} and {END}")
     tables = "\n\n".join(table(summary, measure) for measure in SHOWN if measure in summary.measures)
     text = (
-        f"![Rate-distortion curves](docs/benchmark.png)\n\n{tables}\n\nNegative needs fewer bits than the anchor. "
+        f"![Rate-distortion curves]({PICTURE})\n\n{tables}\n\nNegative needs fewer bits than the anchor. "
         f"{Conditions(frames=FRAMES).describe()[0].upper()}{Conditions(frames=FRAMES).describe()[1:]}. "
         f"`{' '.join(command)}`, {datetime.now(UTC).date().isoformat()}."
     )

@@ -76,7 +76,8 @@ class GroupEncoder:
             planes = warp.phases(state.memory.picture.y)
             wanted = self._search(target.y, state.memory.picture.y, planes, qualities)
             rows, cols = wanted.levels.shape
-            state.motion = code_field(coder, state.tables.motion, rows, cols, state.motion, wanted)
+            choose = motion_search.RateChooser(target.y, planes, qualities)
+            state.motion = code_field(coder, state.tables.motion, rows, cols, state.motion, wanted, choose)
             field = torch.from_numpy(state.motion.vectors)[None].to(self._device)
         motion_end = coder.position()
         intra = state.memory is None

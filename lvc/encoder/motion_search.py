@@ -6,11 +6,13 @@ one call searches every picture of a batch.
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from lvc.exact.warp import BLOCK, FIRST, LAST
+from lvc.model.motion import Floats, Ints
 from lvc.model.quality import nominal_step
 
 VECTOR_MAX = 2047
@@ -49,7 +51,7 @@ SLOW = SearchEffort(radius=10, wide_radius=7, propagations=3)
 TRAINING = SearchEffort(radius=5, wide_radius=0, diagonal=False, variable=False)
 
 
-class _Matcher:
+class Matcher:
     """Summed absolute differences per 8x8 block for any field, on every second row, means counted in part."""
 
     def __init__(self, target: Tensor, planes: Tensor) -> None:
@@ -77,11 +79,69 @@ class _Matcher:
             found = self.flat[0].index_select(0, index.view(-1))
         else:
             found = self.flat.gather(1, index)
-        difference = found.view_as(self.target) - self.target
-        mean = difference.mean((2, 4), keepdim=True)
-        plain = difference.abs().sum((2, 4))
-        levelled: Tensor = (difference - mean).abs_().sum((2, 4))
-        return levelled * (2 * (1 - MEAN_SHARE)) + plain * (2 * MEAN_SHARE)
+        return _summed(found.view_as(self.target) - self.target, (2, 4))
+
+    def blocks(self, y: Tensor, x: Tensor, vectors: Tensor) -> Tensor:
+        """The same [n] of some blocks of the first picture of the batch.
+
+        Args:
+            y, x: their rows and columns, [n] int64.
+            vectors: [n, 2].
+        """
+        half = BLOCK // 2
+        v, h = vectors[:, 0], vectors[:, 1]
+        down, right = self.y.view(self.rows, half)[y], self.x.view(self.cols, BLOCK)[x]
+        row = ((v >> 2)[:, None] + down).clamp_(FIRST, self.height + LAST).sub_(FIRST).mul_(self.wp)
+        row += (((v & 3) * 4 + (h & 3)) * self.area)[:, None]
+        col = ((h >> 2)[:, None] + right).clamp_(FIRST, self.width + LAST).sub_(FIRST)
+        found = self.flat[0].take(row[:, :, None] + col[:, None])
+        return _summed(found - self.target[0].transpose(1, 2)[y, x], (1, 2))
+
+
+def _summed(difference: Tensor, dims: tuple[int, int]) -> Tensor:
+    """Absolute differences on every second row, summed over ``dims``, as if there were all rows."""
+    mean = difference.mean(dims, keepdim=True)
+    plain = difference.abs().sum(dims)
+    levelled: Tensor = (difference - mean).abs_().sum(dims)
+    return levelled * (2 * (1 - MEAN_SHARE)) + plain * (2 * MEAN_SHARE)
+
+
+class RateChooser:
+    """Takes the predicted vector where what it saves in bits is worth its worse match: the search knows rates only
+    roughly, since what a vector is predicted from is decided after it.
+
+    Implements :class:`lvc.model.motion.Chooser` for one picture.
+
+    Args:
+        target, planes, quality: as in :func:`search`, for a batch of one.
+    """
+
+    def __init__(self, target: Tensor, planes: Tensor, quality: Tensor) -> None:
+        self._matcher = Matcher(target, planes)
+        self._price = LAMBDA_PER_STEP * float(nominal_step(quality))
+
+    def __call__(self, y: Ints, x: Ints, size: int, wanted: Ints, guess: Ints, extra_bits: Floats) -> Ints:
+        """See the protocol."""
+        at = np.flatnonzero(extra_bits > 0)
+        if not len(at):
+            return wanted
+        rows, cols = self._matcher.rows, self._matcher.cols
+        dy, dx = (axis.ravel() for axis in np.mgrid[:size, :size])
+        cell_y, cell_x = (y[at, None] + dy).ravel(), (x[at, None] + dx).ravel()
+        block = np.repeat(np.arange(len(at)), size * size)
+        inside = (cell_y < rows) & (cell_x < cols)
+        cell_y, cell_x, block = cell_y[inside], cell_x[inside], block[inside]
+        device = self._matcher.flat.device
+        cells = [torch.from_numpy(each).to(device) for each in (cell_y, cell_x)]
+
+        def misses(vectors: Ints) -> Floats:
+            found = self._matcher.blocks(cells[0], cells[1], torch.from_numpy(vectors[at][block]).to(device))
+            return np.bincount(block, found.cpu().numpy(), len(at)).astype(np.float64)
+
+        worth = misses(guess) - misses(wanted) <= self._price * extra_bits[at]
+        chosen = wanted.copy()
+        chosen[at[worth]] = guess[at[worth]]
+        return chosen
 
 
 def vector_bits(vector: Tensor, guess: Tensor) -> Tensor:
@@ -166,7 +226,7 @@ def search(
         field [B, H/8, W/8, 2] int64 in quarter samples, and the level of the block that each 8x8 block belongs to
         (0: 8x8 ... 3: 64x64), [B, H/8, W/8].
     """
-    matcher = _Matcher(target, planes)
+    matcher = Matcher(target, planes)
     rows, cols = matcher.rows, matcher.cols
     shape = (rows, cols)
     price = (LAMBDA_PER_STEP * nominal_step(quality))[:, None, None]
@@ -233,7 +293,7 @@ def search(
     return _block_sizes(matcher, full, price, shape)
 
 
-def _block_sizes(matcher: _Matcher, full: Tensor, price: Tensor, shape: tuple[int, int]) -> tuple[Tensor, Tensor]:
+def _block_sizes(matcher: Matcher, full: Tensor, price: Tensor, shape: tuple[int, int]) -> tuple[Tensor, Tensor]:
     """Split 16x16 blocks and merge them, bottom-up, where the Lagrangian cost falls."""
     rows, cols = shape
     pairs = full[:, ::2, ::2]

@@ -10,6 +10,7 @@ One function serves both directions, see :mod:`lvc.rangecoder`. Vectors are (ver
 """
 
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +18,7 @@ import numpy.typing as npt
 from lvc.rangecoder import Coder, Symbols, Table
 
 Ints = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
 
 LEVELS = (3, 2, 1, 0)
 """log2 of the block size in units of 8 samples, in coding order."""
@@ -77,15 +79,36 @@ class MotionField:
     levels: Ints
 
 
+class Chooser(Protocol):
+    """An encoder that decides block by block, when it is known what the vectors cost."""
+
+    def __call__(self, y: Ints, x: Ints, size: int, wanted: Ints, guess: Ints, extra_bits: Floats) -> Ints:
+        """The vectors to code.
+
+        Args:
+            y, x: first 8x8 block of n blocks of the same size, [n].
+            size: in 8x8 blocks, 1 to 8.
+            wanted: the vectors that were searched, [n, 2].
+            guess: the vectors predicted from what is coded already, [n, 2].
+            extra_bits: what the first cost more than the second, [n] float.
+        """
+        ...
+
+
+def _symbols_of(values: Symbols) -> tuple[Symbols, Symbols, Symbols]:
+    """Symbols of signed integers, how many bits follow each, and what stands in them (1 and more where long)."""
+    size = np.abs(values)
+    beyond = size - SMALL
+    length = np.floor(np.log2(np.maximum(beyond, 1))).astype(np.int64)
+    long_symbol = 2 * SMALL + 1 + length + np.where(values < 0, LENGTHS, 0)
+    return np.where(size <= SMALL, values + SMALL, long_symbol), length, beyond
+
+
 def _code_difference(coder: Coder, table: Table, values: Symbols | None, count: int) -> Symbols:
     """Signed integers: small ones by a symbol, larger ones by length and bits."""
     symbols = beyond = None
     if values is not None:
-        size = np.abs(values)
-        beyond = size - SMALL  # 1 and more where long
-        length = np.floor(np.log2(np.maximum(beyond, 1))).astype(np.int64)
-        long_symbol = 2 * SMALL + 1 + length + np.where(values < 0, LENGTHS, 0)
-        symbols = np.where(size <= SMALL, values + SMALL, long_symbol)
+        symbols, _, beyond = _symbols_of(values)
     symbols = coder.code(table, symbols, count)
     result = symbols - SMALL
     for index in np.flatnonzero(symbols > 2 * SMALL):
@@ -168,6 +191,21 @@ def _code_vectors(
     return np.clip(vectors, -VECTOR_LIMIT, VECTOR_LIMIT)
 
 
+def _extra_bits(tables: MotionTables, wanted: Ints, guess: Ints, count: Ints, agree: Ints) -> Floats:
+    """What vectors [n, 2] cost more than their predictions, [n] float, by the tables as they are."""
+    bits = np.zeros(len(guess))
+    for c in range(3):
+        for a in range(2):
+            differs, same = tables.same[c][a].bits
+            bits += ((count == c) & (agree == a)) * (differs - same)
+    for component in range(2):
+        symbols, length, _ = _symbols_of(wanted[:, component] - guess[:, component])
+        by_table = np.stack([rows[component].bits[symbols] for rows in tables.difference])
+        bits += np.where(agree == 1, by_table[1], by_table[0]) + length
+    extra: Floats = np.where((wanted == guess).all(1), 0.0, bits)
+    return extra
+
+
 def code_field(
     coder: Coder,
     tables: MotionTables,
@@ -175,6 +213,7 @@ def code_field(
     cols: int,
     past: MotionField | None,
     wanted: MotionField | None,
+    choose: Chooser | None = None,
 ) -> MotionField:
     """Write or read the motion field of one picture.
 
@@ -182,6 +221,7 @@ def code_field(
         rows, cols: of 8x8 luma blocks.
         past: field of the picture before in this group, None for the first predicted one.
         wanted: what to write; None when reading.
+        choose: when writing, may take the predictions instead; what was written is returned.
 
     Raises:
         FormatError: when reading what no encoder wrote.
@@ -215,9 +255,10 @@ def code_field(
             if not len(by):
                 continue
             guess, count, agree = _predict(vectors, known, moved, by, bx, size)
-            found = _code_vectors(
-                coder, tables, None if wanted is None else wanted.vectors[by, bx], guess, count, agree
-            )
+            given = None if wanted is None else wanted.vectors[by, bx]
+            if given is not None and choose is not None:
+                given = choose(by, bx, size, given, guess, _extra_bits(tables, given, guess, count, agree))
+            found = _code_vectors(coder, tables, given, guess, count, agree)
             for dy in range(size):
                 for dx in range(size):
                     cy, cx = by + dy, bx + dx
