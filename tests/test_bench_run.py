@@ -2,6 +2,7 @@
 
 import json
 import os
+import time
 from pathlib import Path
 
 import numpy as np
@@ -138,7 +139,8 @@ def test_folders_and_files(clip: Path, tmp_path: Path) -> None:
 
 
 def test_a_process_that_dies_is_an_error_of_its_own() -> None:
-    with Workers[str](2) as workers:
+    with Workers[str](2, patience=2) as workers:
+        workers.start("is stuck", time.sleep, 60)
         workers.start("dies", os._exit, 3)
         workers.start("fails", int, "x")
         workers.start("lives", len, "four")
@@ -148,6 +150,7 @@ def test_a_process_that_dies_is_an_error_of_its_own() -> None:
     assert answers["lives"] == 4
     assert isinstance(answers["dies"], CrashError)
     assert "status 3" in str(answers["dies"])
+    assert "stood still for 2 seconds" in str(answers["is stuck"])
     assert isinstance(answers["fails"], LvcError)
     assert "ValueError" in str(answers["fails"])
 

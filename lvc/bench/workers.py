@@ -2,10 +2,13 @@
 
 import contextlib
 import multiprocessing
+import os
 import signal
 import threading
+import time
 import traceback
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from types import TracebackType
@@ -15,10 +18,22 @@ from lvc.errors import LvcError
 
 _Tag = TypeVar("_Tag")
 _KILL_SECONDS = 2.0
+STUCK_SECONDS = 60
+"""A process that takes no CPU time for so long is ended: libx265 with one thread has been seen to lock itself up."""
+STUCK_STATUS = 75
+_STUCK_TRIES = 2
 
 
 class CrashError(LvcError):
     """A process that ended without an answer, or with an error that nobody expects."""
+
+
+@dataclass(frozen=True)
+class _Call(Generic[_Tag]):
+    tag: _Tag
+    function: Callable[..., object]
+    arguments: tuple[object, ...]
+    tries: int = 1
 
 
 class Workers(Generic[_Tag]):
@@ -30,16 +45,17 @@ class Workers(Generic[_Tag]):
     Args:
         limit: processes at a time.
         preload: modules that the server imports.
+        patience: seconds for which a process may stand still.
     """
 
-    def __init__(self, limit: int = 1, preload: tuple[str, ...] = ()) -> None:
-        self.limit = limit
+    def __init__(self, limit: int = 1, preload: tuple[str, ...] = (), patience: int = STUCK_SECONDS) -> None:
+        self.limit, self._patience = limit, patience
         if "forkserver" in multiprocessing.get_all_start_methods():
             self._context: Any = multiprocessing.get_context("forkserver")
             self._context.set_forkserver_preload(list(preload))
         else:
             self._context = multiprocessing.get_context("spawn")
-        self._running: dict[Connection, tuple[_Tag, Any]] = {}
+        self._running: dict[Connection, tuple[_Call[_Tag], Any]] = {}
 
     @property
     def is_full(self) -> bool:
@@ -53,15 +69,22 @@ class Workers(Generic[_Tag]):
 
     def start(self, tag: _Tag, function: Callable[..., object], *arguments: object) -> None:
         """Begin a call; function, arguments and result are pickled."""
+        self._begin(_Call(tag, function, arguments))
+
+    def _begin(self, call: _Call[_Tag]) -> None:
         with _interrupts_later():
             ours, theirs = self._context.Pipe(duplex=False)
-            process = self._context.Process(target=_work, args=(theirs, function, arguments), daemon=True)
+            process = self._context.Process(
+                target=_work, args=(theirs, self._patience, call.function, call.arguments), daemon=True
+            )
             process.start()
             theirs.close()
-            self._running[ours] = (tag, process)
+            self._running[ours] = (call, process)
 
     def finished(self) -> Iterator[tuple[_Tag, Any]]:
         """Wait until at least one call ends.
+
+        A process that got stuck is started once more.
 
         Yields:
             What ended: its tag, and its result or the :class:`lvc.errors.LvcError` it raised. Other errors come as
@@ -70,15 +93,24 @@ class Workers(Generic[_Tag]):
         for connection in wait(list(self._running)):
             if not isinstance(connection, Connection):
                 continue
-            tag, process = self._running.pop(connection)
+            call, process = self._running.pop(connection)
             try:
                 answer = connection.recv()
             except EOFError:
                 process.join()
-                answer = CrashError(f"the process that measured it ended with status {process.exitcode}")
+                if process.exitcode == STUCK_STATUS and call.tries < _STUCK_TRIES:
+                    connection.close()
+                    self._begin(replace(call, tries=call.tries + 1))
+                    continue
+                answer = CrashError(self._how_it_ended(process.exitcode))
             connection.close()
             process.join()
-            yield tag, answer
+            yield call.tag, answer
+
+    def _how_it_ended(self, status: int | None) -> str:
+        if status == STUCK_STATUS:
+            return f"it stood still for {self._patience} seconds, {_STUCK_TRIES} times"
+        return f"the process that measured it ended with status {status}"
 
     def __enter__(self) -> Self:
         return self
@@ -113,9 +145,12 @@ def _interrupts_later() -> Iterator[None]:
         raise KeyboardInterrupt
 
 
-def _work(connection: Connection, function: Callable[..., object], arguments: tuple[object, ...]) -> None:
+def _work(
+    connection: Connection, patience: int, function: Callable[..., object], arguments: tuple[object, ...]
+) -> None:
     """Body of a process. Ctrl-C reaches the parent, which then ends its processes."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_when_stuck, args=(patience,), daemon=True).start()
     try:
         answer = function(*arguments)
     except LvcError as error:
@@ -126,3 +161,14 @@ def _work(connection: Connection, function: Callable[..., object], arguments: tu
     with contextlib.suppress(OSError):  # the parent may have gone
         connection.send(answer)
     connection.close()
+
+
+def _end_when_stuck(patience: int) -> None:
+    """End this process when all its threads together have stood still for so many seconds."""
+    idle, before = 0, time.process_time()
+    while idle < patience:
+        time.sleep(1)  # counted one by one, so that a process that was stopped and continued is not stuck
+        now = time.process_time()
+        idle = idle + 1 if now - before < 0.01 else 0
+        before = now
+    os._exit(STUCK_STATUS)
