@@ -1,0 +1,58 @@
+#!/usr/bin/env python3
+"""Write measured figures into a model file's card, so that ``lvc models`` shows them. This gives it a new identity.
+
+lvc bench ../shared/data/val -c lvc:model=new.lvcm -c x264 -c x265 -o report
+python scripts/publish_model.py new.lvcm report models/lite.lvcm
+"""
+
+import json
+import struct
+from pathlib import Path
+
+import click
+
+from lvc.bench.results import Results
+from lvc.bench.summary import MEASURES, Summary
+from lvc.catalogue import MAGIC, VERSION, description_of
+from lvc.training.export import write
+
+SHOWN = ("psnr", "ms_ssim_db")
+
+
+def figures(report: Path, anchor: str, codec: str) -> list[str]:
+    """Mean BD-rates of a codec against an anchor, a sentence per measure."""
+    rows = [row for row in Results(report).rows.values() if "error" not in row and row["codec"] in (anchor, codec)]
+    if codec not in {row["codec"] for row in rows}:
+        raise click.ClickException(f"{report} has no points of {codec!r}")
+    summary = Summary(sorted(rows, key=lambda row: (row["clip"], row["codec"], row["bpp"])), anchor)
+    sentences = []
+    for measure in SHOWN:
+        mean = summary.mean_rate_difference(codec, measure) if measure in summary.measures else None
+        if mean is not None:
+            frames = rows[0]["conditions"]["frames"]
+            name = MEASURES[measure][0]
+            sentences.append(f"{mean[0]:+.1f} % BD-rate in {name} against {anchor}, {mean[1]} clips of {frames} frames")
+    return sentences
+
+
+@click.command()
+@click.argument("model", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("report", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.argument("output", type=click.Path(dir_okay=False, path_type=Path))
+@click.option("--codec", default="lvc medium", show_default=True, help="Its name in the report.")
+@click.option("--anchor", "anchors", multiple=True, default=("x264 medium", "x265 medium"), show_default=True)
+@click.option("--data", help="What it was trained on, in a sentence.")
+def main(model: Path, report: Path, output: Path, codec: str, anchors: tuple[str, ...], data: str | None) -> None:
+    content = model.read_bytes()
+    description, base = description_of(content, model.stem)
+    card = description["card"]
+    card["figures"] = [sentence for anchor in anchors for sentence in figures(report, anchor, codec)]
+    if data:
+        card["data"] = data
+    text = json.dumps(description).encode()
+    write(output, MAGIC + struct.pack("<BI", VERSION, len(text)) + text + content[base:])
+    click.echo("\n".join(card["figures"]))
+
+
+if __name__ == "__main__":
+    main()
