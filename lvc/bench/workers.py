@@ -18,8 +18,10 @@ from lvc.errors import LvcError
 
 _Tag = TypeVar("_Tag")
 _KILL_SECONDS = 2.0
-STUCK_SECONDS = 60
-"""A process that takes no CPU time for so long is ended: libx265 with one thread has been seen to lock itself up."""
+STUCK_SECONDS = 300
+"""A process that takes no CPU time at all for so long is ended: an encoder whose threads wait for each other."""
+_STANDING_STILL = 0.001
+"""CPU seconds in a second; one that is only starved by other processes takes more now and then."""
 STUCK_STATUS = 75
 _STUCK_TRIES = 2
 
@@ -169,6 +171,6 @@ def _end_when_stuck(patience: int) -> None:
     while idle < patience:
         time.sleep(1)  # counted one by one, so that a process that was stopped and continued is not stuck
         now = time.process_time()
-        idle = idle + 1 if now - before < 0.01 else 0
+        idle = idle + 1 if now - before < _STANDING_STILL else 0
         before = now
     os._exit(STUCK_STATUS)
