@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from lvc.exact.warp import BLOCK, FIRST, LAST
-from lvc.model.motion import Floats, Ints
+from lvc.model.motion import Floats, Ints, cells_of
 from lvc.model.quality import nominal_step
 
 VECTOR_MAX = 2047
@@ -125,12 +125,7 @@ class RateChooser:
         at = np.flatnonzero(extra_bits > 0)
         if not len(at):
             return wanted
-        rows, cols = self._matcher.rows, self._matcher.cols
-        dy, dx = (axis.ravel() for axis in np.mgrid[:size, :size])
-        cell_y, cell_x = (y[at, None] + dy).ravel(), (x[at, None] + dx).ravel()
-        block = np.repeat(np.arange(len(at)), size * size)
-        inside = (cell_y < rows) & (cell_x < cols)
-        cell_y, cell_x, block = cell_y[inside], cell_x[inside], block[inside]
+        block, cell_y, cell_x = cells_of(y[at], x[at], size, self._matcher.rows, self._matcher.cols)
         device = self._matcher.flat.device
         cells = [torch.from_numpy(each).to(device) for each in (cell_y, cell_x)]
 

@@ -105,11 +105,13 @@ class ExactLayer(nn.Module):
             if self.exact:
                 offset = offset.round()
             y = y + offset[:, :, None, None]
+        if self.exact:  # nothing else holds y, and there are no gradients
+            if self.act:
+                F.leaky_relu_(y, 0.125)
+            return y.round_().clamp_(-ACT_MAX, ACT_MAX)
         if self.act:
             y = F.leaky_relu(y, 0.125)
-        if self.exact:
-            y = y.round()
-        elif self.fake:
+        if self.fake:
             y = _round_through(y)
         return y.clamp(-ACT_MAX, ACT_MAX)
 

@@ -115,20 +115,21 @@ def compensate(
     rows, cols = field.shape[1:3]
     device = reference.device
     v, h = field[..., 0], field[..., 1]
-    near = torch.arange(block + 7, device=device) - 3
-    y = (torch.arange(rows, device=device) * block)[None, :, None] + (v >> 2)
-    x = (torch.arange(cols, device=device) * block)[None, None, :] + (h >> 2)
-    y = (y[..., None] + near).clamp_(0, height - 1) * width
-    x = (x[..., None] + near).clamp_(0, width - 1)
-    index = (y[..., :, None] + x[..., None, :]).view(b, 1, -1)  # [B, 1, blocks * (block + 7)^2]
+    size = block + 7
+    padded = F.pad(reference, (size, size, size, size), mode="replicate")
+    windows = padded.unfold(2, size, 1).unfold(3, size, 1)  # [B, C, H + block + 8, W + block + 8, size, size]
+    # first sample of each window, counted from the start of the padding; further out all are the same
+    y = (torch.arange(rows, device=device) * block + size - 3)[None, :, None] + (v >> 2)
+    x = (torch.arange(cols, device=device) * block + size - 3)[None, None, :] + (h >> 2)
+    y, x = y.clamp_(0, height + size).flatten(), x.clamp_(0, width + size).flatten()
+    picture_of = torch.arange(b, device=device).repeat_interleave(rows * cols)
     matrices = _filter_matrices(block, device)
     down = matrices[(v & 3).reshape(-1)].transpose(1, 2)
     across = matrices[(h & 3).reshape(-1)]
     channels = []
     for channel in range(c):
-        flat = reference[:, channel : channel + 1].reshape(b, 1, -1)
-        patches = flat[0, 0].index_select(0, index.view(-1)) if b == 1 else flat.gather(2, index)
-        blocks = torch.bmm(down, torch.bmm(patches.view(-1, block + 7, block + 7), across))
+        patches = windows[:, channel][picture_of, y, x]
+        blocks = torch.bmm(down, torch.bmm(patches, across))
         blocks = blocks.view(b, rows, cols, block, block).transpose(2, 3)
         channels.append(blocks.reshape(b, 1, height, width))
     picture = torch.cat(channels, 1) * (1 / 4096)

@@ -181,8 +181,9 @@ class FrameCodec(nn.Module):
                 luma = warp.compensate(memory.picture.y, field, warp.BLOCK, PEAK, rounding)
             else:
                 luma = warp.sample(planes_y, field, warp.BLOCK)
-            planes_uv = warp.phases(memory.picture.uv, PEAK, rounding)
-            picture = Picture(luma, warp.sample(planes_uv, warp.chroma_field(field), warp.BLOCK // 2))
+            chroma_field = warp.chroma_field(field)
+            chroma = warp.compensate(memory.picture.uv, chroma_field, warp.BLOCK // 2, PEAK, rounding)
+            picture = Picture(luma, chroma)
             state = warp.warp(memory.state, field, 5, rounding)
             magnitudes = warp.warp(memory.magnitudes, warp.halve_field(field), 6, rounding)
         folded = fold(picture.y - MIDDLE, picture.uv - MIDDLE)

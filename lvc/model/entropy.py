@@ -79,14 +79,15 @@ class SymbolCoder:
 
     def residual(self, wanted: Tensor | None, scale: Tensor, mask: Tensor, band: int) -> Tensor:
         """See :class:`lvc.model.codec.LatentCoder`."""
-        shown = mask.expand_as(scale[:1]).reshape(-1).bool().cpu().numpy()
-        result = np.zeros((scale.shape[0], shown.size), dtype=np.float32)
+        shown = torch.nonzero(mask.expand_as(scale[:1]).reshape(-1))[:, 0]
+        place = shown.cpu().numpy()
+        result = np.zeros((scale.shape[0], scale[0].numel()), dtype=np.float32)
         for index, (coder, tables) in enumerate(zip(self.coders, self.tables, strict=True)):
-            classes = classify(scale[index].reshape(-1), self.thresholds)
-            classes[~shown] = 0
-            at = np.flatnonzero(classes)
-            order = at[np.argsort(classes[at], kind="stable")]
-            ends = np.searchsorted(classes[order], np.arange(1, CLASSES + 1))
+            classes = classify(scale[index].reshape(-1)[shown], self.thresholds)
+            order = np.argsort(classes, kind="stable")
+            ends = np.bincount(classes, minlength=CLASSES).cumsum()
+            order = place[order[ends[0] :]]
+            ends -= ends[0]
             residual = None if wanted is None else wanted[index].reshape(-1)[torch.from_numpy(order).to(wanted.device)]
             latent_tables = tables.latents[self.kind]
             for cls in range(1, CLASSES):

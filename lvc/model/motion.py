@@ -123,6 +123,14 @@ def _code_difference(coder: Coder, table: Table, values: Symbols | None, count: 
     return result
 
 
+def cells_of(y: Ints, x: Ints, size: int, rows: int, cols: int) -> tuple[Ints, Ints, Ints]:
+    """The 8x8 blocks that lie in n larger ones and in the picture: which of the n, row, column."""
+    dy, dx = (axis.ravel() for axis in np.mgrid[:size, :size])
+    cell_y, cell_x = (y[:, None] + dy).ravel(), (x[:, None] + dx).ravel()
+    inside = np.flatnonzero((cell_y < rows) & (cell_x < cols))
+    return inside // (size * size), cell_y[inside], cell_x[inside]
+
+
 def _predict(
     vectors: Ints, known: npt.NDArray[np.bool_], past: Ints, y: Ints, x: Ints, size: int
 ) -> tuple[Ints, Ints, Ints]:
@@ -135,13 +143,11 @@ def _predict(
 
     def look(places: tuple[tuple[Ints, Ints], ...]) -> tuple[Ints, Ints]:
         """Vectors [4, n, 2], ``far`` where not known, and the number of known ones [n]."""
-        found = np.full((4, len(y), 2), far)
-        for slot, (ny, nx) in enumerate(places):
-            inside = (ny >= 0) & (ny < rows) & (nx >= 0) & (nx < cols)
-            cy, cx = np.clip(ny, 0, rows - 1), np.clip(nx, 0, cols - 1)
-            there = inside & known[cy, cx]
-            found[slot] = np.where(there[:, None], vectors[cy, cx], far)
-        return found, (found[:, :, 0] != far).sum(0)
+        ny, nx = (np.stack(axis) for axis in zip(*places, strict=True))
+        inside = (ny >= 0) & (ny < rows) & (nx >= 0) & (nx < cols)
+        cy, cx = np.where(inside, ny, 0), np.where(inside, nx, 0)
+        there = inside & known[cy, cx]
+        return np.where(there[..., None], vectors[cy, cx], far), there.sum(0)
 
     around, count = look(sides)
     lonely = count == 0
@@ -259,13 +265,9 @@ def code_field(
             if given is not None and choose is not None:
                 given = choose(by, bx, size, given, guess, _extra_bits(tables, given, guess, count, agree))
             found = _code_vectors(coder, tables, given, guess, count, agree)
-            for dy in range(size):
-                for dx in range(size):
-                    cy, cx = by + dy, bx + dx
-                    inside = (cy < rows) & (cx < cols)
-                    cy, cx = cy[inside], cx[inside]
-                    vectors[cy, cx] = found[inside]
-                    levels[cy, cx] = level
-                    known[cy, cx] = True
-                    active[cy, cx] = False
+            block, cy, cx = cells_of(by, bx, size, rows, cols)
+            vectors[cy, cx] = found[block]
+            levels[cy, cx] = level
+            known[cy, cx] = True
+            active[cy, cx] = False
     return MotionField(vectors, levels)
