@@ -108,7 +108,7 @@ def test_training_path_is_the_same_without_rounding() -> None:
     random = np.random.default_rng(3)
     picture = torch.from_numpy(random.integers(0, 1024, (1, 2, 16, 24))).float()
     free, rounded = warp.phases(picture, rounding=False), warp.phases(picture)
-    assert free.shape == rounded.shape == (1, 2, 16, 16 + 9, 24 + 9)
+    assert free.shape == rounded.shape == (1, 2, 16, 16 + 25, 24 + 25)
     assert torch.equal(free.round(), rounded)
     assert not torch.equal(free, rounded)
 

@@ -57,29 +57,26 @@ class Matcher:
     def __init__(self, target: Tensor, planes: Tensor) -> None:
         b, _, height, width = target.shape
         self.rows, self.cols = height // BLOCK, width // BLOCK
-        self.height, self.width = height, width
-        device = target.device
+        device = self.device = target.device
+        blocks = target.view(b, self.rows, BLOCK, self.cols, BLOCK)[:, :, ::2]
+        self._target = blocks.transpose(2, 3).reshape(b * self.rows * self.cols, BLOCK * BLOCK // 2)
         hp, wp = planes.shape[-2:]
-        self.area, self.wp = hp * wp, wp
-        half = BLOCK // 2
-        self.target = target.view(b, self.rows, half, 2, self.cols, BLOCK)[:, :, :, 0]
-        self.flat = planes.reshape(b, -1)
-        self.y = (torch.arange(self.rows * half, device=device) * 2).view(1, self.rows, half, 1)
-        self.x = torch.arange(width, device=device).view(1, 1, self.cols, BLOCK)
+        self._area, self._wp = hp * wp, wp
+        self._flat = planes.reshape(-1)
+        # places are 32 bits wide where that is enough: there are many of them
+        self._type = torch.int32 if self._flat.numel() < 1 << 31 else torch.int64
+        within = torch.arange(0, BLOCK, 2, device=device)[:, None] * wp + torch.arange(BLOCK, device=device)
+        self._within = within.flatten().to(self._type)
+        y = torch.arange(self.rows, device=device)[None, :, None] * BLOCK
+        x = torch.arange(self.cols, device=device)[None, None, :] * BLOCK
+        self._y, self._x = y.expand(b, -1, self.cols).flatten(), x.expand(b, self.rows, -1).flatten()
+        self._start = torch.arange(b, device=device).repeat_interleave(self.rows * self.cols) * (16 * self._area)
+        self._lowest, self._furthest = height + LAST + 1 - BLOCK, width + LAST + 1 - BLOCK
 
     def __call__(self, field: Tensor) -> Tensor:
         """[B, H/8, W/8] sums over 64 samples for field [B, H/8, W/8, 2]."""
-        v, h = field[..., 0], field[..., 1]
-        b = field.shape[0]
-        row = ((v >> 2)[:, :, None, :] + self.y).clamp_(FIRST, self.height + LAST).sub_(FIRST).mul_(self.wp)
-        row += (((v & 3) * 4 + (h & 3)) * self.area)[:, :, None, :]
-        col = ((h >> 2)[:, :, :, None] + self.x).clamp_(FIRST, self.width + LAST).sub_(FIRST)
-        index = (row[..., None] + col[:, :, None]).view(b, -1)
-        if b == 1:
-            found = self.flat[0].index_select(0, index.view(-1))
-        else:
-            found = self.flat.gather(1, index)
-        return _summed(found.view_as(self.target) - self.target, (2, 4))
+        every = slice(None)
+        return self._at(every, field.reshape(-1, 2)).view(field.shape[:-1])
 
     def blocks(self, y: Tensor, x: Tensor, vectors: Tensor) -> Tensor:
         """The same [n] of some blocks of the first picture of the batch.
@@ -88,21 +85,23 @@ class Matcher:
             y, x: their rows and columns, [n] int64.
             vectors: [n, 2].
         """
-        half = BLOCK // 2
+        return self._at(y * self.cols + x, vectors)
+
+    def _at(self, which: Tensor | slice, vectors: Tensor) -> Tensor:
         v, h = vectors[:, 0], vectors[:, 1]
-        down, right = self.y.view(self.rows, half)[y], self.x.view(self.cols, BLOCK)[x]
-        row = ((v >> 2)[:, None] + down).clamp_(FIRST, self.height + LAST).sub_(FIRST).mul_(self.wp)
-        row += (((v & 3) * 4 + (h & 3)) * self.area)[:, None]
-        col = ((h >> 2)[:, None] + right).clamp_(FIRST, self.width + LAST).sub_(FIRST)
-        found = self.flat[0].take(row[:, :, None] + col[:, None])
-        return _summed(found - self.target[0].transpose(1, 2)[y, x], (1, 2))
+        row = (self._y[which] + (v >> 2)).clamp_(FIRST, self._lowest) - FIRST
+        col = (self._x[which] + (h >> 2)).clamp_(FIRST, self._furthest) - FIRST
+        place = self._start[which] + ((v & 3) * 4 + (h & 3)) * self._area + row * self._wp + col
+        index = place.to(self._type)[:, None] + self._within
+        found = self._flat.index_select(0, index.view(-1)).view(-1, len(self._within))
+        return _summed(found.sub_(self._target[which]))
 
 
-def _summed(difference: Tensor, dims: tuple[int, int]) -> Tensor:
-    """Absolute differences on every second row, summed over ``dims``, as if there were all rows."""
-    mean = difference.mean(dims, keepdim=True)
-    plain = difference.abs().sum(dims)
-    levelled: Tensor = (difference - mean).abs_().sum(dims)
+def _summed(difference: Tensor) -> Tensor:
+    """Absolute differences [n, samples on every second row], summed as if there were all rows."""
+    mean = difference.mean(1, keepdim=True)
+    plain = difference.abs().sum(1)
+    levelled: Tensor = difference.sub_(mean).abs_().sum(1)
     return levelled * (2 * (1 - MEAN_SHARE)) + plain * (2 * MEAN_SHARE)
 
 
@@ -126,7 +125,7 @@ class RateChooser:
         if not len(at):
             return wanted
         block, cell_y, cell_x = cells_of(y[at], x[at], size, self._matcher.rows, self._matcher.cols)
-        device = self._matcher.flat.device
+        device = self._matcher.device
         cells = [torch.from_numpy(each).to(device) for each in (cell_y, cell_x)]
 
         def misses(vectors: Ints) -> Floats:

@@ -58,7 +58,7 @@ def _interpolation_answers(device: torch.device) -> bool:
     margin = warp.MARGIN
     padded = np.pad(picture, ((0, 0), (0, 0), (margin, margin), (margin, margin)), mode="edge")
     taps = np.array(warp._TAPS)
-    height, width = 24 + 9, 40 + 9
+    height, width = (size + warp.LAST - warp.FIRST + 1 for size in (24, 40))
     for v in range(4):
         down = sum(taps[v, k] * padded[:, :, k : k + height] for k in range(8))
         for h in range(4):

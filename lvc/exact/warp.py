@@ -10,10 +10,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 BLOCK = 8
-MARGIN = 8
+MARGIN = 16
 """Samples by which a reference is extended on every side before it is interpolated."""
-FIRST, LAST = -5, 3
-"""Whole-sample positions kept outside the picture: FIRST before its start, LAST after its end."""
+FIRST, LAST = -13, 11
+"""Whole-sample positions kept outside the picture: FIRST before its start, LAST after its end. Blocks at either end lie
+where all samples of a row or column are the same, so that blocks further out need not be kept."""
 
 _TAPS = (
     (0, 0, 0, 64, 0, 0, 0, 0),
@@ -44,7 +45,7 @@ def phases(reference: Tensor, peak: float = 1023.0, rounding: bool = True) -> Te
         rounding: off in training.
 
     Returns:
-        [B, C, 16, H + 9, W + 9]; index 4 * (vertical quarter) + horizontal quarter; position (0, 0) is FIRST.
+        [B, C, 16, H + 25, W + 25]; index 4 * (vertical quarter) + horizontal quarter; position (0, 0) is FIRST.
     """
     b, c, height, width = reference.shape
     height, width = height + LAST - FIRST + 1, width + LAST - FIRST + 1
@@ -64,7 +65,7 @@ def sample(planes: Tensor, field: Tensor, block: int) -> Tensor:
     """Read a predicted picture out of interpolated planes.
 
     Args:
-        planes: [B, C, 16, H + 9, W + 9] from :func:`phases`.
+        planes: [B, C, 16, H + 25, W + 25] from :func:`phases`.
         field: [B, H / block, W / block, 2] int64, quarter samples of these planes.
         block: samples that share a vector.
 
