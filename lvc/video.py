@@ -3,11 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
+from typing import TYPE_CHECKING, TypeAlias
 
-import numpy as np
-import numpy.typing as npt
+if TYPE_CHECKING:  # a tenth of a second, which `lvc --help` does without
+    import numpy as np
+    import numpy.typing as npt
 
-Plane = npt.NDArray[np.uint16]
+Plane: TypeAlias = "npt.NDArray[np.uint16]"
 
 
 @dataclass(frozen=True)
