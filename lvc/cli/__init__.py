@@ -95,7 +95,7 @@ _VERSION_HELP = "Show the versions of the program, of its formats and of the ins
 
 SPIN_COUNT = "10000"
 """Rounds for which an idle thread of libgomp keeps its core busy before it sleeps. Its default of 300,000 makes threads
-wait for each other where something else takes a core: decoding then fell from 8 to 0.2 frames/s on two cores, and to 2.2
+wait for each other where something else takes a core: decoding then fell from 8 to 0.2 frames/s on two cores, to 2.2
 with this value; on idle cores both are as fast."""
 
 
