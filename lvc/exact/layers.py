@@ -65,6 +65,7 @@ class ExactLayer(nn.Module):
         self.act = act
         self.exact = False
         self.fake = False
+        self._offset: Tensor | None = None
 
     def shifts(self) -> Tensor:
         """The exponent s of each output channel's grid 2^-s, [C_out], small enough for the bound."""
@@ -90,7 +91,11 @@ class ExactLayer(nn.Module):
         return (weight.abs().sum(1) * ACT_MAX + bias + 1) * torch.exp2(shift)
 
     def _parameters_now(self) -> tuple[Tensor, Tensor]:
-        if not self.fake or self.exact:
+        if self.exact:  # nothing changes any more
+            if self._offset is None or self._offset.device != self.bias.device:
+                self._offset = self.bias * UNIT
+            return self.weight, self._offset
+        if not self.fake:
             return self.weight, self.bias * UNIT
         shift = self.shifts()
         snapped = self._snap(self.weight.detach().double().flatten(1), shift[:, None]).float()

@@ -5,6 +5,8 @@ A motion field holds one vector per 8x8 luma block, (vertical, horizontal) in qu
 ITU-T H.265 (8.5.3.3.3).
 """
 
+import functools
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -91,6 +93,7 @@ def sample(planes: Tensor, field: Tensor, block: int) -> Tensor:
     return flat.gather(2, index.expand(b, c, -1)).view(b, c, height, width)
 
 
+@functools.cache
 def _filter_matrices(block: int, device: torch.device) -> Tensor:
     """Each filter as a matrix from block + 7 samples to block results, [4, block + 7, block]."""
     matrices = torch.zeros(4, block + 7, block)

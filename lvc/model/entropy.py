@@ -79,11 +79,13 @@ class SymbolCoder:
 
     def residual(self, wanted: Tensor | None, scale: Tensor, mask: Tensor, band: int) -> Tensor:
         """See :class:`lvc.model.codec.LatentCoder`."""
-        shown = torch.nonzero(mask.expand_as(scale[:1]).reshape(-1))[:, 0]
-        place = shown.cpu().numpy()
+        channels, area = scale.shape[1], mask.numel()
+        cells = np.flatnonzero(mask.cpu().numpy())
+        place = (np.arange(channels)[:, None] * area + cells).ravel()
+        here = torch.from_numpy(cells).to(scale.device)
         result = np.zeros((scale.shape[0], scale[0].numel()), dtype=np.float32)
         for index, (coder, tables) in enumerate(zip(self.coders, self.tables, strict=True)):
-            classes = classify(scale[index].reshape(-1)[shown], self.thresholds)
+            classes = classify(scale[index].flatten(1).index_select(1, here).flatten(), self.thresholds)
             order = np.argsort(classes, kind="stable")
             ends = np.bincount(classes, minlength=CLASSES).cumsum()
             order = place[order[ends[0] :]]
