@@ -8,7 +8,6 @@ import contextlib
 import hashlib
 import os
 import sys
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -20,6 +19,7 @@ from lvc.container import Reader
 from lvc.edit import Edit, Span
 from lvc.errors import FormatError, InputError, LvcError, ModelError, OutputError
 from lvc.output import STANDARD, OutputStream, check_output, open_output, open_resumable, replacing
+from lvc.passes import passes_for
 from lvc.progress import Progress
 from lvc.summary import Summary, summarise
 from lvc.video import Frame, VideoInfo
@@ -28,9 +28,10 @@ from lvc.workers import Crew
 if TYPE_CHECKING:
     from lvc.decoder import Decoder
     from lvc.encoder import EncodeResult, EncoderSettings
+    from lvc.encoder.rate import Aim
     from lvc.encoder.search import Target, Try
+    from lvc.encoder.stream import Source
     from lvc.media import VideoReader, VideoWriter
-    from lvc.model import Model
     from lvc.splice import SpliceResult
 
 PathOrStream = str | os.PathLike[str] | BinaryIO
@@ -73,6 +74,7 @@ def encode(
     edit: Edit = Edit(),  # noqa: B008 -- it cannot change
     target: "Target | None" = None,
     max_bitrate: float | None = None,
+    passes: int | None = None,
     tried: "Callable[[Try], None] | None" = None,
     workers: int = 1,
     verify: bool | None = None,
@@ -93,9 +95,11 @@ def encode(
         threads: of the CPU, in each process; None shares all cores out.
         model: name of an installed model, or path of a model file; None for the default one.
         edit: what is done to the source first: a part of it, cropped, scaled.
-        target: the size or likeness that is wanted, instead of ``quality``; the source must be a file, as it is read
-            twice.
+        target: the size or likeness that is wanted, instead of ``quality``; for all but a bit rate the source must be
+            a file, as it is read twice.
         max_bitrate: most bits per second of the video, on average: where it would be exceeded, it is the target.
+        passes: over the source, for a bit rate: 2 finds the quality by samples first, 1 adapts it while the encode
+            runs; None takes 2 for files and 1 for pipes.
         tried: called with every quality that was tried on samples.
         workers: processes to encode in; their number does not change the file.
         verify: decode each group of pictures after it was coded; None does so where the destination is a path.
@@ -111,7 +115,7 @@ def encode(
         OutputError: the destination exists, is the source, or cannot be written.
         MismatchError: what was coded does not decode to the same pictures.
         WorkerError: a process died again and again.
-        ValueError: an option is outside its range.
+        ValueError: an option is outside its range, or does not go with another.
     """
     if not 1 <= quality <= 100 or not 1 <= keyint <= 1024 or preset not in PRESETS:
         raise ValueError(f"quality {quality}, keyint {keyint} or preset {preset!r} is outside its range")
@@ -119,12 +123,15 @@ def encode(
     from lvc.media import EditedSource, VideoReader
 
     to_file = _is_file(destination)
-    if (target or max_bitrate) and not (isinstance(source, (str, os.PathLike)) and Path(source).is_file()):
-        raise InputError("a size or likeness can only be aimed at when the input is a file: it is read twice")
+    times = 0
+    if target is not None or max_bitrate is not None:
+        rate_only = target is None or target.bitrate is not None
+        times = passes_for(source, passes, rate_only=rate_only, workers=workers)
     if resume and not (to_file and _is_file(source)):
         raise ValueError("only what goes from a file to a file can be resumed")
     with VideoReader(_input(source)) as reader:
         from lvc.encoder import EncoderSettings, encode_stream
+        from lvc.encoder.aiming import aim_at_once, aim_with_samples
         from lvc.model import find_model
 
         edited = EditedSource(reader, edit)
@@ -132,15 +139,24 @@ def encode(
         name = None if model is None else os.fspath(model)
         found = find_model(name)
         settings = EncoderSettings(quality=quality, preset=preset, keyint=keyint)
-        if target is not None or max_bitrate is not None:
-            settings = _searched(source, edit, settings, target, max_bitrate, found, chosen, tried)
-        key = _key(source, found.id, settings, edit) if to_file else None
+        frames: Source = edited
+        rate = None
+        if times == 1:
+            bitrate = None if target is None else target.bitrate
+            frames, settings, rate = aim_at_once(edited, settings, bitrate, max_bitrate, found, chosen)
+        elif times == 2:
+            with VideoReader(source) as first:
+                show = tried or (lambda _: None)
+                whole = EditedSource(first, edit)
+                settings, rate = aim_with_samples(whole, settings, target, max_bitrate, found, chosen, show)
+        key = _key(source, found.id, settings, edit, rate) if to_file else None
         with _encoded_sink(destination, key, resume) as (sink, unfinished):
             result = encode_stream(
-                edited,
+                frames,
                 sink,
                 model=found,
                 settings=settings,
+                rate=rate,
                 device=chosen,
                 crew=_crew(workers, path_of(name), threads),
                 verify=to_file if verify is None else verify,
@@ -459,37 +475,9 @@ def _is_file(name: PathOrStream) -> bool:
     return path.is_file() or not path.exists()
 
 
-def _searched(
-    source: PathOrStream,
-    edit: Edit,
-    settings: "EncoderSettings",
-    target: "Target | None",
-    max_bitrate: float | None,
-    model: "Model",
-    device: str,
-    tried: "Callable[[Try], None] | None",
-) -> "EncoderSettings":
-    """The settings with the quality that meets the target."""
-    from lvc.encoder.search import Samples, Target, find_quality
-    from lvc.media import EditedSource, VideoReader
-
-    show = tried or (lambda _: None)
-    with tempfile.TemporaryDirectory(prefix="lvc-") as folder:
-        with VideoReader(source) as reader:
-            samples = Samples(EditedSource(reader, edit), Path(folder), settings)
-        if target is None:
-            best = samples.code(model, settings.quality, device, psnr=False, ssim=False)
-            show(best)
-        else:
-            best = find_quality(samples, target, model, device, show)
-        if max_bitrate is not None and best.bits_per_second > max_bitrate:
-            best = find_quality(samples, Target(bitrate=max_bitrate), model, device, show, best.quality)
-    return replace(settings, quality=best.quality)
-
-
-def _key(source: PathOrStream, model: bytes, settings: "EncoderSettings", edit: Edit) -> str:
+def _key(source: PathOrStream, model: bytes, settings: "EncoderSettings", edit: Edit, rate: "Aim | None") -> str:
     """Names an encode by all that its bytes depend on."""
-    what: list[object] = [model.hex(), settings, edit]
+    what: list[object] = [model.hex(), settings, edit, rate]
     if isinstance(source, (str, os.PathLike)) and Path(source).is_file():
         status = Path(source).stat()
         what += [os.path.realpath(source), status.st_size, status.st_mtime_ns]

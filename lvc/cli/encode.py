@@ -20,6 +20,7 @@ from lvc.cli.progress import ProgressLine, bit_rate
 from lvc.container import limits
 from lvc.edit import Crop, Edit, Span, parse_amount, parse_rate, parse_size
 from lvc.output import STANDARD
+from lvc.passes import passes_for
 
 if TYPE_CHECKING:
     from lvc.encoder.search import Try
@@ -48,6 +49,12 @@ if TYPE_CHECKING:
 @click.option("--target-ssim", type=click.FloatRange(0.3, 0.9999), metavar="0...1", help="Aim at an SSIM.")
 @click.option(
     "--max-bitrate", callback=parsed(parse_amount), metavar="RATE", help="Lower the quality where the rate is higher."
+)
+@click.option(
+    "--passes",
+    type=click.IntRange(1, 2),
+    metavar="1|2",
+    help="For a bit rate: 2 looks for the quality in samples first, 1 adapts it on the way.  [default: 2; 1 for pipes]",
 )
 @click.option(
     "--preset",
@@ -115,6 +122,14 @@ def encode(
     wanted = {name: value for name, value in wanted.items() if value is not None}
     if len(wanted) > 1:
         raise click.UsageError("Only one of --bitrate, --target-size, --target-psnr and --target-ssim can be aimed at.")
+    if wanted or options["max_bitrate"]:
+        rate_only = wanted.keys() <= {"bitrate"}
+        try:
+            passes_for(source, options["passes"], rate_only=rate_only, workers=options["workers"])
+        except ValueError as error:
+            raise click.UsageError(f"{error}.".capitalize()) from error
+    elif options["passes"]:
+        raise click.UsageError("--passes goes with --bitrate or --max-bitrate.")
     overwrite = may_overwrite(destination, source, always=always, never=never)
     with ProgressLine("encoding", quiet=quiet, as_json=as_json, stream_on_stdout=destination == STANDARD) as line:
         if wanted or options["max_bitrate"]:

@@ -1,6 +1,7 @@
 """The encoder's loop: frames in, groups of pictures out."""
 
 import contextlib
+import itertools
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -10,6 +11,7 @@ from typing import BinaryIO, Protocol
 
 from lvc.container import Header, Writer
 from lvc.encoder.plan import stretches
+from lvc.encoder.rate import Aim, GroupPace, RateControl
 from lvc.encoder.resume import Finished
 from lvc.encoder.settings import EncodeResult, EncoderSettings
 from lvc.encoder.stretch import Coded, Coding, FrameDone, code_in_worker, code_stretch
@@ -37,6 +39,7 @@ def encode_stream(
     *,
     model: Model,
     settings: EncoderSettings,
+    rate: Aim | None = None,
     device: str = "cpu",
     crew: Crew | None = None,
     verify: bool = False,
@@ -49,6 +52,7 @@ def encode_stream(
 
     Args:
         sink: written front to back, never sought.
+        rate: what the file is to cost; the quality of the settings only says what stands in its header then.
         crew: encode in other processes; None encodes in this one. Their frames wait in a temporary folder.
         verify: decode each group after it was coded, and compare.
         unfinished: what an interrupted run with the same arguments has left; its whole groups are not coded again.
@@ -69,25 +73,33 @@ def encode_stream(
     finished = None if unfinished is None else Finished(unfinished, header)
     output.add_side(_side(source))
     spooling = crew is not None or finished is not None
+    control = None if rate is None else RateControl(rate, source.info)
     with tempfile.TemporaryDirectory(prefix="lvc-") if spooling else contextlib.nullcontext("") as name:
         folder = Path(name)
-        parts = _unfinished(stretches(source, source.info, settings), finished, coding, folder)
+        parts = _paced(_unfinished(stretches(source, source.info, settings), finished, coding, folder), control)
         if crew is None:
-            for frames, before in parts:
+            for frames, before, pace in parts:
                 if before is None:
-                    output.add(code_stretch(model, coding, settings, frames, output.report))
+                    coded = code_stretch(model, coding, settings, frames, output.report, pace)
+                    output.add(coded)
                 else:
-                    output.add_again(before)
+                    coded = before
+                    output.add_again(coded)
+                if control is not None:
+                    control.add(coded.gops)
                 output.add_side(_side(source))
         else:
             with Workers[_Part](crew.workers, output.report) as workers:
                 calls = _calls(parts, source, crew, coding, settings, folder)
-                for part, coded in workers.in_order(calls):
+                for part, result in workers.in_order(calls, None if rate is None else rate.delay):
+                    coded = part.before or result
                     if part.before is not None:
-                        output.add_again(part.before)
+                        output.add_again(coded)
                     else:
                         part.spool.unlink()
                         output.add(coded)
+                    if control is not None:
+                        control.add(coded.gops)
                     output.add_side(part.side)
     if not output.result.frames:
         raise InputError("the input holds no frames")
@@ -123,6 +135,21 @@ def _unfinished(
             yield (), Coded(gops, 8.0 * size)
 
 
+def _paced(
+    parts: Iterable[_Stretch], control: RateControl | None
+) -> Iterator[tuple[Iterable[Frame], Coded | None, GroupPace | None]]:
+    """Stretches, with the state of rate control at their start."""
+    for frames, before in parts:
+        if control is None:
+            yield frames, before, None
+        elif before is not None:
+            yield frames, before, control.start(before.gops[0].frames[0].pts)
+        else:
+            following = iter(frames)
+            first = next(following)
+            yield itertools.chain([first], following), None, control.start(first.pts)
+
+
 @dataclass(frozen=True)
 class _Part:
     """A stretch that waits in a file, unless it has been coded before, and the side data behind it."""
@@ -133,20 +160,20 @@ class _Part:
 
 
 def _calls(
-    parts: Iterable[_Stretch],
+    parts: Iterable[tuple[Iterable[Frame], Coded | None, GroupPace | None]],
     source: Source,
     crew: Crew,
     coding: Coding,
     settings: EncoderSettings,
     folder: Path,
 ) -> Iterator[tuple[_Part, Call | None]]:
-    for number, (frames, before) in enumerate(parts):
+    for number, (frames, before, pace) in enumerate(parts):
         spool = folder / str(number)
         if before is not None:
             yield _Part(spool, before, _side(source)), None
             continue
         _write(spool, coding.info, frames)
-        call = Call(code_in_worker, (crew.model, coding, settings, spool, crew.threads))
+        call = Call(code_in_worker, (crew.model, coding, settings, spool, crew.threads, pace))
         yield _Part(spool, None, _side(source)), call
 
 
