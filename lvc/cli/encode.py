@@ -1,5 +1,6 @@
 """``lvc encode``."""
 
+import os
 from dataclasses import asdict
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
@@ -21,9 +22,16 @@ from lvc.container import limits
 from lvc.edit import Crop, Edit, Span, parse_amount, parse_rate, parse_size
 from lvc.output import STANDARD
 from lvc.passes import passes_for
+from lvc.share import Share
 
 if TYPE_CHECKING:
     from lvc.encoder.search import Try
+
+
+_SHARED = (
+    "RANK and WORLD_SIZE are set, so that several processes share this encode: it goes from a file to a file, goes on"
+    " by itself after an interruption, and takes no --resume, --workers or --passes 1."
+)
 
 
 @click.command()
@@ -114,6 +122,9 @@ def encode(
     """Encode a video to a .lvc file.
 
     INPUT is any video that FFmpeg opens, or - for y4m on standard input. OUTPUT is a file, or - for standard output.
+
+    Where RANK and WORLD_SIZE are set, as torchrun does, so many processes with the same arguments and the same
+    folders share one encode.
     """
     options["edit"] = Edit(Span(start, frames), fps, crop, scale)
     if options["resume"] and STANDARD in (source, destination):
@@ -130,7 +141,12 @@ def encode(
             raise click.UsageError(f"{error}.".capitalize()) from error
     elif options["passes"]:
         raise click.UsageError("--passes goes with --bitrate or --max-bitrate.")
-    overwrite = may_overwrite(destination, source, always=always, never=never)
+    share = options["share"] = Share.from_environment(os.environ)
+    if share is not None:
+        if STANDARD in (source, destination) or options["resume"] or options["workers"] > 1 or options["passes"] == 1:
+            raise click.UsageError(_SHARED)
+        quiet, as_json = quiet or share.rank > 0, as_json and share.rank == 0
+    overwrite = may_overwrite(destination, source, always=always or (share is not None and share.rank > 0), never=never)
     with ProgressLine("encoding", quiet=quiet, as_json=as_json, stream_on_stdout=destination == STANDARD) as line:
         if wanted or options["max_bitrate"]:
             from lvc.encoder.search import Target

@@ -10,7 +10,7 @@ from lvc.encoder.probe import PROBE_FRAMES, start_quality
 from lvc.encoder.rate import Aim
 from lvc.encoder.search import Samples, Target, Try, find_quality
 from lvc.encoder.settings import EncoderSettings
-from lvc.encoder.stream import Source
+from lvc.encoder.source import Source
 from lvc.errors import InputError
 from lvc.model import Model
 from lvc.video import Frame

@@ -14,7 +14,7 @@ from lvc.container.gop import pack_gop
 from lvc.encoder.group import GroupEncoder
 from lvc.encoder.plan import stretches
 from lvc.encoder.settings import EncoderSettings
-from lvc.encoder.stream import Source
+from lvc.encoder.source import Source
 from lvc.errors import InputError
 from lvc.exact.arithmetic import exact_arithmetic
 from lvc.exact.device import working_device

@@ -7,30 +7,22 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import BinaryIO
 
 from lvc.container import Header, Writer
+from lvc.encoder.encoded import EncodedFile
 from lvc.encoder.plan import stretches
 from lvc.encoder.rate import Aim, GroupPace, RateControl
 from lvc.encoder.resume import Finished
 from lvc.encoder.settings import EncodeResult, EncoderSettings
-from lvc.encoder.stretch import Coded, Coding, FrameDone, code_in_worker, code_stretch
+from lvc.encoder.source import Source, side_of
+from lvc.encoder.stretch import Coded, Coding, code_in_worker, code_stretch
 from lvc.errors import InputError, OutputError
 from lvc.model import Model
 from lvc.progress import Progress
 from lvc.spool import read_frames, write_frames
 from lvc.video import Frame, VideoInfo
 from lvc.workers import Call, Crew, Workers
-
-
-class Source(Iterable[Frame], Protocol):
-    """What is encoded: frames with what is true of all of them, and the packets of other streams."""
-
-    info: VideoInfo
-
-    def take_side(self) -> bytes | None:
-        """See :class:`lvc.media.VideoReader`."""
-        ...
 
 
 def encode_stream(
@@ -68,10 +60,10 @@ def encode_stream(
     """
     began = time.monotonic()
     header = Header(model_id=model.id, info=source.info, quality=round(settings.quality), keyint=settings.keyint)
-    output = _Output(Writer(sink, header), source.info, progress)
+    output = EncodedFile(Writer(sink, header), source.info, progress)
     coding = Coding(source.info, device, verify)
     finished = None if unfinished is None else Finished(unfinished, header)
-    output.add_side(_side(source))
+    output.add_side(side_of(source))
     spooling = crew is not None or finished is not None
     control = None if rate is None else RateControl(rate, source.info)
     with tempfile.TemporaryDirectory(prefix="lvc-") if spooling else contextlib.nullcontext("") as name:
@@ -87,7 +79,7 @@ def encode_stream(
                     output.add_again(coded)
                 if control is not None:
                     control.add(coded.gops)
-                output.add_side(_side(source))
+                output.add_side(side_of(source))
         else:
             with Workers[_Part](crew.workers, output.report) as workers:
                 calls = _calls(parts, source, crew, coding, settings, folder)
@@ -170,11 +162,11 @@ def _calls(
     for number, (frames, before, pace) in enumerate(parts):
         spool = folder / str(number)
         if before is not None:
-            yield _Part(spool, before, _side(source)), None
+            yield _Part(spool, before, side_of(source)), None
             continue
         _write(spool, coding.info, frames)
         call = Call(code_in_worker, (crew.model, coding, settings, spool, crew.threads, pace))
-        yield _Part(spool, None, _side(source)), call
+        yield _Part(spool, None, side_of(source)), call
 
 
 def _write(spool: Path, info: VideoInfo, frames: Iterable[Frame]) -> None:
@@ -183,67 +175,3 @@ def _write(spool: Path, info: VideoInfo, frames: Iterable[Frame]) -> None:
     except OSError as error:
         message = f"{spool.parent}: {error.strerror} (TMPDIR names another folder for temporary files)"
         raise OutputError(message) from error
-
-
-def _side(source: Source) -> list[bytes]:
-    """The side data that have come."""
-    taken = []
-    while (data := source.take_side()) is not None:
-        taken.append(data)
-    return taken
-
-
-class _Output:
-    """The file that is being written, what it holds so far, and how far the frames on their way are."""
-
-    def __init__(self, writer: Writer, info: VideoInfo, progress: Callable[[Progress], None] | None) -> None:
-        self.result = EncodeResult()
-        self._writer, self._info, self._progress = writer, info, progress
-        self._reported = self._pending = self._ticks = 0
-
-    def report(self, done: FrameDone) -> None:
-        """A frame was coded."""
-        self._reported += 1
-        self._pending += done.bytes
-        self._ticks += done.ticks
-        if self._progress is not None:
-            seconds = float(self._ticks * self._info.time_base)
-            size = self._writer.bytes_written + self._pending
-            self._progress(Progress(self._reported, self._info.frames, size, seconds))
-
-    def add_side(self, segments: list[bytes]) -> None:
-        """Write side data."""
-        for data in segments:
-            before = self._writer.bytes_written
-            self._writer.write_side(data)
-            self.result.parts["side"] += self._writer.bytes_written - before
-
-    def add(self, coded: Coded) -> None:
-        """Write a stretch."""
-        result = self.result
-        for gop in coded.gops:
-            self._writer.write_gop(gop)
-            result.frames += len(gop.frames)
-            for record in gop.frames:
-                result.parts["motion"] += record.motion_bytes
-                result.parts["hyper"] += record.hyper_bytes
-                result.parts["latents"] += len(record.payload) - record.motion_bytes - record.hyper_bytes
-        result.estimated_bits += coded.estimated_bits
-        result.verify_seconds += coded.verify_seconds
-        self._pending = max(0, self._pending - coded.payload_bytes)
-
-    def add_again(self, coded: Coded) -> None:
-        """Write a stretch that was coded before."""
-        self.add(coded)
-        for gop in coded.gops:
-            for record in gop.frames:
-                self.report(FrameDone(record.duration, 0))
-
-    def finish(self, seconds: float) -> EncodeResult:
-        """Write the end; what was made in all."""
-        self._writer.close()
-        result = self.result
-        result.bytes = self._writer.bytes_written
-        result.parts["container"] = result.bytes - sum(result.parts.values())
-        result.seconds = seconds
-        return result
