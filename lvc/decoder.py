@@ -1,6 +1,5 @@
 """The decoder's loop: groups of pictures in, frames out."""
 
-import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,6 +10,7 @@ from lvc.edit import Span
 from lvc.group_decoder import ALL_LAYERS, GroupDecoder, decode_in_worker
 from lvc.model import Model, model_for
 from lvc.progress import Progress
+from lvc.scratch import scratch_folder
 from lvc.spool import read_frames
 from lvc.video import Frame
 from lvc.workers import Call, Crew, Workers
@@ -117,12 +117,12 @@ class Decoder:
 
     def _in_processes(self, chunks: Iterator[Chunk], crew: Crew) -> Iterator[Frame | SideSegment]:
         with (
-            tempfile.TemporaryDirectory(prefix="lvc-") as name,
+            scratch_folder() as folder,
             Workers[Chunk](crew.workers, lambda _: None) as workers,
         ):
 
             def spool(chunk: Chunk) -> Path:
-                return Path(name, str(chunk.position))
+                return folder / str(chunk.position)
 
             def call(chunk: Chunk) -> Call | None:
                 if isinstance(chunk, SideChunk):

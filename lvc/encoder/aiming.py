@@ -1,10 +1,8 @@
 """From a wanted rate, size or likeness to the quality of an encode, and to rate control where that is needed."""
 
 import itertools
-import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from pathlib import Path
 
 from lvc.encoder.probe import PROBE_FRAMES, start_quality
 from lvc.encoder.rate import Aim
@@ -13,6 +11,7 @@ from lvc.encoder.settings import EncoderSettings
 from lvc.encoder.source import Source
 from lvc.errors import InputError
 from lvc.model import Model
+from lvc.scratch import scratch_folder
 from lvc.video import Frame
 
 MOST_DELAY = 8
@@ -102,8 +101,8 @@ def aim_with_samples(
         The settings with that quality, and rate control for what was not sampled; none where the whole source was, or
         where a likeness is wanted.
     """
-    with tempfile.TemporaryDirectory(prefix="lvc-") as name:
-        samples = Samples(source, Path(name), settings)
+    with scratch_folder() as folder:
+        samples = Samples(source, folder, settings)
         if target is None:
             best = samples.code(model, settings.quality, device, psnr=False, ssim=False)
             show(best)

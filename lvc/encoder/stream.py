@@ -2,7 +2,6 @@
 
 import contextlib
 import itertools
-import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from lvc.encoder.stretch import Coded, Coding, code_in_worker, code_stretch
 from lvc.errors import InputError, OutputError
 from lvc.model import Model
 from lvc.progress import Progress
+from lvc.scratch import scratch_folder
 from lvc.spool import read_frames, write_frames
 from lvc.video import Frame, VideoInfo
 from lvc.workers import Call, Crew, Workers
@@ -66,8 +66,7 @@ def encode_stream(
     output.add_side(side_of(source))
     spooling = crew is not None or finished is not None
     control = None if rate is None else RateControl(rate, source.info)
-    with tempfile.TemporaryDirectory(prefix="lvc-") if spooling else contextlib.nullcontext("") as name:
-        folder = Path(name)
+    with scratch_folder() if spooling else contextlib.nullcontext(Path()) as folder:
         parts = _paced(_unfinished(stretches(source, source.info, settings), finished, coding, folder), control)
         if crew is None:
             for frames, before, pace in parts:
