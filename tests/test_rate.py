@@ -184,7 +184,7 @@ def long(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("option", ["--bitrate", "--target-size", "--max-bitrate"])
+@pytest.mark.parametrize("option", ["--target-size", "--max-bitrate"])
 def test_long_files(long: Path, monkeypatch: pytest.MonkeyPatch, option: str) -> None:
     wanted = 18_000 if option == "--target-size" else 12_000
     monkeypatch.setattr(aiming, "GROUPS_PER_DELAY", 4)

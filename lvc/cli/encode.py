@@ -62,7 +62,7 @@ _SHARED = (
     "--passes",
     type=click.IntRange(1, 2),
     metavar="1|2",
-    help="For a bit rate: 2 looks for the quality in samples first, 1 adapts it on the way.  [default: 2; 1 for pipes]",
+    help="For a bit rate: 2 codes samples first, 1 adapts the quality on the way alone.  [default: 2; 1 for pipes]",
 )
 @click.option(
     "--preset",
