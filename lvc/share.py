@@ -7,8 +7,6 @@ with a result that was made twice: it is the same.
 
 import contextlib
 import os
-import shutil
-import socket
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -111,6 +109,8 @@ class SharedFolder:
         if self._mine is not None:  # it was interrupted: others need not wait
             self._mine.unlink(missing_ok=True)
         if self.is_leader and (kind is None or issubclass(kind, LvcError)):
+            import shutil
+
             (self.path / _OPEN).unlink(missing_ok=True)
             shutil.rmtree(self.path, ignore_errors=True)
 
@@ -140,7 +140,7 @@ class SharedFolder:
         except FileExistsError:
             return False
         with os.fdopen(handle, "w") as file:
-            file.write(f"rank {self._share.rank}, process {os.getpid()} on {socket.gethostname()}\n")
+            file.write(f"rank {self._share.rank}, process {os.getpid()} on {_host()}\n")
         self._mine = path
         return True
 
@@ -153,7 +153,7 @@ class SharedFolder:
         Raises:
             FileNotFoundError: the folder is gone.
         """
-        temporary = self.path / f"{number}.{socket.gethostname()}.{os.getpid()}"
+        temporary = self.path / f"{number}.{_host()}.{os.getpid()}"
         write(temporary)
         temporary.replace(self.result(number))
         self._mine = None
@@ -193,3 +193,10 @@ class SharedFolder:
             if (mine := self._mine) is not None:
                 with contextlib.suppress(OSError):
                     os.utime(mine)
+
+
+def _host() -> str:
+    """Name of this host."""
+    import socket
+
+    return socket.gethostname()
