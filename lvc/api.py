@@ -3,12 +3,9 @@
 Everything heavy is imported inside the functions, so that importing this module costs nothing.
 """
 
-import builtins
 import contextlib
 import hashlib
 import os
-import sys
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -18,23 +15,31 @@ from typing import TYPE_CHECKING, BinaryIO, Self, cast
 from lvc.catalogue import path_for, path_of
 from lvc.container import Reader
 from lvc.edit import Edit, Span
-from lvc.errors import FormatError, InputError, LvcError, ModelError, OutputError
-from lvc.output import STANDARD, OutputStream, check_output, open_output, open_resumable, replacing
+from lvc.ends import (
+    PathOrStream,
+    check_ends,
+    checked_input,
+    encoded_sink,
+    is_file,
+    opened_sink,
+    opened_source,
+    video_target,
+)
+from lvc.errors import FormatError, InputError, LvcError, ModelError
+from lvc.passes import passes_for
 from lvc.progress import Progress
+from lvc.share import Share, SharedFolder, parts_folder
 from lvc.summary import Summary, summarise
 from lvc.video import Frame, VideoInfo
 from lvc.workers import Crew
 
 if TYPE_CHECKING:
     from lvc.decoder import Decoder
-    from lvc.encoder import EncodeResult, EncoderSettings
+    from lvc.encoder import EncodeResult
     from lvc.encoder.search import Target, Try
+    from lvc.encoder.source import Source
     from lvc.media import VideoReader, VideoWriter
-    from lvc.model import Model
     from lvc.splice import SpliceResult
-
-PathOrStream = str | os.PathLike[str] | BinaryIO
-"""A path, ``-`` for standard input or output, or an open binary file."""
 
 PRESETS = ("fast", "medium", "slow")
 DEVICES = ("auto", "cpu", "cuda")
@@ -50,7 +55,8 @@ class DecodeResult:
     """What was decoded.
 
     Attributes:
-        frames: number of pictures, each compared with the checksum that the encoder stored.
+        frames: number of pictures, each compared with the checksum that the encoder stored, unless ``layers`` left
+            something out.
         truncated: whether the end of the file is missing.
         damage: what was wrong with the file, a sentence each; only ever filled with ``keep_going``.
     """
@@ -73,10 +79,12 @@ def encode(
     edit: Edit = Edit(),  # noqa: B008 -- it cannot change
     target: "Target | None" = None,
     max_bitrate: float | None = None,
+    passes: int | None = None,
     tried: "Callable[[Try], None] | None" = None,
     workers: int = 1,
     verify: bool | None = None,
     resume: bool = False,
+    share: Share | None = None,
     overwrite: bool = False,
     progress: OnProgress | None = None,
     warn: OnWarning | None = None,
@@ -93,13 +101,17 @@ def encode(
         threads: of the CPU, in each process; None shares all cores out.
         model: name of an installed model, or path of a model file; None for the default one.
         edit: what is done to the source first: a part of it, cropped, scaled.
-        target: the size or likeness that is wanted, instead of ``quality``; the source must be a file, as it is read
-            twice.
+        target: the size or likeness that is wanted, instead of ``quality``; for all but a bit rate the source must be
+            a file, as it is read twice.
         max_bitrate: most bits per second of the video, on average: where it would be exceeded, it is the target.
+        passes: over the source, for a bit rate: 2 finds the quality by samples first, 1 adapts it while the encode
+            runs; None takes 2 for files and 1 for pipes.
         tried: called with every quality that was tried on samples.
         workers: processes to encode in; their number does not change the file.
         verify: decode each group of pictures after it was coded; None does so where the destination is a path.
         resume: go on where the same encode was interrupted, and leave what is done if this one is interrupted too.
+        share: encode together with other processes, which are called with the same arguments and other ranks, and see
+            the same files; all but rank 0 return when there is nothing left for them to do.
         overwrite: whether a file at ``destination`` may be replaced.
         progress: called as encoding goes on.
         warn: called with a sentence for everything that was changed on the way in.
@@ -111,20 +123,27 @@ def encode(
         OutputError: the destination exists, is the source, or cannot be written.
         MismatchError: what was coded does not decode to the same pictures.
         WorkerError: a process died again and again.
-        ValueError: an option is outside its range.
+        ValueError: an option is outside its range, or does not go with another.
     """
     if not 1 <= quality <= 100 or not 1 <= keyint <= 1024 or preset not in PRESETS:
         raise ValueError(f"quality {quality}, keyint {keyint} or preset {preset!r} is outside its range")
-    _check(destination, source, overwrite)
+    helping = share is not None and share.rank > 0
+    check_ends(destination, source, overwrite or helping)
     from lvc.media import EditedSource, VideoReader
 
-    to_file = _is_file(destination)
-    if (target or max_bitrate) and not (isinstance(source, (str, os.PathLike)) and Path(source).is_file()):
-        raise InputError("a size or likeness can only be aimed at when the input is a file: it is read twice")
-    if resume and not (to_file and _is_file(source)):
-        raise ValueError("only what goes from a file to a file can be resumed")
-    with VideoReader(_input(source)) as reader:
+    to_file = is_file(destination)
+    times = 0
+    if target is not None or max_bitrate is not None:
+        rate_only = target is None or target.bitrate is not None
+        times = passes_for(source, passes, rate_only=rate_only, workers=workers)
+    if (resume or share) and not (to_file and is_file(source)):
+        raise ValueError("only what goes from a file to a file can be resumed, or shared out to several processes")
+    if share and (resume or workers > 1 or times == 1):
+        raise ValueError("what is shared out goes on by itself, in one process each, and not in one pass to a bit rate")
+    with contextlib.ExitStack() as stack:
+        reader = stack.enter_context(VideoReader(checked_input(source)))
         from lvc.encoder import EncoderSettings, encode_stream
+        from lvc.encoder.aiming import aim_at_once, aim_with_samples
         from lvc.model import find_model
 
         edited = EditedSource(reader, edit)
@@ -132,22 +151,52 @@ def encode(
         name = None if model is None else os.fspath(model)
         found = find_model(name)
         settings = EncoderSettings(quality=quality, preset=preset, keyint=keyint)
-        if target is not None or max_bitrate is not None:
-            settings = _searched(source, edit, settings, target, max_bitrate, found, chosen, tried)
-        key = _key(source, found.id, settings, edit) if to_file else None
-        with _encoded_sink(destination, key, resume) as (sink, unfinished):
-            result = encode_stream(
-                edited,
-                sink,
+        folder = None
+        if share is not None:
+            path = parts_folder(cast(str, destination), _key(source, found.id, settings, edit, target, max_bitrate))
+            folder = stack.enter_context(SharedFolder(path, share))
+        frames: Source = edited
+        rate = None
+        if times == 1:
+            bitrate = None if target is None else target.bitrate
+            frames, settings, rate = aim_at_once(edited, settings, bitrate, max_bitrate, found, chosen)
+        elif times == 2:
+            with VideoReader(source) as first:
+                show = tried or (lambda _: None)
+                whole = EditedSource(first, edit)
+                settings, rate = aim_with_samples(whole, settings, target, max_bitrate, found, chosen, show)
+        verified = to_file if verify is None else verify
+        if folder is not None:
+            from lvc.encoder.shared import encode_shared
+
+            if rate is not None:
+                raise LvcError("a bit rate or size for a long file is met by one process alone: unset WORLD_SIZE")
+            result = encode_shared(
+                lambda: _edited(source, edit),
+                cast(str, destination),
+                folder,
                 model=found,
                 settings=settings,
                 device=chosen,
+                verify=verified,
+                progress=progress,
+            )
+        else:
+            key = _key(source, found.id, settings, edit, rate) if to_file else None
+            sink, unfinished = stack.enter_context(encoded_sink(destination, key, resume))
+            result = encode_stream(
+                frames,
+                sink,
+                model=found,
+                settings=settings,
+                rate=rate,
+                device=chosen,
                 crew=_crew(workers, path_of(name), threads),
-                verify=to_file if verify is None else verify,
+                verify=verified,
                 unfinished=unfinished,
                 progress=progress,
             )
-        _pass_on(reader, warn)
+    _pass_on(reader, warn)
     return result
 
 
@@ -166,6 +215,7 @@ def decode(
     span: Span = Span(),  # noqa: B008 -- it cannot change
     workers: int = 1,
     preview: bool = False,
+    layers: int | None = None,
     keep_going: bool = False,
     overwrite: bool = False,
     progress: OnProgress | None = None,
@@ -187,6 +237,8 @@ def decode(
         span: the frames that are wanted; the output begins at time 0 then. A file is read only where they are.
         workers: processes to decode in, unless ``span`` has a number of frames.
         preview: only the first picture of each group, at a fraction of the time; no side streams.
+        layers: how many bands of frequencies of these pictures are decoded, 1 (low) to 3 (all): coarser previews,
+            sooner. A number implies ``preview``; with fewer than 3, pictures cannot be compared with their checksums.
         keep_going: decode what a damaged or truncated file still holds.
         overwrite, progress: as in :func:`encode`.
         warn: called with a sentence for everything that was changed on the way out, and for all damage.
@@ -198,8 +250,8 @@ def decode(
         MismatchError: this machine decodes other pictures than the encoder saw.
         OutputError: the destination exists, is the source, or cannot be written.
     """
-    _check(destination, source, overwrite)
-    with _source(source) as stream:
+    check_ends(destination, source, overwrite)
+    with opened_source(source) as stream:
         decoder = _decoder(
             stream,
             device,
@@ -211,10 +263,11 @@ def decode(
             span=span,
             workers=workers,
             preview=preview,
+            layers=layers,
         )
         from lvc.media import VideoWriter
 
-        with _video_target(destination) as target:
+        with video_target(destination) as target:
             with VideoWriter(target, decoder.info, format=format, codec=codec, crf=crf, lossless=lossless) as writer:
                 frames = _copy(decoder, writer, span)
             if not frames and span.start and not decoder.damage:
@@ -243,7 +296,7 @@ def verify(
     Raises:
         The errors of :func:`decode`, without OutputError: returning means that nothing is wrong.
     """
-    with _source(source) as stream:
+    with opened_source(source) as stream:
         decoder = _decoder(stream, device, threads, batch=batch, model=model, progress=progress)
         frames = sum(isinstance(item, Frame) for item in decoder)
         return DecodeResult(frames, decoder.truncated, tuple(decoder.damage))
@@ -256,7 +309,7 @@ def inspect(source: PathOrStream) -> Summary:
         InputError: the source is missing.
         FormatError, TruncatedError, LimitError: its header is damaged, or it is no `.lvc` file.
     """
-    with _source(source) as stream:
+    with opened_source(source) as stream:
         return summarise(stream)
 
 
@@ -312,15 +365,15 @@ def _splice(
     overwrite: bool,
 ) -> "SpliceResult":
     for source, _, _ in sources:
-        _check(destination, source, overwrite)
+        check_ends(destination, source, overwrite)
     with contextlib.ExitStack() as stack:
         pieces = []
         from lvc.splice import Piece, splice
 
         for source, start, end in sources:
             name = os.fspath(source) if isinstance(source, (str, os.PathLike)) else "the input"
-            pieces.append(Piece(name, stack.enter_context(_source(source)), start, end))
-        with _sink(destination) as sink:
+            pieces.append(Piece(name, stack.enter_context(opened_source(source)), start, end))
+        with opened_sink(destination) as sink:
             return splice(pieces, sink, video_only=video_only)
 
 
@@ -371,7 +424,7 @@ def open(  # noqa: A001 -- meant to be written lvc.open
     Args and errors: as in :func:`decode`.
     """
     with contextlib.ExitStack() as stack:
-        stream = stack.enter_context(_source(source))
+        stream = stack.enter_context(opened_source(source))
         decoder = _decoder(stream, device, threads, batch=batch, model=model, keep_going=keep_going)
         return Video(decoder, stack.pop_all())
 
@@ -409,8 +462,10 @@ def _decoder(
     span: Span = Span(),  # noqa: B008 -- it cannot change
     workers: int = 1,
     preview: bool = False,
+    layers: int | None = None,
 ) -> "Decoder":
     from lvc.decoder import Decoder
+    from lvc.group_decoder import ALL_LAYERS
     from lvc.model import Model, find_model, model_for
 
     def crew_for(identity: bytes) -> Crew | None:
@@ -429,10 +484,11 @@ def _decoder(
         batch=batch,
         keep_going=keep_going,
         load_model=model_for if model is None else the_one_given,
-        progress=_with_total(stream, progress, span, preview),
+        progress=_with_total(stream, progress, span, preview or layers is not None),
         span=span,
         crew_for=crew_for,
-        preview=preview,
+        preview=preview or layers is not None,
+        layers=ALL_LAYERS if layers is None else layers,
     )
 
 
@@ -451,49 +507,22 @@ def _with_total(stream: BinaryIO, progress: OnProgress | None, span: Span, previ
     return lambda report: progress(replace(report, total=total))
 
 
-def _is_file(name: PathOrStream) -> bool:
-    """Whether it is a path, and neither a standard stream nor something else that cannot be begun again."""
-    if not isinstance(name, (str, os.PathLike)) or os.fspath(name) == STANDARD:
-        return False
-    path = Path(name)
-    return path.is_file() or not path.exists()
-
-
-def _searched(
-    source: PathOrStream,
-    edit: Edit,
-    settings: "EncoderSettings",
-    target: "Target | None",
-    max_bitrate: float | None,
-    model: "Model",
-    device: str,
-    tried: "Callable[[Try], None] | None",
-) -> "EncoderSettings":
-    """The settings with the quality that meets the target."""
-    from lvc.encoder.search import Samples, Target, find_quality
+@contextlib.contextmanager
+def _edited(source: PathOrStream, edit: Edit) -> "Iterator[Source]":
+    """A source with its edit, from the start."""
     from lvc.media import EditedSource, VideoReader
 
-    show = tried or (lambda _: None)
-    with tempfile.TemporaryDirectory(prefix="lvc-") as folder:
-        with VideoReader(source) as reader:
-            samples = Samples(EditedSource(reader, edit), Path(folder), settings)
-        if target is None:
-            best = samples.code(model, settings.quality, device, psnr=False, ssim=False)
-            show(best)
-        else:
-            best = find_quality(samples, target, model, device, show)
-        if max_bitrate is not None and best.bits_per_second > max_bitrate:
-            best = find_quality(samples, Target(bitrate=max_bitrate), model, device, show, best.quality)
-    return replace(settings, quality=best.quality)
+    with VideoReader(source) as reader:
+        yield EditedSource(reader, edit)
 
 
-def _key(source: PathOrStream, model: bytes, settings: "EncoderSettings", edit: Edit) -> str:
-    """Names an encode by all that its bytes depend on."""
-    what: list[object] = [model.hex(), settings, edit]
+def _key(source: PathOrStream, *what: object) -> str:
+    """Names an encode by all that its bytes depend on: the source file, model, settings ..."""
+    known: list[object] = [part.hex() if isinstance(part, bytes) else part for part in what]
     if isinstance(source, (str, os.PathLike)) and Path(source).is_file():
         status = Path(source).stat()
-        what += [os.path.realpath(source), status.st_size, status.st_mtime_ns]
-    return hashlib.sha256(repr(what).encode()).hexdigest()[:12]
+        known += [Path(source).name, status.st_size, status.st_mtime_ns]
+    return hashlib.sha256(repr(known).encode()).hexdigest()[:12]
 
 
 def _crew(workers: int, model: Path, threads: int | None) -> Crew | None:
@@ -501,17 +530,6 @@ def _crew(workers: int, model: Path, threads: int | None) -> Crew | None:
     if workers == 1:
         return None
     return Crew(workers, model, threads or max(1, (os.cpu_count() or 1) // workers))
-
-
-@contextlib.contextmanager
-def _encoded_sink(destination: PathOrStream, key: str | None, resume: bool) -> Iterator[tuple[BinaryIO, Path | None]]:
-    """Where `.lvc` bytes of an encode go, and what is there already."""
-    if key is not None and isinstance(destination, (str, os.PathLike)):
-        with open_resumable(destination, key, resume=resume) as opened:
-            yield opened
-    else:
-        with _sink(destination) as sink:
-            yield sink, None
 
 
 def _copy(decoder: "Decoder", writer: "VideoWriter", span: Span) -> int:
@@ -536,55 +554,3 @@ def _pass_on(end: "VideoReader | VideoWriter", warn: OnWarning | None) -> None:
     if warn is not None:
         for sentence in end.warnings:
             warn(sentence)
-
-
-def _check(destination: PathOrStream, source: PathOrStream, overwrite: bool) -> None:
-    if isinstance(destination, (str, os.PathLike)):
-        check_output(destination, source=source, overwrite=overwrite)
-
-
-def _input(source: PathOrStream) -> PathOrStream:
-    """The source as it is, unless it is a keyboard."""
-    if isinstance(source, (str, os.PathLike)) and os.fspath(source) == STANDARD and sys.stdin.isatty():
-        raise InputError("the input would come from a terminal: redirect it or name a file")
-    return source
-
-
-@contextlib.contextmanager
-def _source(source: PathOrStream) -> Iterator[BinaryIO]:
-    """The bytes of a `.lvc` file."""
-    source = _input(source)
-    if not isinstance(source, (str, os.PathLike)):
-        yield source
-    elif os.fspath(source) == STANDARD:
-        yield sys.stdin.buffer
-    else:
-        try:
-            stream = builtins.open(source, "rb")  # noqa: SIM115 -- also takes what pathlib refuses
-        except OSError as error:
-            raise InputError(f"{os.fspath(source)}: {error.strerror}") from error
-        with stream:
-            yield stream
-
-
-@contextlib.contextmanager
-def _sink(destination: PathOrStream) -> Iterator[BinaryIO]:
-    """Where `.lvc` bytes go."""
-    if isinstance(destination, (str, os.PathLike)):
-        with open_output(destination) as sink:
-            yield sink
-    else:
-        yield cast(BinaryIO, OutputStream(destination, "the output"))
-
-
-@contextlib.contextmanager
-def _video_target(destination: PathOrStream) -> Iterator[PathOrStream]:
-    """Where a video goes: a temporary path, or a stream."""
-    if isinstance(destination, (str, os.PathLike)) and os.fspath(destination) != STANDARD:
-        with replacing(destination) as path:
-            try:
-                yield path
-            except OutputError as error:
-                raise OutputError(str(error).replace(str(path), os.fspath(destination))) from error
-    else:
-        yield destination

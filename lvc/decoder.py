@@ -1,6 +1,5 @@
 """The decoder's loop: groups of pictures in, frames out."""
 
-import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -8,9 +7,10 @@ from typing import BinaryIO
 
 from lvc.container import Chunk, Gop, GopChunk, Part, Reader, SideChunk
 from lvc.edit import Span
-from lvc.group_decoder import GroupDecoder, decode_in_worker
+from lvc.group_decoder import ALL_LAYERS, GroupDecoder, decode_in_worker
 from lvc.model import Model, model_for
 from lvc.progress import Progress
+from lvc.scratch import scratch_folder
 from lvc.spool import read_frames
 from lvc.video import Frame
 from lvc.workers import Call, Crew, Workers
@@ -36,6 +36,8 @@ class Decoder:
         crew_for: other processes to decode in, by the identity of the model; None decodes in this one. Frames on
             their way wait in a temporary folder.
         preview: only the first picture of each group, shown as long as the group is; no side streams.
+        layers: how many bands of frequencies are decoded, 1...3; fewer than all only with ``preview``, and then no
+            picture is compared with its checksum.
 
     Attributes:
         header, info: what the file says of itself.
@@ -59,13 +61,19 @@ class Decoder:
         span: Span = Span(),  # noqa: B008 -- it cannot change
         crew_for: Callable[[bytes], Crew | None] = lambda _: None,
         preview: bool = False,
+        layers: int = ALL_LAYERS,
     ) -> None:
+        if not 1 <= layers <= ALL_LAYERS or (layers < ALL_LAYERS and not preview):
+            raise ValueError(f"{layers} layers: 1 to {ALL_LAYERS} are possible, fewer than all only in previews")
         self._reader = Reader(source, keep_going=keep_going)
         self.header = self._reader.header
         self.info = self.header.info
         # one group at a time where damage is expected, so that it costs no other group's pictures
         self._batch, self._progress = 1 if keep_going else batch, progress
-        self._groups = GroupDecoder(load_model(self.header.model_id), self.info, device, keep_going=keep_going)
+        self._groups = GroupDecoder(
+            load_model(self.header.model_id), self.info, device, keep_going=keep_going, layers=layers
+        )
+        self._layers = layers
         self._preview = preview
         self._frames = 0
         self._first_pts: int | None = None
@@ -109,17 +117,17 @@ class Decoder:
 
     def _in_processes(self, chunks: Iterator[Chunk], crew: Crew) -> Iterator[Frame | SideSegment]:
         with (
-            tempfile.TemporaryDirectory(prefix="lvc-") as name,
+            scratch_folder() as folder,
             Workers[Chunk](crew.workers, lambda _: None) as workers,
         ):
 
             def spool(chunk: Chunk) -> Path:
-                return Path(name, str(chunk.position))
+                return folder / str(chunk.position)
 
             def call(chunk: Chunk) -> Call | None:
                 if isinstance(chunk, SideChunk):
                     return None
-                fixed = (crew.model, self.info, self._device, self._keep_going, crew.threads)
+                fixed = (crew.model, self.info, self._device, self._keep_going, self._layers, crew.threads)
                 return Call(decode_in_worker, (*fixed, chunk, spool(chunk)))
 
             for chunk, damage in workers.in_order((chunk, call(chunk)) for chunk in chunks):

@@ -16,12 +16,16 @@ from lvc.model.codec import Memory
 from lvc.model.entropy import SymbolCoder
 from lvc.model.group import GroupState, fresh_tables
 from lvc.model.motion import code_field
+from lvc.model.transform import BANDS
 from lvc.model.weights import load
 from lvc.picture import checksum, padded_size, to_planes
 from lvc.rangecoder import RangeDecoder
 from lvc.spool import write_frames
 from lvc.video import Frame, Plane, VideoInfo
 from lvc.workers import Report
+
+ALL_LAYERS = len(BANDS)
+"""Low, middle and high frequencies."""
 
 
 class GroupDecoder:
@@ -32,6 +36,8 @@ class GroupDecoder:
         info: of the video.
         device: where the networks run.
         keep_going: note damage instead of raising it, and give the pictures before it.
+        layers: how many bands of frequencies are decoded, 1...3. With fewer than all, pictures are coarse, their
+            checksums say nothing and are not compared, and only groups of one picture can be decoded.
 
     Attributes:
         damage: what was wrong, with ``keep_going``.
@@ -41,8 +47,16 @@ class GroupDecoder:
         MismatchError: a picture differs from the encoder's.
     """
 
-    def __init__(self, model: Model, info: VideoInfo, device: str = "cpu", *, keep_going: bool = False) -> None:
-        self._model, self.info, self._keep_going = model, info, keep_going
+    def __init__(
+        self,
+        model: Model,
+        info: VideoInfo,
+        device: str = "cpu",
+        *,
+        keep_going: bool = False,
+        layers: int = ALL_LAYERS,
+    ) -> None:
+        self._model, self.info, self._keep_going, self._layers = model, info, keep_going, layers
         self._device = torch.device(working_device(device))
         model.codec.to(self._device)
         self.damage: list[str] = []
@@ -89,7 +103,7 @@ class GroupDecoder:
             return {}
         row = {}
         for index, record, found in zip(part, records, planes, strict=True):
-            if checksum(found, self.info) == record.picture_crc:
+            if self._layers < ALL_LAYERS or checksum(found, self.info) == record.picture_crc:
                 row[index] = Frame(found, record.pts, record.duration)
                 continue
             message = f"picture {groups[index].first_frame + position} differs from the one that was encoded"
@@ -113,7 +127,8 @@ class GroupDecoder:
         quality = torch.tensor([float(record.quality) for record in records], device=self._device)
         prediction = codec.predict(memory, field, quality, (height, width))
         tables = [state.tables for state in states]
-        latents = codec.code(prediction, None, SymbolCoder(self._model.statistics.quantisers, coders, tables, intra))
+        symbols = SymbolCoder(self._model.statistics.quantisers, coders, tables, intra)
+        latents = codec.code(prediction, None, symbols, self._layers)
         memory = codec.reconstruct(prediction, latents)
         for index, state in enumerate(states):
             state.memory = memory.pick(index)
@@ -125,11 +140,19 @@ _load = functools.cache(load)
 
 
 def decode_in_worker(
-    model: Path, info: VideoInfo, device: str, keep_going: bool, threads: int, group: GopChunk, spool: Path, _: Report
+    model: Path,
+    info: VideoInfo,
+    device: str,
+    keep_going: bool,
+    layers: int,
+    threads: int,
+    group: GopChunk,
+    spool: Path,
+    _: Report,
 ) -> list[str]:
     """Decode a group into a file of frames, with a model that is loaded once per process; gives the damage."""
     torch.set_num_threads(threads)
-    decoder = GroupDecoder(_load(model), info, device, keep_going=keep_going)
+    decoder = GroupDecoder(_load(model), info, device, keep_going=keep_going, layers=layers)
     for frames in decoder.decode([group]):
         write_frames(spool, info, frames)
     return decoder.damage

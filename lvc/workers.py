@@ -75,11 +75,14 @@ class Workers(Generic[_Tag]):
         self._closed = False
         self._lock = threading.Lock()
 
-    def in_order(self, calls: Iterable[tuple[_Tag, Call | None]]) -> Iterator[tuple[_Tag, Any]]:
+    def in_order(
+        self, calls: Iterable[tuple[_Tag, Call | None]], ahead: int | None = None
+    ) -> Iterator[tuple[_Tag, Any]]:
         """The results in the order of the calls, of which no more than two per process are taken in advance.
 
         Args:
             calls: with anything that is to come back with the result; a call of None gives the result None.
+            ahead: most calls that are taken before the result of the first of them was given out.
 
         Raises:
             WorkerError: see there.
@@ -89,8 +92,9 @@ class Workers(Generic[_Tag]):
         tags: dict[int, _Tag] = {}
         results: dict[int, Any] = {}
         following, more = 0, True
+        most = min(2 * self._count, ahead or 2 * self._count)
         while True:
-            while more and len(tags) < 2 * self._count:
+            while more and len(tags) < most:
                 number, (tag, call) = next(source, (-1, (None, None)))
                 if number < 0 or tag is None:
                     more = False

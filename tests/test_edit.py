@@ -15,11 +15,13 @@ import lvc
 from lvc.cli import main
 from lvc.cli.options import seconds_of
 from lvc.container import GopChunk, Reader
+from lvc.decoder import Decoder
 from lvc.edit import Crop, Edit, Span, parse_rate, parse_size
 from lvc.errors import InputError
 from lvc.group_decoder import GroupDecoder
 from lvc.media import EditedSource, VideoReader
 from lvc.media.segment import unpack_head
+from lvc.model.entropy import SymbolCoder
 from lvc.video import Frame
 from tests.clips import clip_frames, clip_info, make_clip
 from tests.media_files import Sound, Text, side_tracks, write_media
@@ -136,6 +138,41 @@ def test_previews_are_the_first_pictures_of_groups(folder: Path, options: list[o
         Fraction(3 * n, 25) for n in range(len(found))
     ]
     assert not side_tracks(folder / "out.mkv")
+
+
+def test_layers_of_previews(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The fewer layers, the fewer passes, and the further from the whole picture."""
+    passes: list[int] = []
+    original = SymbolCoder.residual
+
+    def counted(self: SymbolCoder, wanted: Any, scale: Any, mask: Any, band: int) -> Any:
+        passes.append(band)
+        return original(self, wanted, scale, mask, band)
+
+    monkeypatch.setattr(SymbolCoder, "residual", counted)
+    whole = frames_of(folder / "in.lvc")[::3]
+    errors = []
+    for layers, bands in ((1, [0, 0]), (2, [0, 0, 1, 1]), (3, [0, 0, 1, 1, 2])):
+        passes.clear()
+        result = run(folder, "decode", folder / "in.lvc", folder / f"{layers}.mkv", "--lossless", "--layers", layers)
+        assert result.exit_code == 0, result.output
+        assert passes == 4 * bands
+        with VideoReader(folder / f"{layers}.mkv") as reader:
+            found = list(reader)
+        assert len(found) == 4
+        pairs = zip(found, whole, strict=True)
+        errors.append(sum(np.abs(a.planes[0].astype(int) - b.planes[0]).sum() for a, b in pairs))
+    assert errors[0] > errors[1] > errors[2] == 0
+    several = ["--workers", 2, "--threads", 1, "--preview"]
+    run(folder, "decode", folder / "in.lvc", folder / "out.mkv", "--lossless", "--layers", 1, *several)
+    with VideoReader(folder / "out.mkv") as reader, VideoReader(folder / "1.mkv") as first:
+        assert same(list(reader), list(first))
+
+
+def test_layers_are_for_previews(folder: Path) -> None:
+    with (folder / "in.lvc").open("rb") as stream, pytest.raises(ValueError, match="only in previews"):
+        Decoder(stream, layers=2)
+    assert run(folder, "decode", folder / "in.lvc", folder / "out.mkv", "--layers", 4).exit_code == 2
 
 
 def test_a_part_behind_the_end(folder: Path) -> None:

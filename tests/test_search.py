@@ -79,6 +79,8 @@ def test_the_highest_rate_is_kept(folder: Path) -> None:
 def test_wrong_usage(folder: Path) -> None:
     assert run(folder, "in.mkv", "--bitrate", "1k", "--target-psnr", "30").exit_code == 2
     assert run(folder, "in.mkv", "--bitrate", "much").exit_code == 2
-    result = CliRunner().invoke(main, ["encode", "-", str(folder / "x.lvc"), "--bitrate", "1k"], input=b"YUV4MPEG2 ")
+    result = CliRunner().invoke(
+        main, ["encode", "-", str(folder / "x.lvc"), "--target-size", "1k"], input=b"YUV4MPEG2 "
+    )
     assert result.exit_code == 3
     assert "when the input is a file" in result.stderr

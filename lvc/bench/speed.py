@@ -1,7 +1,6 @@
 """``lvc bench --speed``: how fast lvc and its peers are at common sizes, on each device, in turn in one run."""
 
 import json
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -18,6 +17,7 @@ from lvc.bench.workers import Workers
 from lvc.errors import OutputError
 from lvc.media import VideoReader, VideoWriter, peers
 from lvc.media.scaling import scaled, scaled_info
+from lvc.scratch import scratch_folder
 
 SIZES = {"360p": (640, 360), "720p": (1280, 720), "1080p": (1920, 1080)}
 ROUNDS = 2
@@ -105,9 +105,9 @@ def measure_speed(
     specs = [parse_codec(text) for text in codecs]
     clip = find_clips([clip])[0].path
     rows: list[SpeedRow] = []
-    with tempfile.TemporaryDirectory(prefix="lvc-bench-") as temporary:
+    with scratch_folder() as temporary:
         for size, (width, height) in SIZES.items():
-            path = Path(temporary) / f"{size}.y4m"
+            path = temporary / f"{size}.y4m"
             count = _write_scaled(clip, path, width, height, frames)
             turns = [_Turn(size, spec, device) for spec in specs for device in _devices(spec)]
             rows += list(_measure_size(turns, Clip(path, count), threads, on_turn))

@@ -31,6 +31,12 @@ from lvc.output import STANDARD
 @click.option("--keep-going", is_flag=True, help="Decode what a damaged or truncated file still holds.")
 @click.option("--model", metavar="NAME|PATH", help="The model of the file, where that is not installed.")
 @click.option("--preview", is_flag=True, help="Only the first picture of each group, at a fraction of the time.")
+@click.option(
+    "--layers",
+    type=click.IntRange(1, 3),
+    metavar="1...3",
+    help="A faster, coarser --preview: low frequencies alone, low and middle ones, or all. Only all are checked.",
+)
 @span_options
 @workers_option
 @batch_option

@@ -1,5 +1,6 @@
 """``lvc encode``."""
 
+import os
 from dataclasses import asdict
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
@@ -20,9 +21,17 @@ from lvc.cli.progress import ProgressLine, bit_rate
 from lvc.container import limits
 from lvc.edit import Crop, Edit, Span, parse_amount, parse_rate, parse_size
 from lvc.output import STANDARD
+from lvc.passes import passes_for
+from lvc.share import Share
 
 if TYPE_CHECKING:
     from lvc.encoder.search import Try
+
+
+_SHARED = (
+    "RANK and WORLD_SIZE are set, so that several processes share this encode: it goes from a file to a file, goes on"
+    " by itself after an interruption, and takes no --resume, --workers or --passes 1."
+)
 
 
 @click.command()
@@ -48,6 +57,12 @@ if TYPE_CHECKING:
 @click.option("--target-ssim", type=click.FloatRange(0.3, 0.9999), metavar="0...1", help="Aim at an SSIM.")
 @click.option(
     "--max-bitrate", callback=parsed(parse_amount), metavar="RATE", help="Lower the quality where the rate is higher."
+)
+@click.option(
+    "--passes",
+    type=click.IntRange(1, 2),
+    metavar="1|2",
+    help="For a bit rate: 2 codes samples first, 1 adapts the quality on the way alone.  [default: 2; 1 for pipes]",
 )
 @click.option(
     "--preset",
@@ -107,6 +122,9 @@ def encode(
     """Encode a video to a .lvc file.
 
     INPUT is any video that FFmpeg opens, or - for y4m on standard input. OUTPUT is a file, or - for standard output.
+
+    Where RANK and WORLD_SIZE are set, as torchrun does, so many processes with the same arguments and the same
+    folders share one encode.
     """
     options["edit"] = Edit(Span(start, frames), fps, crop, scale)
     if options["resume"] and STANDARD in (source, destination):
@@ -115,7 +133,20 @@ def encode(
     wanted = {name: value for name, value in wanted.items() if value is not None}
     if len(wanted) > 1:
         raise click.UsageError("Only one of --bitrate, --target-size, --target-psnr and --target-ssim can be aimed at.")
-    overwrite = may_overwrite(destination, source, always=always, never=never)
+    if wanted or options["max_bitrate"]:
+        rate_only = wanted.keys() <= {"bitrate"}
+        try:
+            passes_for(source, options["passes"], rate_only=rate_only, workers=options["workers"])
+        except ValueError as error:
+            raise click.UsageError(f"{error}.".capitalize()) from error
+    elif options["passes"]:
+        raise click.UsageError("--passes goes with --bitrate or --max-bitrate.")
+    share = options["share"] = Share.from_environment(os.environ)
+    if share is not None:
+        if STANDARD in (source, destination) or options["resume"] or options["workers"] > 1 or options["passes"] == 1:
+            raise click.UsageError(_SHARED)
+        quiet, as_json = quiet or share.rank > 0, as_json and share.rank == 0
+    overwrite = may_overwrite(destination, source, always=always or (share is not None and share.rank > 0), never=never)
     with ProgressLine("encoding", quiet=quiet, as_json=as_json, stream_on_stdout=destination == STANDARD) as line:
         if wanted or options["max_bitrate"]:
             from lvc.encoder.search import Target

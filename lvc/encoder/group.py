@@ -7,7 +7,7 @@ import torch
 
 from lvc.container import INTRA, PREDICTED, FrameRecord
 from lvc.encoder import motion_search
-from lvc.encoder.settings import CASCADE, EFFORTS, INTRA_BONUS, EncoderSettings
+from lvc.encoder.settings import EFFORTS, EncoderSettings, quality_bonus
 from lvc.exact import warp
 from lvc.model import Model
 from lvc.model.codebook import Quantiser
@@ -25,6 +25,7 @@ class GroupEncoder:
     """Codes pictures in order; the first one is intra.
 
     Attributes:
+        quality: of the next picture, as in the settings; rate control changes it.
         records: the coded pictures so far.
         estimated_bits: what their symbols cost by their probabilities.
         decoded: the planes of the last picture as a decoder will see them.
@@ -46,6 +47,7 @@ class GroupEncoder:
         if "scalar" in settings.ablate:
             self._quantisers = [Quantiser.lattice(scalar=True)] * 2
             self._state.tables.latents = [quantiser.tables() for quantiser in self._quantisers]
+        self.quality = settings.quality
         self.records: list[FrameRecord] = []
         self.estimated_bits = 0.0
         self.decoded: list[Plane] = []
@@ -57,12 +59,9 @@ class GroupEncoder:
 
     def _quality(self) -> int:
         position = len(self.records)
-        if "nocascade" in self._settings.ablate:
-            bonus = 0
-        else:
-            bonus = INTRA_BONUS if position == 0 else CASCADE[position % len(CASCADE)]
+        bonus = 0 if "nocascade" in self._settings.ablate else quality_bonus(position)
         # a fraction of a quality is a share of pictures one quality finer, spread evenly
-        return min(100, math.floor(self._settings.quality + position * _GOLDEN % 1.0) + bonus)
+        return min(100, math.floor(self.quality + position * _GOLDEN % 1.0) + bonus)
 
     def encode(self, frame: Frame) -> None:
         """Code the next picture. Call within :func:`lvc.exact.arithmetic.exact_arithmetic`."""

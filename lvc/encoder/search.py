@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -13,7 +14,7 @@ from lvc.container.gop import pack_gop
 from lvc.encoder.group import GroupEncoder
 from lvc.encoder.plan import stretches
 from lvc.encoder.settings import EncoderSettings
-from lvc.encoder.stream import Source
+from lvc.encoder.source import Source
 from lvc.errors import InputError
 from lvc.exact.arithmetic import exact_arithmetic
 from lvc.exact.device import working_device
@@ -66,6 +67,15 @@ class Try:
     ssim: float | None
 
 
+class _Mark(NamedTuple):
+    """Where a sample begins: first time of the source, time, and how many frames and groups had begun before."""
+
+    first: int
+    pts: int
+    frames: int
+    groups: int
+
+
 class Samples:
     """Frames of a source in a folder, and what must be known of the rest.
 
@@ -77,6 +87,7 @@ class Samples:
     Attributes:
         frames, groups, seconds: of the whole source.
         side_bytes: of its side streams.
+        is_whole: whether all frames are samples.
 
     Raises:
         InputError: the source has no frames.
@@ -89,6 +100,8 @@ class Samples:
         expected = source.info.frames or 0
         self.is_whole = expected <= WHOLE_FRAMES
         self._spools: list[Path] = []
+        self._marks: list[_Mark] = []
+        self._costs: list[tuple[int, float]] = []
         first = last = 0
         open_window: list[Frame] = []
 
@@ -107,6 +120,8 @@ class Samples:
                 if self.is_whole and self.frames >= WHOLE_FRAMES:  # longer than its file says: the start must do
                     self.is_whole, gap = False, 0
                 if self.is_whole or (gap and self.frames % gap < WINDOW_FRAMES):
+                    if not open_window:
+                        self._marks.append(_Mark(first, frame.pts, self.frames, self.groups if self.frames else 0))
                     open_window.append(frame)
                 if len(open_window) == WINDOW_FRAMES and not self.is_whole:
                     flush()
@@ -130,6 +145,7 @@ class Samples:
         model.codec.to(where)
         settings = replace(self._settings, quality=quality)
         intra, other, count = 0, 0, 0
+        self._costs = []
         psnrs: list[float] = []
         ssims: list[float] = []
         for frames in self:
@@ -146,6 +162,7 @@ class Samples:
                 ssims += _ssims(compare.finish())
             size = len(pack_gop(Gop(tuple(group.records)), 0)) + 20
             head = len(group.records[0].payload)
+            self._costs.append((head, (size - head) / max(1, len(group.records) - 1)))
             intra, other, count = intra + head, other + size - head, count + len(group.records)
         if self.is_whole:
             total = float(intra + other)
@@ -160,6 +177,24 @@ class Samples:
             float(np.mean(psnrs)) if psnrs else None,
             float(np.mean(ssims)) if ssims else None,
         )
+
+    def plan(self, bits: float) -> tuple[tuple[float, float], ...]:
+        """How ``bits`` for the whole source spread over it, by what the samples were last coded to.
+
+        Returns:
+            Seconds and bits up to there; see :class:`lvc.encoder.rate.Aim`.
+        """
+        end = _Mark(0, 0, self.frames, self.groups)
+        times, costs = [0.0], [0.0]
+        marks = zip(self._marks, [*self._marks[1:], end], self._costs, strict=True)
+        for mark, following, (intra, other) in marks:
+            groups = following.groups - mark.groups
+            cost = groups * intra + (following.frames - mark.frames - groups) * other
+            time = self.seconds if following is end else float((following.pts - mark.first) * self.info.time_base)
+            if time > times[-1]:
+                times.append(time)
+                costs.append(costs[-1] + max(1.0, cost))
+        return tuple((time, cost / costs[-1] * bits) for time, cost in zip(times, costs, strict=True))
 
 
 def _psnr(source: Sequence[Plane], decoded: Sequence[Plane], bit_depth: int) -> float:

@@ -11,6 +11,11 @@ CASCADE = (3, 0, 1, 0)
 """Qualities by which predicted pictures are finer, in turns: a finer one serves as a better reference."""
 
 
+def quality_bonus(position: int) -> int:
+    """Qualities by which the ``position``-th picture of a group is finer than the settings say."""
+    return CASCADE[position % len(CASCADE)] if position else INTRA_BONUS
+
+
 @dataclass(frozen=True)
 class EncoderSettings:
     """Settings of one encode.

@@ -1,34 +1,28 @@
 """The encoder's loop: frames in, groups of pictures out."""
 
 import contextlib
-import tempfile
+import itertools
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import BinaryIO
 
 from lvc.container import Header, Writer
+from lvc.encoder.encoded import EncodedFile
 from lvc.encoder.plan import stretches
+from lvc.encoder.rate import Aim, GroupPace, RateControl
 from lvc.encoder.resume import Finished
 from lvc.encoder.settings import EncodeResult, EncoderSettings
-from lvc.encoder.stretch import Coded, Coding, FrameDone, code_in_worker, code_stretch
+from lvc.encoder.source import Source, side_of
+from lvc.encoder.stretch import Coded, Coding, code_in_worker, code_stretch
 from lvc.errors import InputError, OutputError
 from lvc.model import Model
 from lvc.progress import Progress
+from lvc.scratch import scratch_folder
 from lvc.spool import read_frames, write_frames
 from lvc.video import Frame, VideoInfo
 from lvc.workers import Call, Crew, Workers
-
-
-class Source(Iterable[Frame], Protocol):
-    """What is encoded: frames with what is true of all of them, and the packets of other streams."""
-
-    info: VideoInfo
-
-    def take_side(self) -> bytes | None:
-        """See :class:`lvc.media.VideoReader`."""
-        ...
 
 
 def encode_stream(
@@ -37,6 +31,7 @@ def encode_stream(
     *,
     model: Model,
     settings: EncoderSettings,
+    rate: Aim | None = None,
     device: str = "cpu",
     crew: Crew | None = None,
     verify: bool = False,
@@ -49,6 +44,7 @@ def encode_stream(
 
     Args:
         sink: written front to back, never sought.
+        rate: what the file is to cost; the quality of the settings only says what stands in its header then.
         crew: encode in other processes; None encodes in this one. Their frames wait in a temporary folder.
         verify: decode each group after it was coded, and compare.
         unfinished: what an interrupted run with the same arguments has left; its whole groups are not coded again.
@@ -64,30 +60,37 @@ def encode_stream(
     """
     began = time.monotonic()
     header = Header(model_id=model.id, info=source.info, quality=round(settings.quality), keyint=settings.keyint)
-    output = _Output(Writer(sink, header), source.info, progress)
+    output = EncodedFile(Writer(sink, header), source.info, progress)
     coding = Coding(source.info, device, verify)
     finished = None if unfinished is None else Finished(unfinished, header)
-    output.add_side(_side(source))
+    output.add_side(side_of(source))
     spooling = crew is not None or finished is not None
-    with tempfile.TemporaryDirectory(prefix="lvc-") if spooling else contextlib.nullcontext("") as name:
-        folder = Path(name)
-        parts = _unfinished(stretches(source, source.info, settings), finished, coding, folder)
+    control = None if rate is None else RateControl(rate, source.info)
+    with scratch_folder() if spooling else contextlib.nullcontext(Path()) as folder:
+        parts = _paced(_unfinished(stretches(source, source.info, settings), finished, coding, folder), control)
         if crew is None:
-            for frames, before in parts:
+            for frames, before, pace in parts:
                 if before is None:
-                    output.add(code_stretch(model, coding, settings, frames, output.report))
+                    coded = code_stretch(model, coding, settings, frames, output.report, pace)
+                    output.add(coded)
                 else:
-                    output.add_again(before)
-                output.add_side(_side(source))
+                    coded = before
+                    output.add_again(coded)
+                if control is not None:
+                    control.add(coded.gops)
+                output.add_side(side_of(source))
         else:
             with Workers[_Part](crew.workers, output.report) as workers:
                 calls = _calls(parts, source, crew, coding, settings, folder)
-                for part, coded in workers.in_order(calls):
+                for part, result in workers.in_order(calls, None if rate is None else rate.delay):
+                    coded = part.before or result
                     if part.before is not None:
-                        output.add_again(part.before)
+                        output.add_again(coded)
                     else:
                         part.spool.unlink()
                         output.add(coded)
+                    if control is not None:
+                        control.add(coded.gops)
                     output.add_side(part.side)
     if not output.result.frames:
         raise InputError("the input holds no frames")
@@ -123,6 +126,21 @@ def _unfinished(
             yield (), Coded(gops, 8.0 * size)
 
 
+def _paced(
+    parts: Iterable[_Stretch], control: RateControl | None
+) -> Iterator[tuple[Iterable[Frame], Coded | None, GroupPace | None]]:
+    """Stretches, with the state of rate control at their start."""
+    for frames, before in parts:
+        if control is None:
+            yield frames, before, None
+        elif before is not None:
+            yield frames, before, control.start(before.gops[0].frames[0].pts)
+        else:
+            following = iter(frames)
+            first = next(following)
+            yield itertools.chain([first], following), None, control.start(first.pts)
+
+
 @dataclass(frozen=True)
 class _Part:
     """A stretch that waits in a file, unless it has been coded before, and the side data behind it."""
@@ -133,21 +151,21 @@ class _Part:
 
 
 def _calls(
-    parts: Iterable[_Stretch],
+    parts: Iterable[tuple[Iterable[Frame], Coded | None, GroupPace | None]],
     source: Source,
     crew: Crew,
     coding: Coding,
     settings: EncoderSettings,
     folder: Path,
 ) -> Iterator[tuple[_Part, Call | None]]:
-    for number, (frames, before) in enumerate(parts):
+    for number, (frames, before, pace) in enumerate(parts):
         spool = folder / str(number)
         if before is not None:
-            yield _Part(spool, before, _side(source)), None
+            yield _Part(spool, before, side_of(source)), None
             continue
         _write(spool, coding.info, frames)
-        call = Call(code_in_worker, (crew.model, coding, settings, spool, crew.threads))
-        yield _Part(spool, None, _side(source)), call
+        call = Call(code_in_worker, (crew.model, coding, settings, spool, crew.threads, pace))
+        yield _Part(spool, None, side_of(source)), call
 
 
 def _write(spool: Path, info: VideoInfo, frames: Iterable[Frame]) -> None:
@@ -156,67 +174,3 @@ def _write(spool: Path, info: VideoInfo, frames: Iterable[Frame]) -> None:
     except OSError as error:
         message = f"{spool.parent}: {error.strerror} (TMPDIR names another folder for temporary files)"
         raise OutputError(message) from error
-
-
-def _side(source: Source) -> list[bytes]:
-    """The side data that have come."""
-    taken = []
-    while (data := source.take_side()) is not None:
-        taken.append(data)
-    return taken
-
-
-class _Output:
-    """The file that is being written, what it holds so far, and how far the frames on their way are."""
-
-    def __init__(self, writer: Writer, info: VideoInfo, progress: Callable[[Progress], None] | None) -> None:
-        self.result = EncodeResult()
-        self._writer, self._info, self._progress = writer, info, progress
-        self._reported = self._pending = self._ticks = 0
-
-    def report(self, done: FrameDone) -> None:
-        """A frame was coded."""
-        self._reported += 1
-        self._pending += done.bytes
-        self._ticks += done.ticks
-        if self._progress is not None:
-            seconds = float(self._ticks * self._info.time_base)
-            size = self._writer.bytes_written + self._pending
-            self._progress(Progress(self._reported, self._info.frames, size, seconds))
-
-    def add_side(self, segments: list[bytes]) -> None:
-        """Write side data."""
-        for data in segments:
-            before = self._writer.bytes_written
-            self._writer.write_side(data)
-            self.result.parts["side"] += self._writer.bytes_written - before
-
-    def add(self, coded: Coded) -> None:
-        """Write a stretch."""
-        result = self.result
-        for gop in coded.gops:
-            self._writer.write_gop(gop)
-            result.frames += len(gop.frames)
-            for record in gop.frames:
-                result.parts["motion"] += record.motion_bytes
-                result.parts["hyper"] += record.hyper_bytes
-                result.parts["latents"] += len(record.payload) - record.motion_bytes - record.hyper_bytes
-        result.estimated_bits += coded.estimated_bits
-        result.verify_seconds += coded.verify_seconds
-        self._pending = max(0, self._pending - coded.payload_bytes)
-
-    def add_again(self, coded: Coded) -> None:
-        """Write a stretch that was coded before."""
-        self.add(coded)
-        for gop in coded.gops:
-            for record in gop.frames:
-                self.report(FrameDone(record.duration, 0))
-
-    def finish(self, seconds: float) -> EncodeResult:
-        """Write the end; what was made in all."""
-        self._writer.close()
-        result = self.result
-        result.bytes = self._writer.bytes_written
-        result.parts["container"] = result.bytes - sum(result.parts.values())
-        result.seconds = seconds
-        return result

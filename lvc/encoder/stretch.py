@@ -10,6 +10,7 @@ import torch
 
 from lvc.container import Gop, GopChunk, limits
 from lvc.encoder.group import GroupEncoder
+from lvc.encoder.rate import GroupPace
 from lvc.encoder.settings import EncoderSettings
 from lvc.exact.arithmetic import exact_arithmetic
 from lvc.exact.device import working_device
@@ -22,6 +23,8 @@ from lvc.workers import Report
 
 GROUP_BYTES = limits.MAX_CHUNK_BYTES // 4
 """Payload at which a group of pictures ends early: decoders hold a whole group, and its chunk has a limit."""
+_COARSER = 8.0
+"""Qualities by which a key picture that is too dear is made coarser."""
 
 
 @dataclass(frozen=True)
@@ -78,11 +81,13 @@ def code_stretch(
     settings: EncoderSettings,
     frames: Iterable[Frame],
     report: Callable[[FrameDone], None],
+    rate: GroupPace | None = None,
 ) -> Coded:
     """Code frames, the first one intra.
 
     Args:
         report: called after every frame.
+        rate: chooses the quality of each frame; None leaves it to the settings.
 
     Raises:
         LimitError: sizes over the limits.
@@ -114,8 +119,18 @@ def code_stretch(
             group = None
         if group is None:
             group, size = GroupEncoder(model, coding.info, settings, where), 0
+        if rate is not None:
+            group.quality = rate.pace.quality(rate.seconds(frame.pts))
         with exact_arithmetic():
             group.encode(frame)
+        while rate is not None and len(group.records) == 1 and rate.pace.is_too_dear(group.records[0]):
+            coarser = group.quality - _COARSER
+            group = GroupEncoder(model, coding.info, settings, where)
+            group.quality = max(1.0, coarser)
+            with exact_arithmetic():
+                group.encode(frame)
+        if rate is not None:
+            rate.pace.add(group.records[-1], len(group.records) - 1)
         size += len(group.records[-1].payload)
         report(FrameDone(frame.duration if last is None else frame.pts - last, len(group.records[-1].payload)))
         last = frame.pts
@@ -128,13 +143,20 @@ _load = functools.cache(load)
 
 
 def code_in_worker(
-    model: Path, coding: Coding, settings: EncoderSettings, spool: Path, threads: int | None, report: Report
+    model: Path,
+    coding: Coding,
+    settings: EncoderSettings,
+    spool: Path,
+    threads: int | None,
+    rate: GroupPace | None,
+    report: Report,
 ) -> Coded:
     """:func:`code_stretch` of frames in a file, with a model that is loaded once per process.
 
     Args:
         threads: of the CPU; None leaves them as they are.
+        rate: as there.
     """
     if threads is not None:
         torch.set_num_threads(threads)
-    return code_stretch(_load(model), coding, settings, read_frames(spool, coding.info), report)
+    return code_stretch(_load(model), coding, settings, read_frames(spool, coding.info), report, rate)

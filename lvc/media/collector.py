@@ -95,6 +95,10 @@ class SideCollector:
             SidePacket(index, payload, packet.pts, packet.dts, packet.duration or 0, packet.is_keyframe, side_data)
         )
 
+    def leave_out_head(self) -> None:
+        """Give no first segment: another collector has given it already."""
+        self._head_given = True
+
     def take(self) -> bytes | None:
         """The next segment; None where nothing has come since the last."""
         if not self._head_given:

@@ -10,6 +10,7 @@ import av
 from lvc.errors import InputError
 from lvc.media.source import Pipe
 
+_INTERLACED = "interlaced pictures were deinterlaced (bwdif), one picture per frame"
 _SLACK_SECONDS = Fraction(1, 4)
 _SLACK_BYTES = 0.9
 _DAMAGE_ALLOWED_AT_START = 300
@@ -26,6 +27,7 @@ class Decoding:
         name: of the source, for messages.
         warnings: sentences are added here.
         pipe: the source, where it is a pipe: tells the end of the data from a failure.
+        start: seconds; what is wrong with pictures before is not told. They may refer to what was not read.
     """
 
     def __init__(
@@ -36,6 +38,7 @@ class Decoding:
         name: str,
         warnings: list[str],
         pipe: Pipe | None,
+        start: Fraction | None = None,
     ) -> None:
         self._container = container
         self._stream = stream
@@ -43,6 +46,7 @@ class Decoding:
         self._name = name
         self._warnings = warnings
         self._pipe = pipe
+        self._start = start
         self._pictures = 0
         self._failures = 0
         self._damaged = False
@@ -54,7 +58,8 @@ class Decoding:
         for picture in self._decoded():
             if picture.interlaced_frame and deinterlacer is None:
                 deinterlacer = Deinterlacer()
-                self._warnings.append("interlaced pictures were deinterlaced (bwdif), one picture per frame")
+                if _INTERLACED not in self._warnings:
+                    self._warnings.append(_INTERLACED)
             if deinterlacer is None:
                 yield picture
             else:
@@ -103,14 +108,17 @@ class Decoding:
             if self._pictures or self._failures > _DAMAGE_ALLOWED_AT_START or not packet.size:
                 raise self._error(error) from error
             return
-        if pictures and self._failures and not self._pictures:
+        if pictures and self._failures and not self._pictures and self._start is None:
             self._warnings.append(f"{self._failures} undecodable packets before the first picture were skipped")
         for picture in pictures:
             self._pictures += 1
-            if picture.is_corrupt and not self._damaged:
+            if picture.is_corrupt and not self._damaged and not self._is_early(picture):
                 self._damaged = True
                 self._warnings.append(f"the source is damaged: picture {self._pictures - 1} is not fully decodable")
             yield picture
+
+    def _is_early(self, picture: av.VideoFrame) -> bool:
+        return self._start is not None and not is_from(picture, self._start)
 
     def _check_pipe(self) -> None:
         if self._pipe is not None and self._pipe.failure is not None:
@@ -120,6 +128,11 @@ class Decoding:
 
     def _error(self, error: av.FFmpegError | OSError) -> InputError:
         return InputError(f"{self._name}: damaged after picture {self._pictures}: {error.strerror}")
+
+
+def is_from(picture: av.VideoFrame, seconds: Fraction) -> bool:
+    """Whether a picture is shown at a time or later, or nobody knows when."""
+    return picture.pts is None or picture.time_base is None or picture.pts * picture.time_base >= seconds
 
 
 class Deinterlacer:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from fractions import Fraction
 from itertools import chain
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from lvc.edit import Crop, Edit, Span
 from lvc.errors import InputError
@@ -25,6 +25,15 @@ class Editable(Iterable[Frame], Protocol):
 
     def take_side(self) -> bytes | None:
         """See :meth:`lvc.media.VideoReader.take_side`."""
+        ...
+
+
+@runtime_checkable
+class Seekable(Protocol):
+    """What can leave out frames instead of giving them."""
+
+    def skip_to(self, seconds: Fraction) -> None:
+        """See :meth:`lvc.media.VideoReader.skip_to`."""
         ...
 
 
@@ -87,11 +96,15 @@ class EditedSource:
 
     def _part(self, frames: Iterator[Frame]) -> Iterator[Frame]:
         base, span = self._source.info.time_base, self._edit.span
-        begin: Fraction | None = None
         taken = 0
-        for frame in frames:
-            if begin is None:
-                begin = frame.pts * base + span.start
+        earliest = next(frames)
+        begin = earliest.pts * base + span.start
+        if span.start and isinstance(self._source, Seekable):
+            while (segment := self._source.take_side()) is not None:
+                self._before.append(segment)
+            self._source.skip_to(begin)
+            frames = iter(self._source)
+        for frame in chain([earliest], frames):
             if frame.pts * base < begin:
                 while (segment := self._source.take_side()) is not None:
                     self._before.append(segment)

@@ -27,7 +27,7 @@ class _Unseekable:
 
 
 def matroska_head(declare: Callable[[Any], object]) -> bytes:
-    """A Matroska file with the parameters of some streams and no packets.
+    """A Matroska file with the parameters of some streams and no packets; always the same bytes for the same streams.
 
     Args:
         declare: called with the container, to add the streams to it.
@@ -36,7 +36,7 @@ def matroska_head(declare: Callable[[Any], object]) -> bytes:
         ValueError, av.FFmpegError: Matroska cannot hold such a stream.
     """
     file = _Unseekable()
-    with av.open(file, "w", format="matroska", container_options={"live": "1"}) as container:
+    with av.open(file, "w", format="matroska", container_options={"live": "1", "fflags": "+bitexact"}) as container:
         declare(container)
         container.start_encoding()
     return bytes(file.data) + _EMPTY_CLUSTER

@@ -15,7 +15,7 @@ from lvc.container import limits
 from lvc.errors import InputError, LvcError
 from lvc.media.collector import SideCollector
 from lvc.media.conversion import Conversion, target_of
-from lvc.media.decoding import Decoding
+from lvc.media.decoding import Decoding, is_from
 from lvc.media.hdr import hdr_of
 from lvc.media.limits import check_size
 from lvc.media.matroska import chroma_location
@@ -25,6 +25,11 @@ from lvc.media.timing import Timeline
 from lvc.media.truncation import missing_bytes
 from lvc.media.y4m import Y4mReader, Y4mUnsupportedError
 from lvc.video import Frame, VideoInfo
+
+_SEEKABLE = {"mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm"}
+"""Formats with an index and with times of all pictures."""
+_LEAD_SECONDS = 10
+"""How far before the wanted time reading begins at the latest: packets of other streams may come so much earlier."""
 
 
 class VideoReader:
@@ -54,6 +59,8 @@ class VideoReader:
         self.warnings = []
         self._container: av.container.InputContainer | None = None
         self._side: SideCollector | None = None
+        self._stream: av.VideoStream | None = None
+        self._conversion: Conversion | None = None
         self._source = open_source(source)
         try:
             self._frames = self._open(self._source, side)
@@ -107,6 +114,7 @@ class VideoReader:
         stream = _video_stream(self._container)
         if stream is None:
             raise InputError(f"{name}: there is no video in it")
+        self._stream = stream
         stream.thread_type = av.codec.context.ThreadType.AUTO
         side = side and not _is_image(self._container)
         if side:
@@ -136,8 +144,49 @@ class VideoReader:
             rotation=self._rotation(first),
             frames=_frame_count(self._container, stream),
         )
-        conversion = Conversion(target, self.warnings.append)
-        return self._timed(chain([first], pictures), conversion)
+        self._conversion = Conversion(target, self.warnings.append)
+        return self._timed(chain([first], pictures), self._conversion)
+
+    def skip_to(self, seconds: Fraction) -> None:
+        """Leave out frames before a time, where the source is a file that can seek: they are not decoded then.
+
+        All frames from that time on stay as they are, and so do the packets of other streams that begin there. To be
+        called when no more than the first frame has been taken; iteration must begin anew.
+
+        Args:
+            seconds: in the source's own time.
+        """
+        container, stream, conversion = self._container, self._stream, self._conversion
+        seekable = self._source.stream is None and container is not None and container.format.name in _SEEKABLE
+        if not seekable or container is None or stream is None or conversion is None or not stream.time_base:
+            return
+        wanted = seconds - _LEAD_SECONDS
+        if wanted <= (stream.start_time or 0) * stream.time_base + _LEAD_SECONDS:
+            return
+        other = self._side.add if self._side is not None else None
+        decoding = Decoding(container, stream, other, self._source.name, self.warnings, None, seconds)
+        try:
+            container.seek(int(wanted / stream.time_base), stream=stream)
+            pictures = iter(decoding)
+            first = next(pictures, None)
+            landed = None if first is None or first.pts is None else first.pts * stream.time_base
+        except (av.FFmpegError, OSError, InputError):
+            first = landed = None
+        if first is None or landed is None or landed > wanted:
+            self._begin_again()
+            return
+        # a little more than what is wanted, as times are rounded
+        late = (picture for picture in chain([first], pictures) if is_from(picture, seconds - 1))
+        self._frames = self._timed(late, conversion)
+
+    def _begin_again(self) -> None:
+        """Go back to the first frame; the first segment of the side streams is not given again."""
+        if self._container is not None:
+            self._container.close()
+        self.warnings.clear()
+        self._frames = self._open_container(self._source, self._side is not None)
+        if self._side is not None:
+            self._side.leave_out_head()
 
     def _rotation(self, picture: av.VideoFrame) -> int:
         """Clockwise degrees; FFmpeg counts the other way."""

@@ -190,11 +190,14 @@ class FrameCodec(nn.Module):
         c8, c16 = self.context(folded, state, magnitudes, knots)
         return Prediction(picture, c8, c16, quality, knots, memory is None)
 
-    def code(self, prediction: Prediction, target: Picture | None, coder: LatentCoder) -> Tensor:
+    def code(
+        self, prediction: Prediction, target: Picture | None, coder: LatentCoder, layers: int = len(BANDS)
+    ) -> Tensor:
         """Run hyper-latent and prior passes against a coder; returns the decoded latents [B, 384, H/16, W/16].
 
         Args:
             target: the source picture; None in the decoder.
+            layers: how many bands are decoded, from the lowest on, 1...3; the latents of the others are zero.
         """
         knots, c16 = prediction.knots, prediction.c16
         step = self.steps(prediction.quality)
@@ -211,6 +214,9 @@ class FrameCodec(nn.Module):
         before: _Known | None = None
         first = 0
         for index, (band, half) in enumerate(PASSES):
+            if band >= layers:
+                bands.append(torch.zeros(batch, LATENTS - first, h, w, device=c16.device))
+                break
             last = first + BANDS[band]
             mean, scale = prior.parameters_of(index, features, knots)
             mask = half_mask(half, c16)

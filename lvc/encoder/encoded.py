@@ -1,0 +1,65 @@
+"""The file that an encode writes: stretches and side data in, figures out."""
+
+from collections.abc import Callable
+
+from lvc.container import Writer
+from lvc.encoder.settings import EncodeResult
+from lvc.encoder.stretch import Coded, FrameDone
+from lvc.progress import Progress
+from lvc.video import VideoInfo
+
+
+class EncodedFile:
+    """The file that is being written, what it holds so far, and how far the frames on their way are."""
+
+    def __init__(self, writer: Writer, info: VideoInfo, progress: Callable[[Progress], None] | None) -> None:
+        self.result = EncodeResult()
+        self._writer, self._info, self._progress = writer, info, progress
+        self._reported = self._pending = self._ticks = 0
+
+    def report(self, done: FrameDone) -> None:
+        """A frame was coded."""
+        self._reported += 1
+        self._pending += done.bytes
+        self._ticks += done.ticks
+        if self._progress is not None:
+            seconds = float(self._ticks * self._info.time_base)
+            size = self._writer.bytes_written + self._pending
+            self._progress(Progress(self._reported, self._info.frames, size, seconds))
+
+    def add_side(self, segments: list[bytes]) -> None:
+        """Write side data."""
+        for data in segments:
+            before = self._writer.bytes_written
+            self._writer.write_side(data)
+            self.result.parts["side"] += self._writer.bytes_written - before
+
+    def add(self, coded: Coded) -> None:
+        """Write a stretch."""
+        result = self.result
+        for gop in coded.gops:
+            self._writer.write_gop(gop)
+            result.frames += len(gop.frames)
+            for record in gop.frames:
+                result.parts["motion"] += record.motion_bytes
+                result.parts["hyper"] += record.hyper_bytes
+                result.parts["latents"] += len(record.payload) - record.motion_bytes - record.hyper_bytes
+        result.estimated_bits += coded.estimated_bits
+        result.verify_seconds += coded.verify_seconds
+        self._pending = max(0, self._pending - coded.payload_bytes)
+
+    def add_again(self, coded: Coded) -> None:
+        """Write a stretch that was coded before."""
+        self.add(coded)
+        for gop in coded.gops:
+            for record in gop.frames:
+                self.report(FrameDone(record.duration, 0))
+
+    def finish(self, seconds: float) -> EncodeResult:
+        """Write the end; what was made in all."""
+        self._writer.close()
+        result = self.result
+        result.bytes = self._writer.bytes_written
+        result.parts["container"] = result.bytes - sum(result.parts.values())
+        result.seconds = seconds
+        return result

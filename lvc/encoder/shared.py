@@ -1,0 +1,209 @@
+"""One file encoded by several processes, on one or several hosts: each codes stretches that nobody has taken yet."""
+
+import contextlib
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+from lvc.container import Gop, GopChunk, Header, Reader, SideChunk, Writer
+from lvc.encoder.encoded import EncodedFile
+from lvc.encoder.plan import stretches
+from lvc.encoder.settings import EncodeResult, EncoderSettings
+from lvc.encoder.source import Source, side_of
+from lvc.encoder.stretch import Coded, Coding, FrameDone, code_stretch
+from lvc.errors import InputError, LvcError
+from lvc.model import Model
+from lvc.output import open_output
+from lvc.progress import Progress
+from lvc.share import POLL_SECONDS, SharedFolder
+
+Opened = Callable[[], AbstractContextManager[Source]]
+"""Opens the source, from its start; may be called again."""
+
+
+def encode_shared(
+    opened: Opened,
+    destination: str | os.PathLike[str],
+    folder: SharedFolder,
+    *,
+    model: Model,
+    settings: EncoderSettings,
+    device: str,
+    verify: bool,
+    progress: Callable[[Progress], None] | None = None,
+) -> EncodeResult:
+    """Encode a file together with other processes. It holds the same bytes as if one had done it alone.
+
+    Args:
+        opened: opens the source.
+        destination: is written by process 0.
+        folder: where the processes meet.
+        model, settings, device, verify, progress: as in :func:`lvc.encoder.encode_stream`; of the frames coded here.
+
+    Returns:
+        What the file holds; in other processes than number 0, what was coded there.
+
+    Raises:
+        InputError: the source has no frames.
+        LimitError: sizes over the limits.
+        MismatchError: ``verify`` found a difference.
+        OutputError: the destination cannot be written.
+        LvcError: process 0 does not begin.
+        OSError: the folder cannot be written to.
+    """
+    part = _Part(opened, folder, model, settings, device, verify, progress)
+    if folder.is_leader:
+        return part.lead(destination)
+    if not folder.is_open() and not Path(destination).exists():
+        raise LvcError(
+            "process 0 of this encode has not begun: all must see the same folder and have the same arguments"
+        )
+    return part.help()
+
+
+class _Part:
+    """The part of one process; see :func:`encode_shared`."""
+
+    def __init__(
+        self,
+        opened: Opened,
+        folder: SharedFolder,
+        model: Model,
+        settings: EncoderSettings,
+        device: str,
+        verify: bool,
+        progress: Callable[[Progress], None] | None,
+    ) -> None:
+        self._opened, self._folder = opened, folder
+        self._model, self._settings, self._device, self._verify = model, settings, device, verify
+        self._progress = progress
+        self._began = time.monotonic()
+        self._frames = self._ticks = 0
+        self._bits = self._verify_seconds = 0.0
+
+    def help(self) -> EncodeResult:
+        """Code what nobody else has taken, once; what was coded here."""
+        result = EncodeResult()
+        with contextlib.suppress(FileNotFoundError):  # the folder is gone where all is done
+            self._pass(None)
+        result.frames, result.seconds = self._frames, time.monotonic() - self._began
+        result.estimated_bits, result.verify_seconds = self._bits, self._verify_seconds
+        return result
+
+    def lead(self, destination: str | os.PathLike[str]) -> EncodeResult:
+        """Code likewise, wait for the others, take over what dead ones have left, and put everything together."""
+        count = self._pass(self._folder.path / "side")
+        while not self._is_complete(count):
+            self._pass(None)
+        with self._opened() as source:
+            header = self._header(source)
+        with open_output(destination) as stream:
+            file = EncodedFile(Writer(stream, header), header.info, None)
+            sides = self._sides(count)
+            file.add_side(next(sides))
+            for number, side in zip(range(count), sides, strict=True):
+                gops = self._read(number, header)
+                file.add(Coded(gops, 8.0 * sum(len(frame.payload) for gop in gops for frame in gop.frames)))
+                file.add_side(side)
+            result = file.finish(time.monotonic() - self._began)
+        result.verify_seconds = self._verify_seconds
+        return result
+
+    def _pass(self, side: Path | None) -> int:
+        """Go through the source and code the stretches that nobody has taken; how many there are in all.
+
+        Args:
+            side: a file for the side data; None where it is not wanted.
+        """
+        with self._opened() as source, contextlib.ExitStack() as stack:
+            header = self._header(source)
+            coding = Coding(source.info, self._device, self._verify)
+            kept: Writer | None = None
+            if side is not None:
+                kept = Writer(stack.enter_context(side.open("wb")), header)
+            _keep(kept, side_of(source))
+            count = 0
+            for frames in stretches(source, source.info, self._settings):
+                if not self._folder.result(count).exists() and self._folder.claim(count):
+                    coded = code_stretch(self._model, coding, self._settings, frames, self._report(header))
+                    self._bits += coded.estimated_bits
+                    self._verify_seconds += coded.verify_seconds
+                    self._folder.finish(count, lambda path, gops=coded.gops: _write(path, header, gops))  # type: ignore[misc]
+                for _ in frames:
+                    pass
+                _keep(kept, side_of(source))
+                count += 1
+            if kept is not None:
+                kept.close()
+        if not count:
+            raise InputError("the input holds no frames")
+        return count
+
+    def _header(self, source: Source) -> Header:
+        settings = self._settings
+        return Header(self._model.id, source.info, round(settings.quality), settings.keyint)
+
+    def _report(self, header: Header) -> Callable[[FrameDone], None]:
+        def report(done: FrameDone) -> None:
+            self._frames += 1
+            self._ticks += done.ticks
+            if self._progress is not None:
+                seconds = float(self._ticks * header.info.time_base)
+                self._progress(Progress(self._frames, header.info.frames, 0, seconds))
+
+        return report
+
+    def _is_complete(self, count: int) -> bool:
+        """Wait until there is a whole result of every stretch, or something left to be done."""
+        missing = set(range(count))
+        while missing:
+            for number in list(missing):
+                if self._folder.result(number).exists():
+                    missing.discard(number)
+                elif self._folder.is_given_up(number):
+                    return False
+            if missing:
+                time.sleep(POLL_SECONDS)
+        with self._opened() as source:
+            header = self._header(source)
+        for number in range(count):
+            try:
+                self._read(number, header)
+            except (LvcError, OSError):
+                self._folder.forget(number)
+                return False
+        return True
+
+    def _read(self, number: int, header: Header) -> tuple[Gop, ...]:
+        with self._folder.result(number).open("rb") as stream:
+            reader = Reader(stream)
+            if (reader.header.model_id, reader.header.quality) != (header.model_id, header.quality):
+                raise InputError(f"{self._folder.result(number)} is of another encode")
+            return tuple(item.gop for item in reader if isinstance(item, GopChunk))
+
+    def _sides(self, count: int) -> Iterator[list[bytes]]:
+        """The side data before the first stretch and after each."""
+        with (self._folder.path / "side").open("rb") as stream:
+            items = iter(Reader(stream))
+            for _ in range(count + 1):
+                found: list[bytes] = []
+                for item in items:
+                    if not isinstance(item, SideChunk) or not item.data:
+                        break
+                    found.append(item.data)
+                yield found
+
+
+def _keep(writer: Writer | None, side: list[bytes]) -> None:
+    """Write side data, and an empty piece as their end."""
+    if writer is not None:
+        for data in (*side, b""):
+            writer.write_side(data)
+
+
+def _write(path: Path, header: Header, gops: tuple[Gop, ...]) -> None:
+    with path.open("wb") as stream, Writer(stream, header) as writer:
+        for gop in gops:
+            writer.write_gop(gop)

@@ -1,0 +1,259 @@
+"""Rate control while an encode runs: sources that are read once, and long ones of which only samples are known."""
+
+import io
+import json
+import math
+import random
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+import lvc
+from lvc.cli import main
+from lvc.container import INTRA, PREDICTED, FrameRecord, Gop, GopChunk, Reader
+from lvc.encoder import EncoderSettings, aiming, encode_stream, search
+from lvc.encoder.rate import FRAME_BYTES, SLOPE, Aim, RateControl
+from lvc.encoder.settings import quality_bonus
+from lvc.errors import InputError
+from lvc.passes import passes_for
+from lvc.progress import Progress
+from lvc.workers import Crew
+from tests.clips import clip_frames, clip_info, make_clip
+from tests.models import tiny_bytes, tiny_model
+
+SECONDS = 12
+FPS = 7
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A clip of 12 seconds with cuts, and a model."""
+    folder = tmp_path_factory.mktemp("rate")
+    (folder / "tiny.lvcm").write_bytes(tiny_bytes())
+    make_clip(folder / "in.y4m", "mix", width=32, height=32, frames=SECONDS * FPS, fps=Fraction(FPS))
+    return folder
+
+
+def run(folder: Path, source: str, *arguments: object) -> Result:
+    fixed = ["--model", folder / "tiny.lvcm", "--device", "cpu", "--preset", "fast", "-y", "--json", "--no-verify"]
+    ends = ["-" if source == "-" else folder / source, folder / "out.lvc"]
+    data = (folder / "in.y4m").read_bytes() if source == "-" else None
+    return CliRunner().invoke(main, ["encode", *(str(argument) for argument in (*ends, *fixed, *arguments))], data)
+
+
+def rate_of(folder: Path) -> float:
+    return 8 * (folder / "out.lvc").stat().st_size / SECONDS
+
+
+def qualities(data: bytes) -> list[int]:
+    """Of all pictures, without what they are finer for their place in the group."""
+    groups = (item.gop for item in Reader(io.BytesIO(data)) if isinstance(item, GopChunk))
+    return [frame.quality - quality_bonus(n) for gop in groups for n, frame in enumerate(gop.frames)]
+
+
+# The controller, with a codec of one formula
+
+
+def coded(quality: float, position: int, pts: int, dearness: float) -> FrameRecord:
+    whole = math.floor(quality + pts * 0.618 % 1) + quality_bonus(position)
+    size = round(dearness * (1000 if position else 6000) * math.exp(SLOPE * 0.9 * (whole - 50))) - FRAME_BYTES
+    return FrameRecord(pts, 1, PREDICTED if position else INTRA, min(100, whole), 0, 0, 0, bytes(max(1, size)))
+
+
+def spent(aim: Aim, frames: int, group: int, dearness: object) -> float:
+    """Bits of a source at 25 frames per second, coded group by group; ``dearness`` gives that of a frame."""
+    control = RateControl(aim, clip_info(32, 32, frames))
+    waiting: list[Gop] = []
+    bits = 0.0
+    for begin in range(0, frames, group):
+        if len(waiting) == aim.delay:
+            control.add([waiting.pop(0)])
+        state = control.start(begin)
+        records: list[FrameRecord] = []
+        for pts in range(begin, min(frames, begin + group)):
+            quality = state.pace.quality(state.seconds(pts))
+            assert 1 <= quality <= aim.most
+            records.append(coded(quality, len(records), pts, dearness(pts)))  # type: ignore[operator]
+            state.pace.add(records[-1], len(records) - 1)
+            bits += 8 * (len(records[-1].payload) + FRAME_BYTES)
+        waiting.append(Gop(tuple(records)))
+    return bits
+
+
+@pytest.mark.parametrize("start", [45, 55, 70])
+@pytest.mark.parametrize("frames", [250, 300, 420, 2000])
+def test_a_rate_is_met_whatever_follows(start: float, frames: int) -> None:
+    noise = random.Random(frames)
+    levels = [noise.uniform(0.8, 1.25) for _ in range(frames)]
+    found = spent(Aim(start, 100, 300_000), frames, 100, levels.__getitem__)
+    assert found == pytest.approx(300_000 * frames / 25, rel=0.03)
+
+
+@pytest.mark.parametrize("delay", [1, 4, 8])
+@pytest.mark.parametrize("bias", [0.85, 1.0, 1.2])
+def test_a_plan_is_kept_where_it_was_wrong(delay: int, bias: float) -> None:
+    """The second half is twice as dear, which the plan knows, and all of it is dearer or cheaper than planned."""
+    frames = 25 * 64 * 2
+    total = 300_000.0 * frames / 25
+    plan = ((0.0, 0.0), (64.0, total / 3), (128.0, total))
+    start = 50 + math.log(200 / (200 + 200) * 300_000 / 25 / 8 / 700) / SLOPE
+    aim = Aim(start, 100, 300_000, plan, delay)
+    found = spent(aim, frames, 50, lambda pts: bias * (2.0 if pts >= frames // 2 else 1.0))
+    assert found == pytest.approx(total, rel=0.03)
+
+
+def test_a_plan_between_its_points() -> None:
+    aim = Aim(50, 100, 1000, ((0.0, 0.0), (1.0, 500.0), (3.0, 4500.0)))
+    assert [aim.bits_until(time) for time in (-1, 0, 0.5, 1, 2, 3, 9)] == [0, 0, 250, 500, 2500, 4500, 4500]
+    assert Aim(50, 100, 1000).bits_until(2.5) == 2500
+
+
+# Sources that are read once
+
+
+@pytest.fixture(scope="module")
+def once(folder: Path) -> bytes:
+    """The clip from a pipe, at 15 kbit/s."""
+    result = run(folder, "-", "--bitrate", "15k", "--keyint", 16)
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.stdout.splitlines()[-1])["frames"] == SECONDS * FPS
+    return (folder / "out.lvc").read_bytes()
+
+
+def test_the_rate_of_a_pipe(once: bytes) -> None:
+    assert 8 * len(once) / SECONDS == pytest.approx(15_000, rel=0.03)
+    assert len(set(qualities(once))) > 1
+
+
+def test_an_interrupted_pass_goes_on_with_the_same_qualities(folder: Path, once: bytes, tmp_path: Path) -> None:
+    options = {"model": folder / "tiny.lvcm", "device": "cpu", "preset": "fast", "keyint": 16, "passes": 1}
+    options |= {"target": search.Target(bitrate=15_000), "verify": False, "resume": True}
+
+    def stop(progress: Progress) -> None:
+        if progress.frames == 50:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        lvc.encode(folder / "in.y4m", tmp_path / "out.lvc", progress=stop, **options)
+    lvc.encode(folder / "in.y4m", tmp_path / "out.lvc", **options)
+    assert (tmp_path / "out.lvc").read_bytes() == once
+
+
+def test_the_highest_rate_of_a_pipe(folder: Path) -> None:
+    assert run(folder, "-", "-q", 60, "--max-bitrate", "8k").exit_code == 0
+    assert rate_of(folder) <= 8_240
+    assert max(qualities((folder / "out.lvc").read_bytes())) <= 60
+    assert run(folder, "-", "-q", 20, "--max-bitrate", "5M", "--frames", 12).exit_code == 0
+    assert set(qualities((folder / "out.lvc").read_bytes())) == {20}
+
+
+def test_key_pictures_that_nothing_foretold(folder: Path) -> None:
+    """After a second of one grey, at the finest quality by then, comes a picture of noise."""
+    grey = [
+        replace(frame, planes=[plane * 0 + 128 for plane in frame.planes]) for frame in clip_frames("pan", 48, 48, 36)
+    ]
+    noise = [replace(frame, pts=36 + frame.pts) for frame in clip_frames("noise", 48, 48, 30)]
+
+    class Clip:
+        info = clip_info(48, 48, 66)
+
+        def __iter__(self):
+            return iter([*grey, *noise])
+
+        def take_side(self):
+            return None
+
+    sink = io.BytesIO()
+    aim = Aim(80, 100, 8_000)
+    encode_stream(Clip(), sink, model=tiny_model(), settings=EncoderSettings(preset="fast"), rate=aim)
+    groups = [item.gop for item in Reader(io.BytesIO(sink.getvalue())) if isinstance(item, GopChunk)]
+    assert len(groups[1].frames[0].payload) * 8 <= 1.5 * 8_000
+
+
+# Long files
+
+
+@pytest.fixture
+def long(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The clip counts as a long one, of which a third is sampled."""
+    monkeypatch.setattr(search, "WHOLE_FRAMES", 50)
+    monkeypatch.setattr(search, "WINDOW_FRAMES", 4)
+    return folder
+
+
+@pytest.mark.parametrize("option", ["--target-size", "--max-bitrate"])
+def test_long_files(long: Path, monkeypatch: pytest.MonkeyPatch, option: str) -> None:
+    wanted = 18_000 if option == "--target-size" else 12_000
+    monkeypatch.setattr(aiming, "GROUPS_PER_DELAY", 4)
+    aims: list[Aim] = []
+    original = aiming.aim_with_samples
+
+    def noted(*arguments: object):
+        found = original(*arguments)  # type: ignore[arg-type]
+        aims.append(found[1])
+        return found
+
+    monkeypatch.setattr(aiming, "aim_with_samples", noted)
+    result = run(long, "in.y4m", option, wanted, "-q", 60, "--keyint", 10)
+    assert result.exit_code == 0, result.output
+    found = (long / "out.lvc").stat().st_size if option == "--target-size" else rate_of(long)
+    assert found == pytest.approx(wanted, rel=0.03)
+    assert aims[0].delay == 2
+    assert aims[0].plan[-1] == pytest.approx((SECONDS, wanted * (8 if option == "--target-size" else SECONDS)))
+
+
+def test_long_files_have_the_same_bytes_for_any_number_of_processes(long: Path) -> None:
+    info = clip_info(32, 32, 36)
+    frames = list(clip_frames("mix", 32, 32, 36))
+
+    class Clip:
+        def __init__(self):
+            self.info = info
+
+        def __iter__(self):
+            return iter(frames)
+
+        def take_side(self):
+            return None
+
+    aim = Aim(50, 100, 60_000, ((0.0, 0.0), (36 / 25, 60_000 * 36 / 25)), delay=2)
+    files = []
+    for workers in (0, 1, 2):
+        sink = io.BytesIO()
+        crew = Crew(workers, long / "tiny.lvcm", 1) if workers else None
+        settings = EncoderSettings(keyint=6, preset="fast")
+        encode_stream(Clip(), sink, model=tiny_model(), settings=settings, rate=aim, crew=crew)
+        files.append(sink.getvalue())
+    assert files[0] == files[1] == files[2]
+    assert len(set(qualities(files[0]))) > 2
+
+
+# Usage
+
+
+def test_passes(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    assert passes_for(tmp_path / "file", None, rate_only=True, workers=2) == 2
+    assert passes_for("-", None, rate_only=True, workers=1) == 1
+    assert passes_for(io.BytesIO(), 1, rate_only=True, workers=1) == 1
+    for wanted, rate_only in ((2, True), (None, False)):
+        with pytest.raises(InputError, match="when the input is a file"):
+            passes_for("-", wanted, rate_only=rate_only, workers=1)
+    for wanted, rate_only, workers in ((1, False, 1), (1, True, 2), (3, True, 1)):
+        with pytest.raises(ValueError, match=r"one|pass"):
+            passes_for(tmp_path / "file", wanted, rate_only=rate_only, workers=workers)
+
+
+def test_wrong_usage(folder: Path) -> None:
+    assert run(folder, "in.y4m", "--passes", 1).exit_code == 2
+    result = run(folder, "-", "--bitrate", "20k", "--workers", 2)
+    assert result.exit_code == 2
+    assert "one process alone" in result.stderr
+    assert run(folder, "in.y4m", "--target-size", 4000, "--passes", 1).exit_code == 2
+    for option in ("--target-size", "--target-psnr"):
+        result = run(folder, "-", option, 40)
+        assert result.exit_code == 3
+        assert "when the input is a file" in result.stderr

@@ -1,0 +1,64 @@
+"""Temporary folders: gone when their process is, one way or another."""
+
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from lvc.scratch import remove_abandoned, scratch_folder
+
+HOLD = """
+import time
+from lvc.scratch import scratch_folder
+with scratch_folder() as folder:
+    print(folder, flush=True)
+    time.sleep(99)
+"""
+
+
+@pytest.fixture(autouse=True)
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    return tmp_path
+
+
+def test_a_folder_is_removed(place: Path) -> None:
+    with scratch_folder() as folder:
+        assert folder.parent == place
+        (folder / "file").write_bytes(b"x")
+        with scratch_folder() as another:
+            assert another != folder
+            assert (folder / "file").exists(), "it is in use"
+    assert not list(place.iterdir())
+    with pytest.raises(KeyboardInterrupt), scratch_folder():
+        raise KeyboardInterrupt
+    assert not list(place.iterdir())
+
+
+def test_what_a_killed_process_left_is_removed(place: Path) -> None:
+    with subprocess.Popen([sys.executable, "-c", HOLD], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        left = Path(process.stdout.readline().strip())
+        assert left.parent == place
+        (left / "file").write_bytes(b"x")
+        remove_abandoned()
+        assert (left / "file").exists(), "its process lives"
+        process.kill()
+    assert left.exists()
+    with scratch_folder() as folder:
+        assert list(place.iterdir()) == [folder]
+
+
+def test_other_folders_stay(place: Path) -> None:
+    for name in ("lvc-of-somebody", "other"):
+        (place / name).mkdir()
+    (place / "other" / "lock").touch()
+    (place / "kept").mkdir()
+    (place / "kept" / "lock").touch()
+    (place / "lvc-link").symlink_to(place / "kept")
+    with scratch_folder():
+        pass
+    assert sorted(path.name for path in place.iterdir()) == ["kept", "lvc-link", "lvc-of-somebody", "other"]
