@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from lvc.encoder import motion_search
 
 EFFORTS = {"fast": motion_search.FAST, "medium": motion_search.MEDIUM, "slow": motion_search.SLOW}
-INTRA_BONUS = 6
+INTRA_BONUS = 9
 """Qualities by which an intra picture is finer than the predicted ones: it is the reference of all of them."""
 CASCADE = (3, 0, 1, 0)
 """Qualities by which predicted pictures are finer, in turns: a finer one serves as a better reference."""
