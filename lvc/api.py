@@ -92,7 +92,7 @@ def encode(
     """Encode a video to `.lvc`.
 
     Args:
-        source: any video that FFmpeg opens; standard input and open files are read as y4m.
+        source: any video that FFmpeg opens; from standard input and open files, y4m or what can be read in one go.
         destination: where the `.lvc` bytes go. A path appears only when it is complete.
         quality: 1 to 100, higher is better.
         preset: ``fast``, ``medium`` or ``slow``: effort of the encoder only, the decoder does not know it.

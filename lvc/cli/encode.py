@@ -121,7 +121,8 @@ def encode(
 ) -> None:
     """Encode a video to a .lvc file.
 
-    INPUT is any video that FFmpeg opens, or - for y4m on standard input. OUTPUT is a file, or - for standard output.
+    INPUT is any video that FFmpeg opens, or - for standard input: y4m, or what can be read in one go. OUTPUT is a file,
+    or - for standard output.
 
     Where RANK and WORLD_SIZE are set, as torchrun does, so many processes with the same arguments and the same
     folders share one encode.
