@@ -3,13 +3,18 @@
 import contextlib
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import TYPE_CHECKING, BinaryIO, cast
 
 from lvc.errors import InputError, OutputError
 from lvc.output import STANDARD, OutputStream, check_output, open_output, open_resumable, replacing
 
+if TYPE_CHECKING:
+    from lvc.media import VideoReader, VideoWriter
+
+OnWarning = Callable[[str], None]
+"""Is told a sentence for everything that was changed on the way."""
 PathOrStream = str | os.PathLike[str] | BinaryIO
 """A path, ``-`` for standard input or output, or an open binary file."""
 
@@ -84,3 +89,10 @@ def encoded_sink(destination: PathOrStream, key: str | None, resume: bool) -> It
     else:
         with opened_sink(destination) as sink:
             yield sink, None
+
+
+def pass_on(end: "VideoReader | VideoWriter", warn: OnWarning | None) -> None:
+    """Hand on what a reader or writer has to say."""
+    if warn is not None:
+        for sentence in end.warnings:
+            warn(sentence)

@@ -1,5 +1,6 @@
 """How far encoding or decoding has come: what the codec reports and the command line shows."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 
@@ -18,3 +19,7 @@ class Progress:
     total: int | None
     bytes: int
     media_seconds: float
+
+
+OnProgress = Callable[[Progress], None]
+"""Is told now and then how far it has come."""

@@ -126,7 +126,7 @@ def _device(device: str, codecs: tuple[str, ...]) -> str:
     """``cpu`` or ``cuda``. Torch is asked only where lvc takes part."""
     if device == "cpu" or not any(text.startswith("lvc") for text in codecs or _DEFAULT_CODECS):
         return "cpu"
-    from lvc.api import choose_device
+    from lvc.compute import choose_device
 
     return choose_device(device)
 

@@ -81,7 +81,7 @@ class OurStream:
         Raises:
             LvcError: as ``lvc.encode`` raises it.
         """
-        from lvc.api import choose_device
+        from lvc.compute import choose_device
         from lvc.encoder import EncoderSettings, encode_stream
         from lvc.model import find_model
 

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import click
 
-from lvc.api import DEVICES
+from lvc.compute import DEVICES
 from lvc.output import STANDARD, is_replaced
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])

@@ -1,0 +1,269 @@
+"""Decode, verify and open: where container, codec and media meet. The library and the command line call these.
+
+Everything heavy is imported inside the functions, so that importing this module costs nothing.
+"""
+
+import contextlib
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, BinaryIO, Self
+
+from lvc.catalogue import path_for, path_of
+from lvc.compute import choose_device, crew_of
+from lvc.container import Reader
+from lvc.edit import Span
+from lvc.ends import OnWarning, PathOrStream, check_ends, opened_source, pass_on, video_target
+from lvc.errors import FormatError, InputError, LvcError, ModelError
+from lvc.progress import OnProgress
+from lvc.video import Frame, VideoInfo
+from lvc.workers import Crew
+
+if TYPE_CHECKING:
+    from lvc.decoder import Decoder
+    from lvc.media import VideoWriter
+
+
+@dataclass(frozen=True)
+class DecodeResult:
+    """What was decoded.
+
+    Attributes:
+        frames: number of pictures, each compared with the checksum that the encoder stored, unless ``layers`` left
+            something out.
+        truncated: whether the end of the file is missing.
+        damage: what was wrong with the file, a sentence each; only ever filled with ``keep_going``.
+    """
+
+    frames: int
+    truncated: bool
+    damage: tuple[str, ...]
+
+
+def decode(
+    source: PathOrStream,
+    destination: PathOrStream,
+    *,
+    format: str | None = None,  # noqa: A002 -- the word for it
+    codec: str | None = None,
+    crf: float | None = None,
+    lossless: bool = False,
+    device: str = "auto",
+    threads: int | None = None,
+    batch: int = 1,
+    model: str | os.PathLike[str] | None = None,
+    span: Span = Span(),  # noqa: B008 -- it cannot change
+    workers: int = 1,
+    preview: bool = False,
+    layers: int | None = None,
+    keep_going: bool = False,
+    overwrite: bool = False,
+    progress: OnProgress | None = None,
+    warn: OnWarning | None = None,
+) -> DecodeResult:
+    """Decode a `.lvc` file, or a part of it, to a video.
+
+    Args:
+        source: the `.lvc` bytes; pipes are fine.
+        destination: where the video goes; its extension chooses the format. Standard output and open files get y4m.
+            A path appears only when it is complete.
+        format: mp4, mov, matroska, webm or y4m, where the extension does not say it.
+        codec: an encoder of FFmpeg; None for libx264.
+        crf: its constant rate factor; None for a visually lossless one.
+        lossless: FFV1 in Matroska.
+        device, threads: as in :func:`encode`. The pictures are the same on every one of them.
+        batch: groups of pictures that are decoded together: faster on a GPU, with more memory.
+        model: name or path of the very model that the file was encoded with, where that is not installed.
+        span: the frames that are wanted; the output begins at time 0 then. A file is read only where they are.
+        workers: processes to decode in, unless ``span`` has a number of frames.
+        preview: only the first picture of each group, at a fraction of the time; no side streams.
+        layers: how many bands of frequencies of these pictures are decoded, 1 (low) to 3 (all): coarser previews,
+            sooner. A number implies ``preview``; with fewer than 3, pictures cannot be compared with their checksums.
+        keep_going: decode what a damaged or truncated file still holds.
+        overwrite, progress: as in :func:`encode`.
+        warn: called with a sentence for everything that was changed on the way out, and for all damage.
+
+    Raises:
+        InputError: the source is missing, or ends before ``span``.
+        FormatError, TruncatedError: it is damaged, or with ``keep_going`` holds not one whole picture.
+        ModelError: the model that it needs is not installed, or is not the one given.
+        MismatchError: this machine decodes other pictures than the encoder saw.
+        OutputError: the destination exists, is the source, or cannot be written.
+    """
+    check_ends(destination, source, overwrite)
+    with opened_source(source) as stream:
+        decoder = _decoder(
+            stream,
+            device,
+            threads,
+            batch=batch,
+            model=model,
+            keep_going=keep_going,
+            progress=progress,
+            span=span,
+            workers=workers,
+            preview=preview,
+            layers=layers,
+        )
+        from lvc.media import VideoWriter
+
+        with video_target(destination) as target:
+            with VideoWriter(target, decoder.info, format=format, codec=codec, crf=crf, lossless=lossless) as writer:
+                frames = _copy(decoder, writer, span)
+            if not frames and span.start and not decoder.damage:
+                raise InputError(f"the file has no frame {float(span.start):.6g} seconds after its first one")
+            if not frames:
+                raise FormatError("not one whole picture could be decoded")
+        pass_on(writer, warn)
+        result = DecodeResult(frames, decoder.truncated, tuple(decoder.damage))
+        if warn is not None:
+            for sentence in result.damage:
+                warn(sentence)
+        return result
+
+
+def verify(
+    source: PathOrStream,
+    *,
+    device: str = "auto",
+    threads: int | None = None,
+    batch: int = 1,
+    model: str | os.PathLike[str] | None = None,
+    progress: OnProgress | None = None,
+) -> DecodeResult:
+    """Decode a `.lvc` file and compare every checksum, those of the decoded pictures included. Writes nothing.
+
+    Raises:
+        The errors of :func:`decode`, without OutputError: returning means that nothing is wrong.
+    """
+    with opened_source(source) as stream:
+        decoder = _decoder(stream, device, threads, batch=batch, model=model, progress=progress)
+        frames = sum(isinstance(item, Frame) for item in decoder)
+        return DecodeResult(frames, decoder.truncated, tuple(decoder.damage))
+
+
+class Video:
+    """A `.lvc` file that is open for decoding: iterate over it for its frames, in presentation order.
+
+    Attributes:
+        info: what is true of the whole stream: size, bit depth, time base, colour ...
+    """
+
+    info: VideoInfo
+
+    def __init__(self, decoder: "Decoder", resources: contextlib.ExitStack) -> None:
+        self.info = decoder.info
+        self._decoder = decoder
+        self._resources = resources
+
+    @property
+    def damage(self) -> list[str]:
+        """What was wrong with the file so far, a sentence each; only ever filled with ``keep_going``."""
+        return list(self._decoder.damage)
+
+    def __iter__(self) -> Iterator[Frame]:
+        return (item for item in self._decoder if isinstance(item, Frame))
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._resources.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def open(  # noqa: A001 -- meant to be written lvc.open
+    source: PathOrStream,
+    *,
+    device: str = "auto",
+    threads: int | None = None,
+    batch: int = 1,
+    model: str | os.PathLike[str] | None = None,
+    keep_going: bool = False,
+) -> Video:
+    """Open a `.lvc` file: ``with lvc.open(path) as video: for frame in video: ...``.
+
+    Args and errors: as in :func:`decode`.
+    """
+    with contextlib.ExitStack() as stack:
+        stream = stack.enter_context(opened_source(source))
+        decoder = _decoder(stream, device, threads, batch=batch, model=model, keep_going=keep_going)
+        return Video(decoder, stack.pop_all())
+
+
+def _decoder(
+    stream: BinaryIO,
+    device: str,
+    threads: int | None,
+    *,
+    batch: int,
+    model: str | os.PathLike[str] | None,
+    keep_going: bool = False,
+    progress: OnProgress | None = None,
+    span: Span = Span(),  # noqa: B008 -- it cannot change
+    workers: int = 1,
+    preview: bool = False,
+    layers: int | None = None,
+) -> "Decoder":
+    from lvc.decoder import Decoder
+    from lvc.group_decoder import ALL_LAYERS
+    from lvc.model import Model, find_model, model_for
+
+    def crew_for(identity: bytes) -> Crew | None:
+        path = path_for(identity) if model is None else path_of(os.fspath(model))
+        return None if path is None or span.frames is not None else crew_of(workers, path, threads)
+
+    def the_one_given(identity: bytes) -> Model:
+        found = find_model(os.fspath(model or ""))
+        if found.id != identity:
+            raise ModelError(f"{model}: this file was encoded with another model, {identity.hex()[:16]}...")
+        return found
+
+    return Decoder(
+        stream,
+        device=choose_device(device, threads),
+        batch=batch,
+        keep_going=keep_going,
+        load_model=model_for if model is None else the_one_given,
+        progress=_with_total(stream, progress, span, preview or layers is not None),
+        span=span,
+        crew_for=crew_for,
+        preview=preview or layers is not None,
+        layers=ALL_LAYERS if layers is None else layers,
+    )
+
+
+def _with_total(stream: BinaryIO, progress: OnProgress | None, span: Span, preview: bool) -> OnProgress | None:
+    """``progress``, told the number of frames where the file can be asked for it."""
+    if progress is None or span.start or not stream.seekable():
+        return progress
+    start = stream.tell()
+    try:
+        total = sum(1 if preview else entry.frames for entry in Reader(stream).read_index())
+    except LvcError:  # to be met again, and told, when it is decoded
+        return progress
+    finally:
+        stream.seek(start)
+    total = total if span.frames is None else min(total, span.frames)
+    return lambda report: progress(replace(report, total=total))
+
+
+def _copy(decoder: "Decoder", writer: "VideoWriter", span: Span) -> int:
+    """All frames and side data from one to the other; how many frames."""
+    from lvc.media.retime import PartWriter
+
+    part = None if span == Span() else PartWriter(writer, decoder.info)
+    target = part or writer
+    frames = 0
+    for item in decoder:
+        if isinstance(item, Frame):
+            target.write(item)
+            frames += 1
+        else:
+            target.write_side(item.data)
+    if part is not None:
+        part.finish()
+    return frames

@@ -1,0 +1,181 @@
+"""Encode: where media, codec and container meet. The library and the command line call this.
+
+Everything heavy is imported inside the functions, so that importing this module costs nothing.
+"""
+
+import contextlib
+import hashlib
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+from lvc.catalogue import path_of
+from lvc.compute import choose_device, crew_of
+from lvc.edit import Edit
+from lvc.ends import OnWarning, PathOrStream, check_ends, checked_input, encoded_sink, is_file, pass_on
+from lvc.errors import LvcError
+from lvc.passes import passes_for
+from lvc.progress import OnProgress
+from lvc.share import Share, SharedFolder, parts_folder
+
+if TYPE_CHECKING:
+    from lvc.encoder import EncodeResult
+    from lvc.encoder.search import Target, Try
+    from lvc.encoder.source import Source
+
+PRESETS = ("fast", "medium", "slow")
+DEFAULT_QUALITY = 60
+DEFAULT_KEYINT = 250
+
+
+def encode(
+    source: PathOrStream,
+    destination: PathOrStream,
+    *,
+    quality: int = DEFAULT_QUALITY,
+    preset: str = "medium",
+    keyint: int = DEFAULT_KEYINT,
+    device: str = "auto",
+    threads: int | None = None,
+    model: str | os.PathLike[str] | None = None,
+    edit: Edit = Edit(),  # noqa: B008 -- it cannot change
+    target: "Target | None" = None,
+    max_bitrate: float | None = None,
+    passes: int | None = None,
+    tried: "Callable[[Try], None] | None" = None,
+    workers: int = 1,
+    verify: bool | None = None,
+    resume: bool = False,
+    share: Share | None = None,
+    overwrite: bool = False,
+    progress: OnProgress | None = None,
+    warn: OnWarning | None = None,
+) -> "EncodeResult":
+    """Encode a video to `.lvc`.
+
+    Args:
+        source: any video that FFmpeg opens; from standard input and open files, y4m or what can be read in one go.
+        destination: where the `.lvc` bytes go. A path appears only when it is complete.
+        quality: 1 to 100, higher is better.
+        preset: ``fast``, ``medium`` or ``slow``: effort of the encoder only, the decoder does not know it.
+        keyint: most frames from one intra frame to the next, 1 to 1024.
+        device: ``auto``, ``cpu`` or ``cuda``.
+        threads: of the CPU, in each process; None shares all cores out.
+        model: name of an installed model, or path of a model file; None for the default one.
+        edit: what is done to the source first: a part of it, cropped, scaled.
+        target: the size or likeness that is wanted, instead of ``quality``; for all but a bit rate the source must be
+            a file, as it is read twice.
+        max_bitrate: most bits per second of the video, on average: where it would be exceeded, it is the target.
+        passes: over the source, for a bit rate: 2 finds the quality by samples first, 1 adapts it while the encode
+            runs; None takes 2 for files and 1 for pipes.
+        tried: called with every quality that was tried on samples.
+        workers: processes to encode in; their number does not change the file.
+        verify: decode each group of pictures after it was coded; None does so where the destination is a path.
+        resume: go on where the same encode was interrupted, and leave what is done if this one is interrupted too.
+        share: encode together with other processes, which are called with the same arguments and other ranks, and see
+            the same files; all but rank 0 return when there is nothing left for them to do.
+        overwrite: whether a file at ``destination`` may be replaced.
+        progress: called as encoding goes on.
+        warn: called with a sentence for everything that was changed on the way in.
+
+    Raises:
+        InputError: the source is missing, no video, has no frames or is damaged.
+        LimitError: its pictures are outside the limits.
+        ModelError: the model is unknown or damaged.
+        OutputError: the destination exists, is the source, or cannot be written.
+        MismatchError: what was coded does not decode to the same pictures.
+        WorkerError: a process died again and again.
+        ValueError: an option is outside its range, or does not go with another.
+    """
+    if not 1 <= quality <= 100 or not 1 <= keyint <= 1024 or preset not in PRESETS:
+        raise ValueError(f"quality {quality}, keyint {keyint} or preset {preset!r} is outside its range")
+    helping = share is not None and share.rank > 0
+    check_ends(destination, source, overwrite or helping)
+    from lvc.media import EditedSource, VideoReader
+
+    to_file = is_file(destination)
+    times = 0
+    if target is not None or max_bitrate is not None:
+        rate_only = target is None or target.bitrate is not None
+        times = passes_for(source, passes, rate_only=rate_only, workers=workers)
+    if (resume or share) and not (to_file and is_file(source)):
+        raise ValueError("only what goes from a file to a file can be resumed, or shared out to several processes")
+    if share and (resume or workers > 1 or times == 1):
+        raise ValueError("what is shared out goes on by itself, in one process each, and not in one pass to a bit rate")
+    with contextlib.ExitStack() as stack:
+        reader = stack.enter_context(VideoReader(checked_input(source)))
+        from lvc.encoder import EncoderSettings, encode_stream
+        from lvc.encoder.aiming import aim_at_once, aim_with_samples
+        from lvc.model import find_model
+
+        edited = EditedSource(reader, edit)
+        chosen = choose_device(device, threads)
+        name = None if model is None else os.fspath(model)
+        found = find_model(name)
+        settings = EncoderSettings(quality=quality, preset=preset, keyint=keyint)
+        folder = None
+        if share is not None:
+            path = parts_folder(cast(str, destination), _key(source, found.id, settings, edit, target, max_bitrate))
+            folder = stack.enter_context(SharedFolder(path, share))
+        frames: Source = edited
+        rate = None
+        if times == 1:
+            bitrate = None if target is None else target.bitrate
+            frames, settings, rate = aim_at_once(edited, settings, bitrate, max_bitrate, found, chosen)
+        elif times == 2:
+            with VideoReader(source) as first:
+                show = tried or (lambda _: None)
+                whole = EditedSource(first, edit)
+                settings, rate = aim_with_samples(whole, settings, target, max_bitrate, found, chosen, show)
+        verified = to_file if verify is None else verify
+        if folder is not None:
+            from lvc.encoder.shared import encode_shared
+
+            if rate is not None:
+                raise LvcError("a bit rate or size for a long file is met by one process alone: unset WORLD_SIZE")
+            result = encode_shared(
+                lambda: _edited(source, edit),
+                cast(str, destination),
+                folder,
+                model=found,
+                settings=settings,
+                device=chosen,
+                verify=verified,
+                progress=progress,
+            )
+        else:
+            key = _key(source, found.id, settings, edit, rate) if to_file else None
+            sink, unfinished = stack.enter_context(encoded_sink(destination, key, resume))
+            result = encode_stream(
+                frames,
+                sink,
+                model=found,
+                settings=settings,
+                rate=rate,
+                device=chosen,
+                crew=crew_of(workers, path_of(name), threads),
+                verify=verified,
+                unfinished=unfinished,
+                progress=progress,
+            )
+    pass_on(reader, warn)
+    return result
+
+
+@contextlib.contextmanager
+def _edited(source: PathOrStream, edit: Edit) -> "Iterator[Source]":
+    """A source with its edit, from the start."""
+    from lvc.media import EditedSource, VideoReader
+
+    with VideoReader(source) as reader:
+        yield EditedSource(reader, edit)
+
+
+def _key(source: PathOrStream, *what: object) -> str:
+    """Names an encode by all that its bytes depend on: the source file, model, settings ..."""
+    known: list[object] = [part.hex() if isinstance(part, bytes) else part for part in what]
+    if isinstance(source, (str, os.PathLike)) and Path(source).is_file():
+        status = Path(source).stat()
+        known += [Path(source).name, status.st_size, status.st_mtime_ns]
+    return hashlib.sha256(repr(known).encode()).hexdigest()[:12]
