@@ -97,7 +97,8 @@ def main(clips: Path, jobs: int, report: Path) -> None:
         sys.exit(f"README.md has no lines {START} and {END}")
     tables = "\n\n".join(table(summary, measure) for measure in SHOWN if measure in summary.measures)
     text = (
-        f"![Rate-distortion curves]({PICTURE})\n\n{tables}\n\nNegative needs fewer bits than the anchor. "
+        f"![Rate-distortion curves]({PICTURE})\n\n{tables}\n\nNegative needs fewer bits than the anchor; a percentage "
+        "in brackets is how much of the curves' common range of quality the\nfigure covers. "
         f"{Conditions(frames=FRAMES).describe()[0].upper()}{Conditions(frames=FRAMES).describe()[1:]}. "
         f"`{' '.join(command)}`, {datetime.now(UTC).date().isoformat()}."
     )
