@@ -45,6 +45,7 @@ def plot(summary: Summary, path: Path) -> None:
     """PSNR curves of all clips in one picture."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
+    from matplotlib.ticker import LogLocator, NullFormatter
 
     columns = min(3, len(summary.clips))
     rows = -(-len(summary.clips) // columns)
@@ -58,6 +59,9 @@ def plot(summary: Summary, path: Path) -> None:
             (line,) = axes.plot(*smooth_curve(rates, values), label=codec)
             axes.plot(rates, values, ".", color=line.get_color())
         axes.set_xscale("log")
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.xaxis.set_major_formatter("{x:g}")
+        axes.xaxis.set_minor_formatter(NullFormatter())
         axes.set_title(clip, fontsize=9)
         axes.tick_params(labelsize=7)
         axes.grid(visible=True, alpha=0.3)
