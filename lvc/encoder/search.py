@@ -254,5 +254,6 @@ def find_quality(
         quality = round(quality, 2)
         if quality in {each[0] for each in (below, above) if each is not None}:
             break
-    assert best is not None  # noqa: S101 -- at least one try
+    if best is None:
+        raise ValueError("no quality was tried")
     return best
