@@ -94,9 +94,9 @@ _VERSION_HELP = "Show the versions of the program, of its formats and of the ins
 
 
 SPIN_COUNT = "10000"
-"""Rounds for which an idle thread of libgomp keeps its core busy before it sleeps. Its default of 300,000 makes threads
-wait for each other where something else takes a core: decoding then fell from 8 to 0.2 frames/s on two cores, to 2.2
-with this value; on idle cores both are as fast."""
+"""Rounds for which an idle thread of libgomp keeps its core busy before it sleeps. With its default of 300,000, threads
+wait for each other where something else takes a core: beside three other processes two cores decoded 0.2 frames/s, 2.2
+with this value; on idle cores, 13 with either."""
 
 
 @click.group(cls=_Group, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
