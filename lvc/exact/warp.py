@@ -121,18 +121,21 @@ def compensate(
     v, h = field[..., 0], field[..., 1]
     size = block + 7
     padded = F.pad(reference, (size, size, size, size), mode="replicate")
-    windows = padded.unfold(2, size, 1).unfold(3, size, 1)  # [B, C, H + block + 8, W + block + 8, size, size]
     # first sample of each window, counted from the start of the padding; further out all are the same
     y = (torch.arange(rows, device=device) * block + size - 3)[None, :, None] + (v >> 2)
     x = (torch.arange(cols, device=device) * block + size - 3)[None, None, :] + (h >> 2)
     y, x = y.clamp_(0, height + size).flatten(), x.clamp_(0, width + size).flatten()
-    picture_of = torch.arange(b, device=device).repeat_interleave(rows * cols)
+    wide = padded.shape[3]
+    start = torch.arange(b, device=device).repeat_interleave(rows * cols) * (padded.shape[2] * wide) + y * wide + x
+    within = (torch.arange(size, device=device)[:, None] * wide + torch.arange(size, device=device)).flatten()
+    index = (start[:, None] + within).flatten()
     matrices = _filter_matrices(block, device)
     down = matrices[(v & 3).reshape(-1)].transpose(1, 2)
     across = matrices[(h & 3).reshape(-1)]
     channels = []
     for channel in range(c):
-        patches = windows[:, channel][picture_of, y, x]
+        # gathered by place: the gradient of overlapping windows would be as large as all of them together
+        patches = padded[:, channel].reshape(-1).index_select(0, index).view(-1, size, size)
         blocks = torch.bmm(down, torch.bmm(patches, across))
         blocks = blocks.view(b, rows, cols, block, block).transpose(2, 3)
         channels.append(blocks.reshape(b, 1, height, width))
