@@ -16,6 +16,7 @@ from lvc.model.codec import Memory
 from lvc.model.entropy import SymbolCoder
 from lvc.model.group import GroupState, fresh_tables
 from lvc.model.motion import code_field
+from lvc.model.skip import BLOCK, code_skip
 from lvc.model.transform import BANDS
 from lvc.model.weights import load
 from lvc.picture import checksum, padded_size, to_planes
@@ -126,6 +127,11 @@ class GroupDecoder:
             memory = Memory.join([state.memory for state in states if state.memory is not None])
         quality = torch.tensor([float(record.quality) for record in records], device=self._device)
         prediction = codec.predict(memory, field, quality, (height, width))
+        if not intra:
+            for coder, state in zip(coders, states, strict=True):
+                state.skip = code_skip(coder, state.tables.skip, height // BLOCK, width // BLOCK, state.skip, None)
+            maps = torch.stack([torch.from_numpy(state.skip) for state in states if state.skip is not None])
+            prediction.skip = maps[:, None].float().to(self._device)
         tables = [state.tables for state in states]
         symbols = SymbolCoder(self._model.statistics.quantisers, coders, tables, intra)
         latents = codec.code(prediction, None, symbols, self._layers)

@@ -1,6 +1,7 @@
 """A tiny random model for tests: exact as any other, and with every layer, table and codebook in use."""
 
 import functools
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -67,7 +68,7 @@ def small_books(seed: int = 1) -> Statistics:
                 entries, counts[:-1] = entries[order], counts[:-1][order]
             books.append(Codebook(entries, counts, book.low))
         quantisers.append(Quantiser(books))
-    return Statistics(quantisers, start.hyper, start.motion)
+    return replace(start, quantisers=quantisers)
 
 
 @functools.cache

@@ -304,7 +304,11 @@ def test_rate_of_training() -> None:
     for scale in (0.1, 1.0, 20.0):
         bits = logistic_bits(torch.arange(-500.0, 501.0), torch.tensor(scale))
         assert float(torch.exp2(-bits.double()).sum()) == pytest.approx(1, abs=1e-3)
-    zero, three = HyperTables().bits(torch.tensor([0.0, 3.0]).view(2, 1, 1, 1).expand(2, 8, 1, 1)).tolist()
+    zero, three = (
+        HyperTables()
+        .bits(torch.tensor([0.0, 3.0]).view(2, 1, 1, 1).expand(2, 8, 1, 1), torch.ones(2, 1, 1, 1))
+        .tolist()
+    )
     assert 0 < zero < three
     cost = FrameCost(torch.tensor([0.5]), torch.tensor([2.0]), torch.tensor([30.0]))
     assert float(cost.lagrangian(torch.tensor([1.0]))) == pytest.approx(0.5 + LAMBDA / 128**2 * 2)

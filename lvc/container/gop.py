@@ -32,7 +32,7 @@ class FrameRecord:
         duration: in ticks, 0 where unknown.
         kind: 0 intra, 1 predicted; 2 and 3 are reserved.
         quality: 1 to 100 for this frame.
-        motion_bytes, hyper_bytes: how many of the payload's bytes belong to motion and to the hyper-latent
+        motion_bytes, hyper_bytes: how many of the payload's bytes belong to motion, and to skip map and hyper-latent
             (informative; together at most the payload).
         picture_crc: CRC-32 of the decoded picture.
         payload: the range coder's bytes.

@@ -8,12 +8,15 @@ import torch
 from lvc.container import INTRA, PREDICTED, FrameRecord
 from lvc.encoder import motion_search
 from lvc.encoder.settings import EFFORTS, EncoderSettings, quality_bonus
+from lvc.encoder.skip_choice import choose_skip
 from lvc.exact import warp
 from lvc.model import Model
 from lvc.model.codebook import Quantiser
+from lvc.model.codec import Picture, Prediction
 from lvc.model.entropy import GroupTables, Observer, SymbolCoder
 from lvc.model.group import GroupState, fresh_tables
 from lvc.model.motion import LEVELS, MotionField, code_field
+from lvc.model.skip import code_skip
 from lvc.picture import checksum, from_frame, padded_size, to_planes
 from lvc.rangecoder import RangeEncoder
 from lvc.video import Frame, Plane, VideoInfo
@@ -78,9 +81,11 @@ class GroupEncoder:
             choose = motion_search.RateChooser(target.y, planes, qualities)
             state.motion = code_field(coder, state.tables.motion, rows, cols, state.motion, wanted, choose)
             field = torch.from_numpy(state.motion.vectors)[None].to(self._device)
-        motion_end = coder.position()
         intra = state.memory is None
         prediction = self._codec.predict(state.memory, field, qualities, padded_size(self._info), planes)
+        motion_end = coder.position()
+        if field is not None:
+            self._skip(coder, prediction, field, target)
         symbols = SymbolCoder(self._quantisers, [coder], [state.tables], intra, self._observer)
         latents = self._codec.code(prediction, target, symbols)
         state.memory = self._codec.reconstruct(prediction, latents)
@@ -103,6 +108,16 @@ class GroupEncoder:
                 payload=payload,
             )
         )
+
+    def _skip(self, coder: RangeEncoder, prediction: Prediction, field: torch.Tensor, target: Picture) -> None:
+        state = self._state
+        skip = choose_skip(self._codec, prediction, field, target)
+        if "noskip" in self._settings.ablate:
+            skip = torch.zeros_like(skip)
+        wanted = skip[0, 0].cpu().numpy() == 1
+        rows, cols = wanted.shape
+        state.skip = code_skip(coder, state.tables.skip, rows, cols, state.skip, wanted)
+        prediction.skip = skip
 
     def _search(
         self, luma: torch.Tensor, reference: torch.Tensor, planes: torch.Tensor, quality: torch.Tensor

@@ -26,7 +26,8 @@ class EncoderSettings:
         keyint: most pictures from one intra picture to the next.
         scene_cuts: whether a cut starts a new group of pictures.
         ablate: parts to switch off for measurements: ``scalar`` (codebooks replaced by integers), ``noadapt`` (tables
-            keep the model's counts), ``nomotion`` (all vectors zero), ``nocascade`` (one quality for all pictures).
+            keep the model's counts), ``nomotion`` (all vectors zero), ``noskip`` (no block is),
+            ``nocascade`` (one quality for all pictures).
     """
 
     quality: float = 60

@@ -15,13 +15,13 @@ from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from lvc.exact import warp
 from lvc.exact.layers import ACT_MAX, clamp, make_exact, quality_knots
 from lvc.exact.layers import exact_layers as layers_of
 from lvc.model.config import ModelConfig
 from lvc.model.networks import (
-    HYPER_CHANNELS,
     HYPER_MAX,
     PASSES,
     Analysis,
@@ -92,8 +92,12 @@ class _Known(NamedTuple):
 class LatentCoder(Protocol):
     """Where latents become symbols: bytes in the encoder, the decoder's source of bytes, or a rate in training."""
 
-    def hyper(self, proposal: Tensor | None, shape: tuple[int, ...]) -> Tensor:
-        """Integers [B, 8, h, w] within +-HYPER_MAX; the encoder rounds its proposal, the decoder reads."""
+    def hyper(self, proposal: Tensor | None, mask: Tensor) -> Tensor:
+        """Integers [B, 8, h, w] within +-HYPER_MAX; the encoder rounds its proposal, the decoder reads.
+
+        Args:
+            mask: [B, 1, h, w], 0 where nothing is coded and the integers are 0.
+        """
         ...
 
     def residual(self, wanted: Tensor | None, scale: Tensor, mask: Tensor, band: int) -> Tensor:
@@ -102,7 +106,7 @@ class LatentCoder(Protocol):
         Args:
             wanted: residual over step, [B, n, h, w]; None in the decoder.
             scale: log-scale in units of 1/LOG_STEP, [B, n, h, w].
-            mask: [1, 1, h, w].
+            mask: [1 or B, 1, h, w].
             band: 0 low, 1 middle, 2 high.
         """
         ...
@@ -115,9 +119,12 @@ class Prediction:
     picture: Picture
     c8: Tensor
     c16: Tensor
+    state: Tensor
     quality: Tensor
     knots: Tensor
     intra: bool
+    skip: Tensor | None = None
+    """[B, 1, H/16, W/16], 1 where a block stays as it is predicted (see :mod:`lvc.model.skip`), else 0."""
 
 
 class FrameCodec(nn.Module):
@@ -188,7 +195,7 @@ class FrameCodec(nn.Module):
             magnitudes = warp.warp(memory.magnitudes, warp.halve_field(field), 6, rounding)
         folded = fold(picture.y - MIDDLE, picture.uv - MIDDLE)
         c8, c16 = self.context(folded, state, magnitudes, knots)
-        return Prediction(picture, c8, c16, quality, knots, memory is None)
+        return Prediction(picture, c8, c16, state, quality, knots, memory is None)
 
     def code(
         self, prediction: Prediction, target: Picture | None, coder: LatentCoder, layers: int = len(BANDS)
@@ -208,7 +215,8 @@ class FrameCodec(nn.Module):
             normal = clamp(z / step * RESIDUAL_UNIT)
             proposal = self.hyper.analyse(normal, c16, knots)
         batch, _, h, w = c16.shape
-        hyper = coder.hyper(proposal, (batch, HYPER_CHANNELS, h // 2, w // 2))
+        coded = torch.ones(batch, 1, h, w, device=c16.device) if prediction.skip is None else 1 - prediction.skip
+        hyper = coder.hyper(proposal, F.max_pool2d(coded, 2))
         features = prior.start(c16, self.hyper(hyper), knots)
         bands: list[Tensor] = []
         before: _Known | None = None
@@ -219,7 +227,7 @@ class FrameCodec(nn.Module):
                 break
             last = first + BANDS[band]
             mean, scale = prior.parameters_of(index, features, knots)
-            mask = half_mask(half, c16)
+            mask = half_mask(half, c16) * coded
             unit, band_step = self.mean_unit[:, first:last], step[:, first:last]
             centre = mean * unit
             wanted = None if z is None else (z[:, first:last] - centre) / band_step
@@ -252,6 +260,10 @@ class FrameCodec(nn.Module):
         y, uv = y + hy / HEAD_FRACTION, uv + huv / HEAD_FRACTION
         if self.exact:
             y, uv = y.round(), uv.round()
+        if prediction.skip is not None:
+            y = torch.where(_enlarged(prediction.skip, 16), prediction.picture.y, y)
+            uv = torch.where(_enlarged(prediction.skip, 8), prediction.picture.uv, uv)
+            state = torch.where(_enlarged(prediction.skip, 2), prediction.state, state)
         magnitudes = latents.abs() / self.steps(prediction.quality) * 16.0
         if self.exact:
             magnitudes = (latents.abs().double() * 16.0 / self.steps(prediction.quality).double()).round().float()
@@ -288,6 +300,11 @@ class FrameCodec(nn.Module):
         self.exact = self.transform.exact = self.steps.exact = True
         self.requires_grad_(False)
         self.eval()
+
+
+def _enlarged(flags: Tensor, factor: int) -> Tensor:
+    """Flags [B, 1, h, w] as bool [B, 1, h * factor, w * factor]."""
+    return flags.bool().repeat_interleave(factor, 2).repeat_interleave(factor, 3)
 
 
 def hyper_limit(x: Tensor) -> Tensor:

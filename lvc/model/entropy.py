@@ -12,6 +12,7 @@ from lvc.model.codebook import CLASSES, LatentTables, Quantiser, class_threshold
 from lvc.model.codec import hyper_limit
 from lvc.model.motion import MotionTables
 from lvc.model.networks import HYPER_CHANNELS, HYPER_MAX, LOG_STEP
+from lvc.model.skip import SkipTables
 from lvc.rangecoder import Coder, Table
 
 Observer = Callable[[int, int, Tensor], None]
@@ -22,12 +23,14 @@ class GroupTables:
     """All adaptive tables of one group of pictures."""
 
     motion: MotionTables
+    skip: SkipTables
     latents: list[LatentTables]
     hyper: list[list[Table]]
 
     def adapt(self, intra: bool) -> None:
         """Learn from the picture just coded; intra and predicted pictures have latent tables of their own."""
         self.motion.adapt()
+        self.skip.adapt()
         self.latents[0 if intra else 1].adapt()
         for table in self.hyper[0 if intra else 1]:
             table.adapt()
@@ -63,28 +66,29 @@ class SymbolCoder:
         self.thresholds = class_thresholds(LOG_STEP)
         self.hyper_end = [0] * len(coders)
 
-    def hyper(self, proposal: Tensor | None, shape: tuple[int, ...]) -> Tensor:
+    def hyper(self, proposal: Tensor | None, mask: Tensor) -> Tensor:
         """See :class:`lvc.model.codec.LatentCoder`."""
-        device = torch.device("cpu") if proposal is None else proposal.device
         wanted = None if proposal is None else hyper_limit(proposal).long().cpu().numpy()
-        found = np.zeros(shape, dtype=np.int64)
-        count = shape[2] * shape[3]
+        coded = mask.cpu().numpy()[:, 0] == 1
+        found = np.zeros((len(coded), HYPER_CHANNELS, *coded.shape[1:]), dtype=np.int64)
         for index, (coder, tables) in enumerate(zip(self.coders, self.tables, strict=True)):
             for channel in range(HYPER_CHANNELS):
-                given = None if wanted is None else wanted[index, channel].ravel() + HYPER_MAX
-                symbols = coder.code(tables.hyper[self.kind][channel], given, count)
-                found[index, channel] = (symbols - HYPER_MAX).reshape(shape[2:])
+                at = coded[index]
+                given = None if wanted is None else wanted[index, channel][at] + HYPER_MAX
+                symbols = coder.code(tables.hyper[self.kind][channel], given, int(at.sum()))
+                found[index, channel][at] = symbols - HYPER_MAX
             self.hyper_end[index] = coder.position()
-        return torch.from_numpy(found).float().to(device)
+        return torch.from_numpy(found).float().to(mask.device)
 
     def residual(self, wanted: Tensor | None, scale: Tensor, mask: Tensor, band: int) -> Tensor:
         """See :class:`lvc.model.codec.LatentCoder`."""
-        channels, area = scale.shape[1], mask.numel()
-        cells = np.flatnonzero(mask.cpu().numpy())
-        place = (np.arange(channels)[:, None] * area + cells).ravel()
-        here = torch.from_numpy(cells).to(scale.device)
+        channels, area = scale.shape[1], scale.shape[2] * scale.shape[3]
         result = np.zeros((scale.shape[0], scale[0].numel()), dtype=np.float32)
+        masks = mask.expand(len(scale), -1, -1, -1).cpu().numpy()
         for index, (coder, tables) in enumerate(zip(self.coders, self.tables, strict=True)):
+            cells = np.flatnonzero(masks[index])
+            place = (np.arange(channels)[:, None] * area + cells).ravel()
+            here = torch.from_numpy(cells).to(scale.device)
             classes = classify(scale[index].flatten(1).index_select(1, here).flatten(), self.thresholds)
             order = np.argsort(classes, kind="stable")
             ends = np.bincount(classes, minlength=CLASSES).cumsum()

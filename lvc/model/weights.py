@@ -26,6 +26,7 @@ from lvc.model.codec import FrameCodec
 from lvc.model.config import config_named
 from lvc.model.motion import MotionTables
 from lvc.model.networks import HYPER_CHANNELS, HYPER_MAX
+from lvc.model.skip import SkipTables
 from lvc.rangecoder import Table
 
 KINDS = ("intra", "inter")
@@ -41,6 +42,7 @@ class Statistics:
     quantisers: list[Quantiser]
     hyper: list[list[np.ndarray[Any, np.dtype[np.int64]]]]
     motion: list[np.ndarray[Any, np.dtype[np.int64]]]
+    skip: list[np.ndarray[Any, np.dtype[np.int64]]]
 
     @classmethod
     def start(cls) -> "Statistics":
@@ -51,6 +53,7 @@ class Statistics:
             [Quantiser.lattice(), Quantiser.lattice()],
             [[hyper] * HYPER_CHANNELS for _ in KINDS],
             [table.counts for table in MotionTables().all()],
+            [table.counts for table in SkipTables().all()],
         )
 
     def hyper_tables(self, kind: int) -> list[Table]:
@@ -61,6 +64,13 @@ class Statistics:
         """Fresh adaptive tables."""
         tables = MotionTables()
         for table, counts in zip(tables.all(), self.motion, strict=True):
+            table.counts = np.maximum(counts, 1)
+        return tables
+
+    def skip_tables(self) -> SkipTables:
+        """Fresh adaptive tables."""
+        tables = SkipTables()
+        for table, counts in zip(tables.all(), self.skip, strict=True):
             table.counts = np.maximum(counts, 1)
         return tables
 
@@ -112,6 +122,8 @@ def pack(codec: FrameCodec, statistics: Statistics, card: dict[str, Any]) -> byt
         arrays[f"{kind}.hyper"] = np.stack(rows).astype("<i4")
     for index, counts in enumerate(statistics.motion):
         arrays[f"motion{index}"] = counts.astype("<i4")
+    for index, counts in enumerate(statistics.skip):
+        arrays[f"skip{index}"] = counts.astype("<i4")
     entries, place = [], 0
     for name, array in arrays.items():
         entries.append([name, array.dtype.str[1:], list(array.shape), place])
@@ -225,7 +237,11 @@ def _statistics(arrays: _Arrays) -> Statistics:
         rows = arrays.take(f"{kind}.hyper", (HYPER_CHANNELS, 2 * HYPER_MAX + 1))
         hyper.append([np.clip(row, 1, 1 << 20) for row in rows])
     motion = [_counts(arrays, f"motion{i}", len(counts)) for i, counts in enumerate(start.motion)]
-    return Statistics(quantisers, hyper, motion)
+    skip = [
+        _counts(arrays, f"skip{i}", len(counts)) if f"skip{i}" in arrays.entries else counts
+        for i, counts in enumerate(start.skip)
+    ]
+    return Statistics(quantisers, hyper, motion, skip)
 
 
 def _counts(arrays: _Arrays, name: str, length: int) -> np.ndarray[Any, np.dtype[np.int64]]:

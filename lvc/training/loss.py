@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from lvc.encoder import motion_search
+from lvc.encoder.skip_choice import choose_skip
 from lvc.exact import warp
 from lvc.model.codec import FrameCodec, Memory, Picture
 from lvc.model.quality import nominal_step
@@ -77,6 +78,8 @@ def run_sequence(
                 planes = warp.phases(reference)
                 field, _ = motion_search.search(picture.y, reference, planes, field, quality, effort)
         prediction = codec.predict(memory, field, quality, size)
+        if field is not None:
+            prediction.skip = choose_skip(codec, prediction, field, picture)
         coder = make_coder(tables, picture.y.shape[0], picture.y.device)
         coder.kind = 0 if prediction.intra else 1
         latents = codec.code(prediction, picture, coder)

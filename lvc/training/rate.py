@@ -31,15 +31,15 @@ class HyperTables(nn.Module):
         start = -0.7 * torch.arange(-HYPER_MAX, HYPER_MAX + 1).abs().float()
         self.logits = nn.Parameter(start.repeat(HYPER_CHANNELS, 1))
 
-    def bits(self, value: Tensor) -> Tensor:
-        """Bits of real values [B, 8, h, w], linear between integers, summed to [B]."""
+    def bits(self, value: Tensor, mask: Tensor) -> Tensor:
+        """Bits of real values [B, 8, h, w], linear between integers, summed to [B] where the mask [B, 1, h, w] is 1."""
         table = -torch.log_softmax(self.logits, 1) * 1.442695
         position = (value + HYPER_MAX).clamp(0, 2 * HYPER_MAX - 1e-3)
         low = position.floor().long()
         part = position - low
         channel = torch.arange(HYPER_CHANNELS, device=value.device)[None, :, None, None]
         bits = table[channel, low] * (1 - part) + table[channel, low + 1] * part
-        return bits.sum((1, 2, 3))
+        return (bits * mask).sum((1, 2, 3))
 
 
 class TrainingCoder:
@@ -55,14 +55,14 @@ class TrainingCoder:
         self.kind = 0
         self.bits = torch.zeros(batch, device=device)
 
-    def hyper(self, proposal: Tensor | None, shape: tuple[int, ...]) -> Tensor:
+    def hyper(self, proposal: Tensor | None, mask: Tensor) -> Tensor:
         """Noise for the rate, straight-through rounding for the value."""
         if proposal is None:
             raise ValueError("training always has a source picture")
         noisy = proposal + torch.rand_like(proposal) - 0.5
-        self.bits = self.bits + self.tables.bits(noisy)
+        self.bits = self.bits + self.tables.bits(noisy, mask)
         rounded = proposal.round().clamp(-HYPER_MAX, HYPER_MAX)
-        return proposal + (rounded - proposal).detach()
+        return (proposal + (rounded - proposal).detach()) * mask
 
     def residual(self, wanted: Tensor | None, scale: Tensor, mask: Tensor, band: int) -> Tensor:
         """Rate-distortion optimised rounding, straight-through where the index is not zero."""
