@@ -118,15 +118,16 @@ class GroupDecoder:
         intra = records[0].kind == INTRA
         coders = [RangeDecoder(record.payload) for record in records]
         height, width = padded_size(self.info)
-        field = memory = None
-        if not intra:
+        if intra:
+            past = codec.nothing(len(records), (height, width), self._device)
+        else:
             for coder, state in zip(coders, states, strict=True):
                 state.motion = code_field(coder, state.tables.motion, height // 8, width // 8, state.motion, None)
             field = torch.stack([torch.from_numpy(state.motion.vectors) for state in states if state.motion])
             field = field.to(self._device)
-            memory = Memory.join([state.memory for state in states if state.memory is not None])
+            past = codec.moved(Memory.join([state.memory for state in states if state.memory is not None]), field)
         quality = torch.tensor([float(record.quality) for record in records], device=self._device)
-        prediction = codec.predict(memory, field, quality, (height, width))
+        prediction = codec.predict(past, quality, intra)
         if not intra:
             for coder, state in zip(coders, states, strict=True):
                 state.skip = code_skip(coder, state.tables.skip, height // BLOCK, width // BLOCK, state.skip, None)

@@ -82,7 +82,11 @@ class GroupEncoder:
             state.motion = code_field(coder, state.tables.motion, rows, cols, state.motion, wanted, choose)
             field = torch.from_numpy(state.motion.vectors)[None].to(self._device)
         intra = state.memory is None
-        prediction = self._codec.predict(state.memory, field, qualities, padded_size(self._info), planes)
+        if state.memory is None or field is None:
+            past = self._codec.nothing(1, padded_size(self._info), self._device)
+        else:
+            past = self._codec.moved(state.memory, field, planes)
+        prediction = self._codec.predict(past, qualities, intra)
         motion_end = coder.position()
         if field is not None:
             self._skip(coder, prediction, field, target)

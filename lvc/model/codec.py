@@ -153,49 +153,50 @@ class FrameCodec(nn.Module):
 
     # -- both sides -----------------------------------------------------------------------------------------------
 
-    def predict(
-        self,
-        memory: Memory | None,
-        field: Tensor | None,
-        quality: Tensor,
-        size: tuple[int, int],
-        planes_y: Tensor | None = None,
-    ) -> Prediction:
-        """Motion-compensate the past and run the context network.
+    def nothing(self, batch: int, size: tuple[int, int], device: torch.device) -> Memory:
+        """What an intra picture is predicted from: mid-grey and a learned state.
 
         Args:
-            memory: of the reference picture, None for an intra picture.
-            field: [B, H/8, W/8, 2] int64 quarter samples, None for an intra picture.
-            quality: [B], 1...100.
             size: (H, W), multiples of ALIGN.
-            planes_y: interpolation of the reference's luma, where the motion search has made it already.
         """
         height, width = size
-        batch, device = quality.shape[0], quality.device
-        knots = quality_knots(quality)
-        if memory is None or field is None:
-            picture = Picture(
-                torch.full((batch, 1, height, width), MIDDLE, device=device),
-                torch.full((batch, 2, height // 2, width // 2), MIDDLE, device=device),
-            )
-            start = self.start_state * 128
-            state = clamp(start.round() if self.exact else start)
-            state = state.view(1, -1, 1, 1).expand(batch, -1, height // 8, width // 8)
-            magnitudes = torch.zeros(batch, LATENTS, height // 16, width // 16, device=device)
+        picture = Picture(
+            torch.full((batch, 1, height, width), MIDDLE, device=device),
+            torch.full((batch, 2, height // 2, width // 2), MIDDLE, device=device),
+        )
+        start = self.start_state * 128
+        state = clamp(start.round() if self.exact else start)
+        state = state.view(1, -1, 1, 1).expand(batch, -1, height // 8, width // 8)
+        return Memory(picture, state, torch.zeros(batch, LATENTS, height // 16, width // 16, device=device))
+
+    def moved(self, memory: Memory, field: Tensor, planes_y: Tensor | None = None) -> Memory:
+        """Motion-compensate what a picture has left.
+
+        Args:
+            field: [B, H/8, W/8, 2] int64 quarter samples.
+            planes_y: interpolation of the reference's luma, where the motion search has made it already.
+        """
+        rounding = self.exact
+        if planes_y is None:
+            luma = warp.compensate(memory.picture.y, field, warp.BLOCK, PEAK, rounding)
         else:
-            rounding = self.exact
-            if planes_y is None:
-                luma = warp.compensate(memory.picture.y, field, warp.BLOCK, PEAK, rounding)
-            else:
-                luma = warp.sample(planes_y, field, warp.BLOCK)
-            chroma_field = warp.chroma_field(field)
-            chroma = warp.compensate(memory.picture.uv, chroma_field, warp.BLOCK // 2, PEAK, rounding)
-            picture = Picture(luma, chroma)
-            state = warp.warp(memory.state, field, 5, rounding)
-            magnitudes = warp.warp(memory.magnitudes, warp.halve_field(field), 6, rounding)
-        folded = fold(picture.y - MIDDLE, picture.uv - MIDDLE)
-        c8, c16 = self.context(folded, state, magnitudes, knots)
-        return Prediction(picture, c8, c16, state, quality, knots, memory is None)
+            luma = warp.sample(planes_y, field, warp.BLOCK)
+        chroma = warp.compensate(memory.picture.uv, warp.chroma_field(field), warp.BLOCK // 2, PEAK, rounding)
+        state = warp.warp(memory.state, field, 5, rounding)
+        magnitudes = warp.warp(memory.magnitudes, warp.halve_field(field), 6, rounding)
+        return Memory(Picture(luma, chroma), state, magnitudes)
+
+    def predict(self, past: Memory, quality: Tensor, intra: bool) -> Prediction:
+        """Run the context network on a prediction.
+
+        Args:
+            past: from :meth:`nothing` for an intra picture, from :meth:`moved` for a predicted one.
+            quality: [B], 1...100.
+        """
+        knots = quality_knots(quality)
+        folded = fold(past.picture.y - MIDDLE, past.picture.uv - MIDDLE)
+        c8, c16 = self.context(folded, past.state, past.magnitudes, knots)
+        return Prediction(past.picture, c8, c16, past.state, quality, knots, intra)
 
     def code(
         self, prediction: Prediction, target: Picture | None, coder: LatentCoder, layers: int = len(BANDS)

@@ -77,7 +77,11 @@ def run_sequence(
                 reference = memory.picture.y.detach()
                 planes = warp.phases(reference)
                 field, _ = motion_search.search(picture.y, reference, planes, field, quality, effort)
-        prediction = codec.predict(memory, field, quality, size)
+        if memory is None or field is None:
+            past = codec.nothing(len(quality), size, quality.device)
+        else:
+            past = codec.moved(memory, field)
+        prediction = codec.predict(past, quality, memory is None)
         if field is not None:
             prediction.skip = choose_skip(codec, prediction, field, picture)
         coder = make_coder(tables, picture.y.shape[0], picture.y.device)
