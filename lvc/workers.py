@@ -150,8 +150,8 @@ class Workers(Generic[_Tag]):
 
     def _ask(self, index: int, number: int, call: Call) -> Any:
         process = self._process(index)
-        assert process.stdin is not None  # noqa: S101 -- both are pipes
-        assert process.stdout is not None  # noqa: S101
+        if process.stdin is None or process.stdout is None:
+            raise WorkerError("a worker process has no pipes")
         _send(process.stdin, call)
         while True:
             kind, value = pickle.loads(_receive(process.stdout))  # noqa: S301 -- from a process of our own

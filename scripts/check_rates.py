@@ -2,8 +2,8 @@
 """What a model does over the whole range of qualities, clip by clip: rate, luma PSNR, estimate against bytes, parts.
 
 Checks that rate and PSNR rise from quality to quality, that the best one passes 45 dB, that the sum of estimated bits
-is within 1 % of the file, and that motion takes less than 10 % of the file from quality 50 up and less than 25 % at the
-lowest. Example:
+is within 1 % of the file, and that over all clips motion takes less than 10 % of the bytes from quality 50 up and less
+than 25 % at the lowest. Example:
     python scripts/check_rates.py ../clips --frames 32 --quality 1,25,50,75,100
 """
 
@@ -62,6 +62,7 @@ def main() -> int:
     qualities = [int(q) for q in options.quality.split(",")]
     paths = [p for c in options.clips for p in (sorted(c.iterdir()) if c.is_dir() else [c]) if p.suffix in SUFFIXES]
     failures = []
+    motion, total = dict.fromkeys(qualities, 0), dict.fromkeys(qualities, 0)
     for path in paths:
         source = Frames(path, options.frames)
         last = (0, 0.0)
@@ -87,11 +88,16 @@ def main() -> int:
                 psnr <= last[1] and "PSNR does not rise",
                 off > ESTIMATE_WITHIN and "estimate is off",
                 quality == 100 and psnr < LEAST_TOP_PSNR and "45 dB is not reached",
-                quality >= 50 and share > MOTION_SHARE[50] and "too much motion",
-                share > MOTION_SHARE[1] and "too much motion",
             ]
             failures += [f"{path.stem} at quality {quality}: {what}" for what in wrong if what]
             last = (result.bytes, psnr)
+            motion[quality] += result.parts["motion"]
+            total[quality] += result.bytes
+    for quality in qualities:
+        share = motion[quality] / total[quality]
+        print(f"over all clips, q{quality:3d}: motion {100 * share:5.2f} %")
+        if share > MOTION_SHARE[50 if quality >= 50 else 1]:
+            failures.append(f"too much motion at quality {quality}")
     for failure in failures:
         print(failure, file=sys.stderr)
     print(f"{len(failures)} failures over {len(paths)} clips and {len(qualities)} qualities")
