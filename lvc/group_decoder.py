@@ -6,17 +6,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
-from lvc.container import INTRA, FrameRecord, GopChunk
+from lvc.container import BETWEEN, INTRA, PREDICTED, FrameRecord, GopChunk, Step, coding_order
 from lvc.errors import FormatError, MismatchError
 from lvc.exact.arithmetic import exact_arithmetic
 from lvc.exact.device import working_device
-from lvc.model import Model
+from lvc.model import Model, modes, skip
 from lvc.model.codec import Memory
 from lvc.model.entropy import SymbolCoder
 from lvc.model.group import GroupState, fresh_tables
-from lvc.model.motion import code_field
-from lvc.model.skip import BLOCK, code_skip
+from lvc.model.motion import MotionField, code_field
 from lvc.model.transform import BANDS
 from lvc.model.weights import load
 from lvc.picture import checksum, padded_size, to_planes
@@ -65,82 +65,129 @@ class GroupDecoder:
     def decode(self, groups: list[GopChunk]) -> Iterator[Iterator[Frame]]:
         """Frames of each group: one group streams, several run in lockstep and are kept until their turn."""
         if len(groups) == 1:
-            yield (frame for row in self._lockstep(groups) for frame in row.values())
+            yield (frame for row in self._lockstep(groups) for frames in row.values() for frame in frames)
             return
         kept: list[list[Frame]] = [[] for _ in groups]
         for row in self._lockstep(groups):
-            for index, frame in row.items():
-                kept[index].append(frame)
+            for index, frames in row.items():
+                kept[index].extend(frames)
         yield from (iter(frames) for frames in kept)
 
-    def _lockstep(self, groups: list[GopChunk]) -> Iterator[dict[int, Frame]]:
-        """One picture of every group at a time, as one batch."""
+    def _lockstep(self, groups: list[GopChunk]) -> Iterator[dict[int, list[Frame]]]:
+        """One picture of every group at a time, as one batch; gives what is complete, in display order."""
         states = [GroupState(fresh_tables(self._model.statistics)) for _ in groups]
+        orders = [coding_order([frame.kind for frame in group.gop.frames]) for group in groups]
+        ready: list[dict[int, Frame]] = [{} for _ in groups]
+        shown = [0] * len(groups)
         live = list(range(len(groups)))
-        for position in itertools.count():
-            live = [index for index in live if position < len(groups[index].gop.frames)]
+        for number in itertools.count():
+            live = [index for index in live if number < len(orders[index])]
             if not live:
                 return
-            # pictures of one kind form a batch; after the first, all are predicted
-            row = {}
-            for intra in (True, False):
-                part = [i for i in live if (groups[i].gop.frames[position].kind == INTRA) == intra]
+            # pictures of one kind form a batch
+            for kind in (INTRA, PREDICTED, BETWEEN):
+                part = {i: orders[i][number] for i in live if _kind(groups[i], orders[i][number]) == kind}
                 if part:
                     with exact_arithmetic():
-                        row.update(self._pictures(groups, states, part, position))
-            live = [index for index in live if index in row]
+                        done = self._pictures(groups, states, part)
+                    for index, frame in done.items():
+                        ready[index][part[index].position] = frame
+                    live = [index for index in live if index not in part or index in done]
+            row: dict[int, list[Frame]] = {}
+            for index, frames in enumerate(ready):
+                row[index] = []
+                while shown[index] in frames:
+                    row[index].append(frames.pop(shown[index]))
+                    shown[index] += 1
             yield row
 
-    def _pictures(
-        self, groups: list[GopChunk], states: list[GroupState], part: list[int], position: int
-    ) -> dict[int, Frame]:
-        records = [groups[index].gop.frames[position] for index in part]
+    def _pictures(self, groups: list[GopChunk], states: list[GroupState], part: dict[int, Step]) -> dict[int, Frame]:
+        records = [groups[index].gop.frames[step.position] for index, step in part.items()]
+        some = groups[next(iter(part))]
         try:
-            planes = self._decode_pictures(records, [states[index] for index in part])
+            planes = self._decode_pictures(records, list(part.values()), [states[index] for index in part])
         except FormatError as error:
             if not self._keep_going:
-                raise FormatError(str(error), groups[part[0]].position) from error
-            self.damage.append(f"{error} in the group at byte {groups[part[0]].position}")
+                raise FormatError(str(error), some.position) from error
+            self.damage.append(f"{error} in the group at byte {some.position}")
             return {}
         row = {}
-        for index, record, found in zip(part, records, planes, strict=True):
+        for (index, step), record, found in zip(part.items(), records, planes, strict=True):
             if self._layers < ALL_LAYERS or checksum(found, self.info) == record.picture_crc:
                 row[index] = Frame(found, record.pts, record.duration)
                 continue
-            message = f"picture {groups[index].first_frame + position} differs from the one that was encoded"
+            message = f"picture {groups[index].first_frame + step.position} differs from the one that was encoded"
             if not self._keep_going:
                 raise MismatchError(f"{message}; this machine or its libraries do not compute as they should")
             self.damage.append(message)
         return row
 
-    def _decode_pictures(self, records: list[FrameRecord], states: list[GroupState]) -> list[list[Plane]]:
+    def _decode_pictures(
+        self, records: list[FrameRecord], steps: list[Step], states: list[GroupState]
+    ) -> list[list[Plane]]:
         codec = self._model.codec
         intra = records[0].kind == INTRA
         coders = [RangeDecoder(record.payload) for record in records]
-        height, width = padded_size(self.info)
+        size = padded_size(self.info)
         if intra:
-            past = codec.nothing(len(records), (height, width), self._device)
+            past = codec.nothing(len(records), size, self._device)
+            for step, state in zip(steps, states, strict=True):
+                state.motion.keep(step, [])
         else:
-            for coder, state in zip(coders, states, strict=True):
-                state.motion = code_field(coder, state.tables.motion, height // 8, width // 8, state.motion, None)
-            field = torch.stack([torch.from_numpy(state.motion.vectors) for state in states if state.motion])
-            field = field.to(self._device)
-            past = codec.moved(Memory.join([state.memory for state in states if state.memory is not None]), field)
+            past = self._predict(coders, steps, states)
         quality = torch.tensor([float(record.quality) for record in records], device=self._device)
         prediction = codec.predict(past, quality, intra)
         if not intra:
+            rows, cols = (side // skip.BLOCK for side in size)
             for coder, state in zip(coders, states, strict=True):
-                state.skip = code_skip(coder, state.tables.skip, height // BLOCK, width // BLOCK, state.skip, None)
+                state.skip = skip.code_skip(coder, state.tables.skip, rows, cols, state.skip, None)
             maps = torch.stack([torch.from_numpy(state.skip) for state in states if state.skip is not None])
             prediction.skip = maps[:, None].float().to(self._device)
         tables = [state.tables for state in states]
         symbols = SymbolCoder(self._model.statistics.quantisers, coders, tables, intra)
         latents = codec.code(prediction, None, symbols, self._layers)
         memory = codec.reconstruct(prediction, latents)
-        for index, state in enumerate(states):
-            state.memory = memory.pick(index)
+        for index, (step, state) in enumerate(zip(steps, states, strict=True)):
+            state.memories[step.position] = memory.pick(index)
+            if step.depth == 0:
+                state.forget(step)
             state.tables.adapt(intra)
         return to_planes(memory.picture, self.info)
+
+    def _predict(self, coders: list[RangeDecoder], steps: list[Step], states: list[GroupState]) -> Memory:
+        """Read the motion of pictures of one kind and move their references."""
+        codec = self._model.codec
+        between = steps[0].second is not None
+        height, width = padded_size(self.info)
+        fields: tuple[list[Tensor], list[Tensor]] = ([], [])
+        memories: tuple[list[Memory], list[Memory]] = ([], [])
+        chosen: list[Tensor] = []
+        for coder, step, state in zip(coders, steps, states, strict=True):
+            motions: list[MotionField] = []
+            tables = state.tables.motion[between]
+            for number, reference in enumerate((step.first, step.second)):
+                if reference is None:
+                    continue
+                expected = state.motion.expected(step, motions[0] if motions else None)
+                motions.append(code_field(coder, tables, height // 8, width // 8, expected, None))
+                fields[number].append(torch.from_numpy(motions[-1].vectors))
+                memories[number].append(state.memories[reference])
+            state.motion.keep(step, motions)
+            if between:
+                rows, cols = height // modes.BLOCK, width // modes.BLOCK
+                chosen.append(torch.from_numpy(modes.code_modes(coder, tables.modes, rows, cols, None)))
+        moved = [
+            codec.moved(Memory.join(each), torch.stack(field).to(self._device))
+            for each, field in zip(memories, fields, strict=True)
+            if each
+        ]
+        if not between:
+            return moved[0]
+        return codec.mixed(moved[0], moved[1], torch.stack(chosen)[:, None].to(self._device))
+
+
+def _kind(group: GopChunk, step: Step) -> int:
+    return group.gop.frames[step.position].kind
 
 
 _load = functools.cache(load)

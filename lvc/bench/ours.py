@@ -136,7 +136,7 @@ def _encode_without(
     import torch
 
     from lvc.container import Gop, Header, Writer
-    from lvc.encoder.group import GroupEncoder
+    from lvc.encoder.group import CodedPicture, GroupEncoder
     from lvc.encoder.scene import SceneCuts
     from lvc.exact.arithmetic import exact_arithmetic
 
@@ -146,15 +146,22 @@ def _encode_without(
     cuts = SceneCuts(source.info.bit_depth)
     group = GroupEncoder(model, source.info, settings, where)
     pictures: list[Sequence[Plane]] = []
+    count = 0
+
+    def keep(coded: list[CodedPicture]) -> None:
+        kind = np.uint8 if source.info.bit_depth == 8 else np.uint16
+        pictures.extend([plane.astype(kind) for plane in picture.planes] for picture in coded)
+
     with exact_arithmetic():
         for frame in source:
             cut = cuts.is_cut(frame) and settings.scene_cuts
-            if group.records and (cut or len(group.records) >= settings.keyint):
+            if count and (cut or count >= settings.keyint):
+                keep(group.finish())
                 writer.write_gop(Gop(tuple(group.records)))
-                group = GroupEncoder(model, source.info, settings, where)
-            group.encode(frame)
-            kind = np.uint8 if source.info.bit_depth == 8 else np.uint16
-            pictures.append([plane.astype(kind) for plane in group.decoded])
+                group, count = GroupEncoder(model, source.info, settings, where), 0
+            keep(group.encode(frame))
+            count += 1
+        keep(group.finish())
     if not group.records:
         raise InputError("the input holds no frames")
     writer.write_gop(Gop(tuple(group.records)))

@@ -1,6 +1,7 @@
 """The payload of a GOP chunk: a table of frames with its own checksum, then the coded frames themselves."""
 
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -8,8 +9,9 @@ from lvc.container import limits
 from lvc.container.fields import Cursor, put_signed, put_varint
 from lvc.errors import FormatError, LimitError
 
-INTRA, PREDICTED = 0, 1
-HIGHEST_KIND = PREDICTED
+INTRA, PREDICTED, BETWEEN = 0, 1, 2
+"""Coded alone; predicted from the anchor (the last frame that is not between) before; from frames before and behind."""
+HIGHEST_KIND = BETWEEN
 """Kinds above this one are reserved: two bits hold them."""
 
 PREAMBLE_BYTES = 64
@@ -30,7 +32,7 @@ class FrameRecord:
     Attributes:
         pts: presentation time in ticks of the time base, within +-``limits.MAX_TICKS``.
         duration: in ticks, 0 where unknown.
-        kind: 0 intra, 1 predicted; 2 and 3 are reserved.
+        kind: 0 intra, 1 predicted, 2 between; 3 is reserved.
         quality: 1 to 100 for this frame.
         motion_bytes, hyper_bytes: how many of the payload's bytes belong to motion, and to skip map and hyper-latent
             (informative; together at most the payload).
@@ -50,7 +52,11 @@ class FrameRecord:
 
 @dataclass(frozen=True)
 class Gop:
-    """An independently decodable group of pictures: 1 to ``limits.MAX_GOP_FRAMES`` frames, in decoding order."""
+    """An independently decodable group of pictures: 1 to ``limits.MAX_GOP_FRAMES`` frames, in display order.
+
+    The first is intra, the last is not between, and no more than ``limits.MAX_BETWEEN`` follow each other that are; see
+    :mod:`lvc.container.order`.
+    """
 
     frames: tuple[FrameRecord, ...]
 
@@ -97,6 +103,8 @@ def pack_gop(gop: Gop, first_frame: int) -> bytes:
         raise LimitError(f"a group of {len(frames)} frames: 1 to {limits.MAX_GOP_FRAMES} are possible")
     if frames[0].kind != INTRA:
         raise ValueError("the first frame of a group must be intra")
+    if problem := _misplaced([frame.kind for frame in frames]):
+        raise ValueError(problem)
     for frame in frames:
         if problem := _problem(frame):
             raise ValueError(problem)
@@ -147,7 +155,7 @@ def unpack_gop(data: bytes | bytearray, base: int, *, partial: bool = False) -> 
     """Read a GOP's payload; ``base`` is its place in the file.
 
     Args:
-        partial: the payload may be cut off after its table: give the frames that are there whole, perhaps none.
+        partial: the payload may be cut off after its table: give the frames that can be decoded, perhaps none.
 
     Raises:
         FormatError: damaged or inconsistent.
@@ -161,6 +169,8 @@ def unpack_gop(data: bytes | bytearray, base: int, *, partial: bool = False) -> 
     if not 1 <= len(qualities) <= _OWN_QUALITY:
         raise fields.error(f"{len(qualities)} qualities listed")
     rows = [_row(fields, clock, qualities, i == 0) for i in range(preamble.frames)]
+    if problem := _misplaced([values[2] for _, values in rows]):
+        raise fields.error(problem)
     table_crc = zlib.crc32(memoryview(data)[: fields.offset])
     if fields.uint(4) != table_crc:
         raise FormatError("GOP: wrong checksum of the table of frames", base)
@@ -171,6 +181,8 @@ def unpack_gop(data: bytes | bytearray, base: int, *, partial: bool = False) -> 
         frames.append(FrameRecord(*values, payload=fields.take(size)))
     if not partial:
         fields.finish()
+    while frames and frames[-1].kind == BETWEEN:  # cut off: what these lie between is missing
+        frames.pop()
     return preamble, Gop(tuple(frames))
 
 
@@ -183,6 +195,18 @@ def _preamble(fields: Cursor) -> Preamble:
     if not 1 <= count <= limits.MAX_GOP_FRAMES:
         raise fields.error(f"{count} frames, 1 to {limits.MAX_GOP_FRAMES} are possible")
     return Preamble(first_frame, first_pts, count)
+
+
+def _misplaced(kinds: Sequence[int]) -> str | None:
+    """What is wrong with the kinds of a group's frames, in words; None when nothing is."""
+    if kinds[-1] == BETWEEN:
+        return "the last frame of a group lies between two"
+    run = 0
+    for kind in kinds:
+        run = run + 1 if kind == BETWEEN else 0
+        if run > limits.MAX_BETWEEN:
+            return f"more than {limits.MAX_BETWEEN} frames between two anchors"
+    return None
 
 
 _Values = tuple[int, int, int, int, int, int, int]

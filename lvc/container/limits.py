@@ -12,6 +12,9 @@ MAX_PIXELS = 1 << 26
 MAX_GOP_FRAMES = 1024
 """Most frames in one group of pictures, and the largest key interval."""
 
+MAX_BETWEEN = 15
+"""Most frames from one anchor to the next, of which a decoder holds all."""
+
 MAX_HEADER_BYTES = 1024
 """Longest body of the file header."""
 

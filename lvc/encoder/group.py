@@ -1,20 +1,23 @@
-"""Encoding of one group of pictures, picture by picture."""
+"""Encoding of one group of pictures."""
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 import torch
 
-from lvc.container import INTRA, PREDICTED, FrameRecord
+from lvc.container import BETWEEN, INTRA, PREDICTED, FrameRecord, Step, coding_order
 from lvc.encoder import motion_search
-from lvc.encoder.settings import EFFORTS, EncoderSettings, quality_bonus
+from lvc.encoder.mode_choice import choose_modes
+from lvc.encoder.settings import EFFORTS, RUN, EncoderSettings, quality_bonus
 from lvc.encoder.skip_choice import choose_skip
 from lvc.exact import warp
 from lvc.model import Model
 from lvc.model.codebook import Quantiser
-from lvc.model.codec import Picture, Prediction
+from lvc.model.codec import Memory, Picture, Prediction
 from lvc.model.entropy import GroupTables, Observer, SymbolCoder
 from lvc.model.group import GroupState, fresh_tables
+from lvc.model.modes import code_modes
 from lvc.model.motion import LEVELS, MotionField, code_field
 from lvc.model.skip import code_skip
 from lvc.picture import checksum, from_frame, padded_size, to_planes
@@ -24,14 +27,23 @@ from lvc.video import Frame, Plane, VideoInfo
 _GOLDEN = (5**0.5 - 1) / 2
 
 
+class CodedPicture(NamedTuple):
+    """One coded picture, its planes as a decoder will see them, and its place in the coding order."""
+
+    record: FrameRecord
+    planes: list[Plane]
+    step: Step
+
+
 class GroupEncoder:
-    """Codes pictures in order; the first one is intra.
+    """Codes the pictures of a group in runs from anchor to anchor; the first one is intra.
+
+    Call :meth:`encode` and :meth:`finish` within :func:`lvc.exact.arithmetic.exact_arithmetic`.
 
     Attributes:
-        quality: of the next picture, as in the settings; rate control changes it.
-        records: the coded pictures so far.
+        quality: of the next run, as in the settings; rate control changes it.
+        records: the coded pictures so far, in display order.
         estimated_bits: what their symbols cost by their probabilities.
-        decoded: the planes of the last picture as a decoder will see them.
     """
 
     def __init__(
@@ -50,87 +62,141 @@ class GroupEncoder:
         if "scalar" in settings.ablate:
             self._quantisers = [Quantiser.lattice(scalar=True)] * 2
             self._state.tables.latents = [quantiser.tables() for quantiser in self._quantisers]
+        self._run = 1 if "nobetween" in settings.ablate else RUN
+        self._waiting: list[Frame] = []
         self.quality = settings.quality
         self.records: list[FrameRecord] = []
         self.estimated_bits = 0.0
-        self.decoded: list[Plane] = []
 
     @property
     def tables(self) -> GroupTables:
         """The adaptive tables."""
         return self._state.tables
 
-    def _quality(self) -> int:
-        position = len(self.records)
-        bonus = 0 if "nocascade" in self._settings.ablate else quality_bonus(position)
-        # a fraction of a quality is a share of pictures one quality finer, spread evenly
-        return min(100, math.floor(self.quality + position * _GOLDEN % 1.0) + bonus)
+    @property
+    def is_between_runs(self) -> bool:
+        """Whether all pictures so far have been coded."""
+        return not self._waiting
 
-    def encode(self, frame: Frame) -> None:
-        """Code the next picture. Call within :func:`lvc.exact.arithmetic.exact_arithmetic`."""
+    def encode(self, frame: Frame) -> list[CodedPicture]:
+        """Take the next picture; gives those that this completes, in display order."""
+        self._waiting.append(frame)
+        return self.finish() if len(self._waiting) >= (self._run if self.records else 1) else []
+
+    def finish(self) -> list[CodedPicture]:
+        """Code the pictures that wait, the last one as an anchor."""
+        run, self._waiting = self._waiting, []
+        if not run:
+            return []
+        start = len(self.records)
+        if start:
+            kinds = [PREDICTED, *[BETWEEN] * (len(run) - 1), PREDICTED]
+            steps = [step.moved(start - 1) for step in coding_order(kinds)[1:]]
+        else:
+            steps = [Step(0)]
+        coded = {step.position: self._code(run[step.position - start], step) for step in steps}
+        result = [coded[position] for position in sorted(coded)]
+        self.records += [picture.record for picture in result]
+        return result
+
+    def _quality(self, step: Step) -> int:
+        # a fraction of a quality is a share of pictures one quality finer, spread evenly
+        quality = min(100, math.floor(self.quality + step.position * _GOLDEN % 1.0))
+        if "nocascade" in self._settings.ablate:
+            return quality
+        return min(100, max(1, quality + quality_bonus(step, quality)))
+
+    def _code(self, frame: Frame, step: Step) -> CodedPicture:
         target = from_frame(frame, self._info, self._device)
-        quality = self._quality()
+        quality = self._quality(step)
         qualities = torch.tensor([float(quality)], device=self._device)
         coder = RangeEncoder()
         state = self._state
-        field = planes = None
-        if state.memory is not None:
-            planes = warp.phases(state.memory.picture.y)
-            wanted = self._search(target.y, state.memory.picture.y, planes, qualities)
-            rows, cols = wanted.levels.shape
-            choose = motion_search.RateChooser(target.y, planes, qualities)
-            state.motion = code_field(coder, state.tables.motion, rows, cols, state.motion, wanted, choose)
-            field = torch.from_numpy(state.motion.vectors)[None].to(self._device)
-        intra = state.memory is None
-        if state.memory is None or field is None:
-            past = self._codec.nothing(1, padded_size(self._info), self._device)
-        else:
-            past = self._codec.moved(state.memory, field, planes)
-        prediction = self._codec.predict(past, qualities, intra)
+        past, is_whole = self._predict(coder, step, target, qualities)
         motion_end = coder.position()
-        if field is not None:
-            self._skip(coder, prediction, field, target)
+        intra = step.first is None
+        prediction = self._codec.predict(past, qualities, intra)
+        if is_whole is not None:
+            self._skip(coder, prediction, is_whole, target)
         symbols = SymbolCoder(self._quantisers, [coder], [state.tables], intra, self._observer)
         latents = self._codec.code(prediction, target, symbols)
-        state.memory = self._codec.reconstruct(prediction, latents)
+        memory = state.memories[step.position] = self._codec.reconstruct(prediction, latents)
+        if step.depth == 0:
+            state.forget(step)
         if "noadapt" not in self._settings.ablate:
             state.tables.adapt(intra)
-        self.decoded = to_planes(state.memory.picture, self._info)[0]
+        planes = to_planes(memory.picture, self._info)[0]
         payload = coder.finish()
         self.estimated_bits += coder.bits
         motion_bytes = min(motion_end, len(payload))
         hyper_bytes = min(max(symbols.hyper_end[0] - motion_bytes, 0), len(payload) - motion_bytes)
-        self.records.append(
-            FrameRecord(
-                pts=frame.pts,
-                duration=frame.duration,
-                kind=INTRA if intra else PREDICTED,
-                quality=quality,
-                motion_bytes=motion_bytes,
-                hyper_bytes=hyper_bytes,
-                picture_crc=checksum(self.decoded, self._info),
-                payload=payload,
-            )
+        record = FrameRecord(
+            pts=frame.pts,
+            duration=frame.duration,
+            kind=INTRA if intra else BETWEEN if step.depth else PREDICTED,
+            quality=quality,
+            motion_bytes=motion_bytes,
+            hyper_bytes=hyper_bytes,
+            picture_crc=checksum(planes, self._info),
+            payload=payload,
         )
+        return CodedPicture(record, planes, step)
 
-    def _skip(self, coder: RangeEncoder, prediction: Prediction, field: torch.Tensor, target: Picture) -> None:
+    def _predict(
+        self, coder: RangeEncoder, step: Step, target: Picture, quality: torch.Tensor
+    ) -> tuple[Memory, torch.Tensor | None]:
+        """The prediction, and which 8x8 blocks of it are taken from whole samples; None for an intra picture."""
         state = self._state
-        skip = choose_skip(self._codec, prediction, field, target)
+        if step.first is None:
+            state.motion.keep(step, [])
+            return self._codec.nothing(1, padded_size(self._info), self._device), None
+        found: list[tuple[MotionField, torch.Tensor, Memory]] = []
+        for reference in (step.first,) if step.second is None else (step.first, step.second):
+            before = found[0][0] if found else None
+            memory = state.memories[reference]
+            planes = warp.phases(memory.picture.y)
+            expected = state.motion.expected(step, before)
+            motion = self._motion(coder, step, target.y, memory.picture.y, planes, expected, quality)
+            field = torch.from_numpy(motion.vectors)[None].to(self._device)
+            found.append((motion, (field & 3 == 0).all(-1), self._codec.moved(memory, field, planes)))
+        state.motion.keep(step, [motion for motion, _, _ in found])
+        _, is_whole, past = found[0]
+        if step.second is None:
+            return past, is_whole
+        other = found[1][2]
+        modes = choose_modes(target.y, past.picture.y, other.picture.y, quality)
+        rows, cols = modes.shape[2:]
+        code_modes(coder, state.tables.motion[1].modes, rows, cols, modes[0, 0].cpu().numpy())
+        return self._codec.mixed(past, other, modes), is_whole & found[1][1]
+
+    def _motion(
+        self,
+        coder: RangeEncoder,
+        step: Step,
+        luma: torch.Tensor,
+        reference: torch.Tensor,
+        planes: torch.Tensor,
+        expected: MotionField | None,
+        quality: torch.Tensor,
+    ) -> MotionField:
+        rows, cols = luma.shape[2] // warp.BLOCK, luma.shape[3] // warp.BLOCK
+        if "nomotion" in self._settings.ablate:
+            wanted = MotionField(np.zeros((rows, cols, 2), np.int64), np.full((rows, cols), LEVELS[0], np.int64))
+        else:
+            past = None if expected is None else torch.from_numpy(expected.vectors)[None].to(self._device)
+            effort = EFFORTS[self._settings.preset]
+            field, level = motion_search.search(luma, reference, planes, past, quality, effort)
+            wanted = MotionField(field[0].cpu().numpy(), level[0].cpu().numpy())
+        choose = motion_search.RateChooser(luma, planes, quality)
+        tables = self._state.tables.motion[0 if step.second is None else 1]
+        return code_field(coder, tables, rows, cols, expected, wanted, choose)
+
+    def _skip(self, coder: RangeEncoder, prediction: Prediction, is_whole: torch.Tensor, target: Picture) -> None:
+        state = self._state
+        skip = choose_skip(self._codec, prediction, is_whole, target)
         if "noskip" in self._settings.ablate:
             skip = torch.zeros_like(skip)
         wanted = skip[0, 0].cpu().numpy() == 1
         rows, cols = wanted.shape
         state.skip = code_skip(coder, state.tables.skip, rows, cols, state.skip, wanted)
         prediction.skip = skip
-
-    def _search(
-        self, luma: torch.Tensor, reference: torch.Tensor, planes: torch.Tensor, quality: torch.Tensor
-    ) -> MotionField:
-        rows, cols = luma.shape[2] // warp.BLOCK, luma.shape[3] // warp.BLOCK
-        if "nomotion" in self._settings.ablate:
-            return MotionField(np.zeros((rows, cols, 2), np.int64), np.full((rows, cols), LEVELS[0], np.int64))
-        motion = self._state.motion
-        past = None if motion is None else torch.from_numpy(motion.vectors)[None].to(self._device)
-        effort = EFFORTS[self._settings.preset]
-        field, level = motion_search.search(luma, reference, planes, past, quality, effort)
-        return MotionField(field[0].cpu().numpy(), level[0].cpu().numpy())

@@ -49,9 +49,10 @@ def start_quality(
     quality = min(_FINEST, settings.quality)
     for _ in range(_TRIES):
         group = GroupEncoder(model, info, replace(settings, quality=quality), where)
-        for frame in frames:
-            with exact_arithmetic():
+        with exact_arithmetic():
+            for frame in frames:
                 group.encode(frame)
+            group.finish()
         intra, *others = (8.0 * len(record.payload) for record in group.records)
         other = sum(others) / len(others) if others else intra / 4
         before = quality

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
-from lvc.container import FrameRecord, Gop
+from lvc.container import FrameRecord, Gop, Step, coding_order
 from lvc.encoder.settings import INTRA_BONUS, quality_bonus
 from lvc.video import VideoInfo
 
@@ -105,11 +105,11 @@ class Pace:
             rest = time * aim.bits_per_second
         return min(_DEARER, max(_CHEAPER, 1 - (self._spent - self._expected) / rest))
 
-    def add(self, record: FrameRecord, position: int) -> None:
-        """Take note of a coded picture, the ``position``-th of its group."""
-        bits = 8.0 * (len(record.payload) + FRAME_BYTES + (0 if position else GROUP_BYTES))
+    def add(self, record: FrameRecord, step: Step) -> None:
+        """Take note of a coded picture."""
+        bits = 8.0 * (len(record.payload) + FRAME_BYTES + (GROUP_BYTES if step.first is None else 0))
         self._spent += bits
-        quality = record.quality - quality_bonus(position)
+        quality = record.quality - quality_bonus(step, record.quality)
         self._cost += bits * math.exp(SLOPE * (self._aim.quality - quality))
 
     def is_too_dear(self, record: FrameRecord) -> bool:
@@ -180,8 +180,9 @@ class RateControl:
     def _take(self, gops: Sequence[Gop]) -> None:
         state = GroupPace(self._known, self._starts[0], self._info.time_base)
         for gop in gops:
+            steps = {step.position: step for step in coding_order([record.kind for record in gop.frames])}
             for position, record in enumerate(gop.frames):
                 self._known.advance(state.seconds(record.pts))
-                self._known.add(record, position)
+                self._known.add(record, steps[position])
         self._taken += 1
         self._known.advance(state.seconds(self._starts[self._taken]))

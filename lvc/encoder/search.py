@@ -1,6 +1,8 @@
 """The quality that gives a wanted size or likeness, found by coding samples of the source at several qualities."""
 
+import itertools
 import math
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -151,13 +153,11 @@ class Samples:
         for frames in self:
             group = GroupEncoder(model, self.info, settings, where)
             compare = Comparison("ssim", self.info.width, self.info.height, self.info.bit_depth) if ssim else None
-            for frame in frames:
-                with exact_arithmetic():
-                    group.encode(frame)
+            for planes, decoded in _coded(group, frames):
                 if psnr:
-                    psnrs.append(_psnr(frame.planes, group.decoded, self.info.bit_depth))
+                    psnrs.append(_psnr(planes, decoded, self.info.bit_depth))
                 if compare is not None:
-                    ssims += _ssims([compare.add(frame.planes, group.decoded)])
+                    ssims += _ssims([compare.add(planes, decoded)])
             if compare is not None:
                 ssims += _ssims(compare.finish())
             size = len(pack_gop(Gop(tuple(group.records)), 0)) + 20
@@ -195,6 +195,18 @@ class Samples:
                 times.append(time)
                 costs.append(costs[-1] + max(1.0, cost))
         return tuple((time, cost / costs[-1] * bits) for time, cost in zip(times, costs, strict=True))
+
+
+def _coded(group: GroupEncoder, frames: Iterator[Frame]) -> Iterator[tuple[Sequence[Plane], list[Plane]]]:
+    """Planes of each frame, and as they are decoded."""
+    waiting: deque[Frame] = deque()
+    for frame in itertools.chain(frames, [None]):
+        with exact_arithmetic():
+            coded = group.finish() if frame is None else group.encode(frame)
+        if frame is not None:
+            waiting.append(frame)
+        for picture in coded:
+            yield waiting.popleft().planes, picture.planes
 
 
 def _psnr(source: Sequence[Plane], decoded: Sequence[Plane], bit_depth: int) -> float:

@@ -2,18 +2,24 @@
 
 from dataclasses import dataclass, field
 
+from lvc.container import Step
 from lvc.encoder import motion_search
 
 EFFORTS = {"fast": motion_search.FAST, "medium": motion_search.MEDIUM, "slow": motion_search.SLOW}
 INTRA_BONUS = 9
 """Qualities by which an intra picture is finer than the predicted ones: it is the reference of all of them."""
-CASCADE = (3, 0, 1, 0)
-"""Qualities by which predicted pictures are finer, in turns: a finer one serves as a better reference."""
+BETWEEN_BONUS = (0, -6, -11)
+"""The same by depth: anchors, pictures between two anchors, pictures between these, which nothing refers to."""
+RUN = 4
+"""Pictures from one anchor to the next."""
+_FINE = 80
+"""Quality from which on the differences shrink, to none at 100."""
 
 
-def quality_bonus(position: int) -> int:
-    """Qualities by which the ``position``-th picture of a group is finer than the settings say."""
-    return CASCADE[position % len(CASCADE)] if position else INTRA_BONUS
+def quality_bonus(step: Step, quality: float) -> int:
+    """Qualities by which a picture is finer than the settings say (negative: coarser)."""
+    bonus = INTRA_BONUS if step.first is None else BETWEEN_BONUS[min(step.depth, len(BETWEEN_BONUS) - 1)]
+    return round(bonus * min(1.0, (100 - quality) / (100 - _FINE)))
 
 
 @dataclass(frozen=True)
@@ -27,7 +33,7 @@ class EncoderSettings:
         scene_cuts: whether a cut starts a new group of pictures.
         ablate: parts to switch off for measurements: ``scalar`` (codebooks replaced by integers), ``noadapt`` (tables
             keep the model's counts), ``nomotion`` (all vectors zero), ``noskip`` (no block is),
-            ``nocascade`` (one quality for all pictures).
+            ``nobetween`` (every picture is an anchor), ``nocascade`` (one quality for all pictures).
     """
 
     quality: float = 60

@@ -24,12 +24,12 @@ MAP_BITS = 8.0
 
 
 @torch.no_grad()
-def choose_skip(codec: FrameCodec, prediction: Prediction, field: Tensor, target: Picture) -> Tensor:
+def choose_skip(codec: FrameCodec, prediction: Prediction, is_whole: Tensor, target: Picture) -> Tensor:
     """The blocks to skip, from the transformed prediction error alone: no network is run.
 
     Args:
         prediction: of B pictures from a reference.
-        field: that it was made with, [B, H/8, W/8, 2].
+        is_whole: whether vectors point to whole samples, [B, H/8, W/8] bool.
         target: the source pictures.
 
     Returns:
@@ -40,8 +40,7 @@ def choose_skip(codec: FrameCodec, prediction: Prediction, field: Tensor, target
     error = size.square()
     left = 1 / 12 + RATE_WEIGHT * (NONZERO_BITS + 2 * torch.log2(size.clamp_min(0.5)))
     won = (error - left).clamp_min(0).sum(1, keepdim=True)
-    whole = ((field & 3) == 0).all(-1).float()[:, None]
-    share = torch.where(F.avg_pool2d(whole, 2) == 1, WORTH, WORTH_BETWEEN)
+    share = torch.where(F.avg_pool2d(is_whole.float()[:, None], 2) == 1, WORTH, WORTH_BETWEEN)
     benefit = share * error.sum(1, keepdim=True) - won
     skip = (benefit > 0).float()
     borders = (skip[..., 1:] - skip[..., :-1]).abs().sum((1, 2, 3)) + (skip[..., 1:, :] - skip[..., :-1, :]).abs().sum(

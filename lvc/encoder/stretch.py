@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from lvc.container import Gop, GopChunk, limits
-from lvc.encoder.group import GroupEncoder
+from lvc.encoder.group import CodedPicture, GroupEncoder
 from lvc.encoder.rate import GroupPace
 from lvc.encoder.settings import EncoderSettings
 from lvc.exact.arithmetic import exact_arithmetic
@@ -98,9 +98,22 @@ def code_stretch(
     gops: list[Gop] = []
     bits = seconds = 0.0
     group: GroupEncoder | None = None
+    size = 0
+    last: int | None = None
+
+    def take(coded: list[CodedPicture]) -> None:
+        nonlocal size, last
+        for record, _, step in coded:
+            if rate is not None:
+                rate.pace.add(record, step)
+            size += len(record.payload)
+            report(FrameDone(record.duration if last is None else record.pts - last, len(record.payload)))
+            last = record.pts
 
     def finish(group: GroupEncoder) -> None:
         nonlocal bits, seconds
+        with exact_arithmetic():
+            take(group.finish())
         gops.append(Gop(tuple(group.records)))
         bits += group.estimated_bits
         if coding.verify:
@@ -111,29 +124,23 @@ def code_stretch(
                     pass
             seconds += time.monotonic() - began
 
-    size = 0
-    last: int | None = None
     for frame in frames:
         if group is not None and size >= GROUP_BYTES:
             finish(group)
             group = None
         if group is None:
             group, size = GroupEncoder(model, coding.info, settings, where), 0
-        if rate is not None:
+        if rate is not None and group.is_between_runs:
             group.quality = rate.pace.quality(rate.seconds(frame.pts))
         with exact_arithmetic():
-            group.encode(frame)
-        while rate is not None and len(group.records) == 1 and rate.pace.is_too_dear(group.records[0]):
+            coded = group.encode(frame)
+        while rate is not None and coded and len(group.records) == 1 and rate.pace.is_too_dear(group.records[0]):
             coarser = group.quality - _COARSER
             group = GroupEncoder(model, coding.info, settings, where)
             group.quality = max(1.0, coarser)
             with exact_arithmetic():
-                group.encode(frame)
-        if rate is not None:
-            rate.pace.add(group.records[-1], len(group.records) - 1)
-        size += len(group.records[-1].payload)
-        report(FrameDone(frame.duration if last is None else frame.pts - last, len(group.records[-1].payload)))
-        last = frame.pts
+                coded = group.encode(frame)
+        take(coded)
     if group is not None:
         finish(group)
     return Coded(tuple(gops), bits, seconds)

@@ -21,6 +21,7 @@ from lvc.exact import warp
 from lvc.exact.layers import ACT_MAX, clamp, make_exact, quality_knots
 from lvc.exact.layers import exact_layers as layers_of
 from lvc.model.config import ModelConfig
+from lvc.model.modes import BOTH, FIRST
 from lvc.model.networks import (
     HYPER_MAX,
     PASSES,
@@ -190,13 +191,29 @@ class FrameCodec(nn.Module):
         """Run the context network on a prediction.
 
         Args:
-            past: from :meth:`nothing` for an intra picture, from :meth:`moved` for a predicted one.
+            past: from :meth:`nothing` for an intra picture, from :meth:`moved` or :meth:`mixed` for others.
             quality: [B], 1...100.
         """
         knots = quality_knots(quality)
         folded = fold(past.picture.y - MIDDLE, past.picture.uv - MIDDLE)
         c8, c16 = self.context(folded, past.state, past.magnitudes, knots)
         return Prediction(past.picture, c8, c16, past.state, quality, knots, intra)
+
+    def mixed(self, first: Memory, second: Memory, modes: Tensor) -> Memory:
+        """Predictions from two references as one.
+
+        Args:
+            modes: [B, 1, H/16, W/16], see :mod:`lvc.model.modes`.
+        """
+        exact = self.exact
+
+        def mix(a: Tensor, b: Tensor, factor: int) -> Tensor:
+            mode = modes.repeat_interleave(factor, 2).repeat_interleave(factor, 3)
+            mean = (a + b) * 0.5
+            return torch.where(mode == BOTH, mean.round() if exact else mean, torch.where(mode == FIRST, a, b))
+
+        picture = Picture(mix(first.picture.y, second.picture.y, 16), mix(first.picture.uv, second.picture.uv, 8))
+        return Memory(picture, mix(first.state, second.state, 2), mix(first.magnitudes, second.magnitudes, 1))
 
     def code(
         self, prediction: Prediction, target: Picture | None, coder: LatentCoder, layers: int = len(BANDS)

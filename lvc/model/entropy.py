@@ -20,16 +20,20 @@ Observer = Callable[[int, int, Tensor], None]
 
 @dataclass
 class GroupTables:
-    """All adaptive tables of one group of pictures."""
+    """All adaptive tables of one group of pictures.
 
-    motion: MotionTables
+    motion: of predicted pictures, of those between; latents, hyper: of intra pictures, of all others.
+    """
+
+    motion: list[MotionTables]
     skip: SkipTables
     latents: list[LatentTables]
     hyper: list[list[Table]]
 
     def adapt(self, intra: bool) -> None:
         """Learn from the picture just coded; intra and predicted pictures have latent tables of their own."""
-        self.motion.adapt()
+        for motion in self.motion:
+            motion.adapt()
         self.skip.adapt()
         self.latents[0 if intra else 1].adapt()
         for table in self.hyper[0 if intra else 1]:

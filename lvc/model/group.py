@@ -1,7 +1,8 @@
 """What one group of pictures carries from picture to picture, on both sides."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from lvc.container import Step
 from lvc.model.codec import Memory
 from lvc.model.entropy import GroupTables
 from lvc.model.motion import MotionField
@@ -12,7 +13,7 @@ from lvc.model.weights import Statistics
 def fresh_tables(statistics: Statistics) -> GroupTables:
     """The model's own counts, before this group has shown anything."""
     return GroupTables(
-        statistics.motion_tables(),
+        [statistics.motion_tables(between) for between in (False, True)],
         statistics.skip_tables(),
         [quantiser.tables() for quantiser in statistics.quantisers],
         [statistics.hyper_tables(kind) for kind in range(2)],
@@ -20,10 +21,63 @@ def fresh_tables(statistics: Statistics) -> GroupTables:
 
 
 @dataclass
+class MotionMemory:
+    """Motion between coded pictures, by which that of the next ones is expected.
+
+    Attributes:
+        fields: of the second picture into the first, by their positions in display order.
+    """
+
+    fields: dict[tuple[int, int], MotionField] = field(default_factory=dict)
+
+    def expected(self, step: Step, other: MotionField | None = None) -> MotionField | None:
+        """The motion of a picture into a reference, as far as what is known tells.
+
+        Args:
+            step: for an anchor motion is taken to go on as between the two anchors before; for a picture between two
+                the motion into the first is a part of that from the second into the first.
+            other: for the second reference: the motion into the first, which is taken to go on.
+
+        Returns:
+            None where nothing is known.
+        """
+        position, first, second = step.position, step.first, step.second
+        if first is None:
+            return None
+        if second is None:
+            before = min((before for before, last in self.fields if last == first), default=None)
+            return None if before is None else self.fields[before, first].scaled(position - first, first - before)
+        if other is not None:
+            return other.scaled(position - second, position - first)
+        known = self.fields.get((first, second))
+        return None if known is None else known.scaled(position - first, second - first)
+
+    def keep(self, step: Step, fields: list[MotionField]) -> None:
+        """After the motion of a picture is known: into no reference, one or two."""
+        if step.first is None:
+            self.fields = {}
+        elif step.second is None:
+            self.fields = {(step.first, step.position): fields[0]}
+        else:
+            self.fields[step.first, step.position] = fields[0]
+            self.fields[step.position, step.second] = fields[1].scaled(-1, 1)
+
+
+@dataclass
 class GroupState:
-    """Adaptive tables, and what the picture before left: its reference, motion field and skip map (None at first)."""
+    """Adaptive tables, and what coded pictures left.
+
+    Attributes:
+        memories: of the last two anchors and what lies between them, by position in display order.
+        skip: map of the picture coded before; None at first.
+    """
 
     tables: GroupTables
-    memory: Memory | None = None
-    motion: MotionField | None = None
+    memories: dict[int, Memory] = field(default_factory=dict)
+    motion: MotionMemory = field(default_factory=MotionMemory)
     skip: Flags | None = None
+
+    def forget(self, anchor: Step) -> None:
+        """After an anchor: keep only it and the one before."""
+        kept = (anchor.first, anchor.position)
+        self.memories = {at: memory for at, memory in self.memories.items() if at in kept}

@@ -15,6 +15,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
+from lvc.model.modes import fresh_tables
 from lvc.rangecoder import Coder, Symbols, Table
 
 Ints = npt.NDArray[np.int64]
@@ -47,7 +48,7 @@ class MotionTables:
     """Adaptive tables of one group of pictures.
 
     split: [level - 1][was split there before]; same: [neighbours known: 0, 1, 2...4][do they agree];
-    difference: [do they agree][component]; shift: [component] of the whole picture.
+    difference: [do they agree][component]; shift: [component] of the whole picture; modes: see :mod:`lvc.model.modes`.
     """
 
     split: list[list[Table]] = field(
@@ -61,9 +62,12 @@ class MotionTables:
     )
     shift: list[Table] = field(default_factory=lambda: [Table(_difference_counts(3.0), INCREMENT) for _ in range(2)])
 
+    modes: list[Table] = field(default_factory=fresh_tables)
+
     def all(self) -> list[Table]:
         """Every table, in a fixed order."""
-        return [table for rows in (*self.split, *self.same, *self.difference, self.shift) for table in rows]
+        rows = (*self.split, *self.same, *self.difference, self.shift, self.modes)
+        return [table for row in rows for table in row]
 
     def adapt(self) -> None:
         """After each picture."""
@@ -77,6 +81,10 @@ class MotionField:
 
     vectors: Ints
     levels: Ints
+
+    def scaled(self, part: int, whole: int) -> "MotionField":
+        """Vectors times part / whole, rounded (halves upwards): the motion over another stretch of time."""
+        return MotionField((2 * part * self.vectors + whole) // (2 * whole), self.levels)
 
 
 class Chooser(Protocol):

@@ -42,6 +42,7 @@ class Statistics:
     quantisers: list[Quantiser]
     hyper: list[list[np.ndarray[Any, np.dtype[np.int64]]]]
     motion: list[np.ndarray[Any, np.dtype[np.int64]]]
+    between: list[np.ndarray[Any, np.dtype[np.int64]]]
     skip: list[np.ndarray[Any, np.dtype[np.int64]]]
 
     @classmethod
@@ -53,6 +54,7 @@ class Statistics:
             [Quantiser.lattice(), Quantiser.lattice()],
             [[hyper] * HYPER_CHANNELS for _ in KINDS],
             [table.counts for table in MotionTables().all()],
+            [table.counts for table in MotionTables().all()],
             [table.counts for table in SkipTables().all()],
         )
 
@@ -60,10 +62,10 @@ class Statistics:
         """Fresh adaptive tables."""
         return [Table(counts, HYPER_INCREMENT) for counts in self.hyper[kind]]
 
-    def motion_tables(self) -> MotionTables:
-        """Fresh adaptive tables."""
+    def motion_tables(self, between: bool) -> MotionTables:
+        """Fresh adaptive tables of predicted pictures, or of those between two."""
         tables = MotionTables()
-        for table, counts in zip(tables.all(), self.motion, strict=True):
+        for table, counts in zip(tables.all(), self.between if between else self.motion, strict=True):
             table.counts = np.maximum(counts, 1)
         return tables
 
@@ -122,8 +124,9 @@ def pack(codec: FrameCodec, statistics: Statistics, card: dict[str, Any]) -> byt
         arrays[f"{kind}.hyper"] = np.stack(rows).astype("<i4")
     for index, counts in enumerate(statistics.motion):
         arrays[f"motion{index}"] = counts.astype("<i4")
-    for index, counts in enumerate(statistics.skip):
-        arrays[f"skip{index}"] = counts.astype("<i4")
+    for name, rows in (("between", statistics.between), ("skip", statistics.skip)):
+        for index, counts in enumerate(rows):
+            arrays[f"{name}{index}"] = counts.astype("<i4")
     entries, place = [], 0
     for name, array in arrays.items():
         entries.append([name, array.dtype.str[1:], list(array.shape), place])
@@ -236,12 +239,21 @@ def _statistics(arrays: _Arrays) -> Statistics:
         quantisers.append(Quantiser(books))
         rows = arrays.take(f"{kind}.hyper", (HYPER_CHANNELS, 2 * HYPER_MAX + 1))
         hyper.append([np.clip(row, 1, 1 << 20) for row in rows])
-    motion = [_counts(arrays, f"motion{i}", len(counts)) for i, counts in enumerate(start.motion)]
-    skip = [
-        _counts(arrays, f"skip{i}", len(counts)) if f"skip{i}" in arrays.entries else counts
-        for i, counts in enumerate(start.skip)
-    ]
-    return Statistics(quantisers, hyper, motion, skip)
+
+    def counted(
+        name: str, expected: list[np.ndarray[Any, np.dtype[np.int64]]]
+    ) -> list[np.ndarray[Any, np.dtype[np.int64]]]:
+        if f"{name}{len(expected) - 1}" not in arrays.entries:
+            return expected
+        return [_counts(arrays, f"{name}{i}", len(counts)) for i, counts in enumerate(expected)]
+
+    return Statistics(
+        quantisers,
+        hyper,
+        counted("motion", start.motion),
+        counted("between", start.between),
+        counted("skip", start.skip),
+    )
 
 
 def _counts(arrays: _Arrays, name: str, length: int) -> np.ndarray[Any, np.dtype[np.int64]]:

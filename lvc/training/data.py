@@ -74,6 +74,10 @@ def to_picture(y: Tensor, uv: Tensor) -> Picture:
     return Picture(y[:, None].float() * 4, uv.float() * 4)
 
 
+PACES, PACE_SHARES = (1, 2, 4), (0.7, 0.2, 0.1)
+"""Frames from one of a sequence to the next: anchors are some frames apart."""
+
+
 class CropSampler:
     """Random crops of consecutive frames, moving shots preferred, mirrored and time-reversed at random."""
 
@@ -96,7 +100,8 @@ class CropSampler:
     def _sample(self, frames: int) -> tuple[Tensor, Tensor]:
         clip = self._pick(frames)
         crop = self.crop
-        pace = 2 if len(clip.y) >= 2 * frames and self.random.random() < 0.15 else 1
+        pace = int(self.random.choice(PACES, p=PACE_SHARES))
+        pace = min(pace, len(clip.y) // frames)
         start = int(self.random.integers(0, len(clip.y) - (frames - 1) * pace))
         height, width = clip.y.shape[1:]
         top = int(self.random.integers(0, (height - crop) // 2 + 1)) * 2

@@ -48,13 +48,11 @@ MOTION_TOTAL, SKIP_TOTAL, HYPER_TOTAL = 1500, 800, 4000
 
 @dataclass
 class Evidence:
-    """What was seen: residuals by kind and class, and counts of motion, skip and hyper symbols."""
+    """What was seen: residuals by kind and class; counts of symbols: motion, motion between, skip, hyper by kind."""
 
     residuals: list[list[list[Floats]]] = field(default_factory=lambda: [[[] for _ in range(CLASSES)] for _ in KINDS])
     kept: Ints = field(default_factory=lambda: np.zeros((len(KINDS), CLASSES), np.int64))
-    motion: list[Ints] | None = None
-    skip: list[Ints] | None = None
-    hyper: list[list[Ints]] | None = None
+    counts: list[list[Ints]] | None = None
 
     def add(self, kind: int, cls: int, residuals: Tensor) -> None:
         """Keep residuals (in steps) of one class."""
@@ -94,25 +92,18 @@ def collect(model: Model, clips: list[Clip], count: int, seed: int = 5, quiet: b
         quality = int(random.integers(4, 76)) if random.random() < 0.85 else int(random.integers(1, 101))
         group = GroupEncoder(model, info, EncoderSettings(quality=quality), device, observer=evidence.add)
         tables = group.tables
-        motion, skip = _counting(tables.motion.all()), _counting(tables.skip.all())
+        counted = [tables.motion[0].all(), tables.motion[1].all(), tables.skip.all()]
+        starts = [_counting(each) for each in counted]
         hyper = [_counting(rows) for rows in tables.hyper]
         with exact_arithmetic():
             for frame in frames:
                 group.encode(frame)
-        seen_motion = [t.counts - start for t, start in zip(tables.motion.all(), motion, strict=True)]
-        seen_skip = [t.counts - start for t, start in zip(tables.skip.all(), skip, strict=True)]
-        seen_hyper = [
-            [t.counts - start for t, start in zip(rows, starts, strict=True)]
-            for rows, starts in zip(tables.hyper, hyper, strict=True)
-        ]
-        if evidence.motion is None or evidence.skip is None or evidence.hyper is None:
-            evidence.motion, evidence.skip, evidence.hyper = seen_motion, seen_skip, seen_hyper
-        else:
-            evidence.motion = [a + b for a, b in zip(evidence.motion, seen_motion, strict=True)]
-            evidence.skip = [a + b for a, b in zip(evidence.skip, seen_skip, strict=True)]
-            evidence.hyper = [
-                [a + b for a, b in zip(x, y, strict=True)] for x, y in zip(evidence.hyper, seen_hyper, strict=True)
-            ]
+            group.finish()
+        counted += tables.hyper
+        starts += hyper
+        seen = [[t.counts - at for t, at in zip(*each, strict=True)] for each in zip(counted, starts, strict=True)]
+        old = evidence.counts or [[np.zeros_like(counts) for counts in rows] for rows in seen]
+        evidence.counts = [[a + b for a, b in zip(*rows, strict=True)] for rows in zip(old, seen, strict=True)]
     return evidence
 
 
@@ -204,11 +195,13 @@ def fit(
             book = lattice_codebook(LOG_SCALES[cls - 1]) if start is None else start[kind].books[cls - 1]
             books.append(fit_codebook(book, np.concatenate(rows[cls])) if rows[cls] else book)
         quantisers.append(Quantiser(books))
-    if evidence.motion is None or evidence.skip is None or evidence.hyper is None:
+    if evidence.counts is None:
         return replace(model.statistics, quantisers=quantisers)
+    motion, between, skip, *hyper = evidence.counts
     return Statistics(
         quantisers,
-        [[_starting(counts, HYPER_TOTAL) for counts in rows] for rows in evidence.hyper],
-        [_starting(counts, MOTION_TOTAL) for counts in evidence.motion],
-        [_starting(counts, SKIP_TOTAL) for counts in evidence.skip],
+        [[_starting(counts, HYPER_TOTAL) for counts in rows] for rows in hyper],
+        [_starting(counts, MOTION_TOTAL) for counts in motion],
+        [_starting(counts, MOTION_TOTAL) for counts in between],
+        [_starting(counts, SKIP_TOTAL) for counts in skip],
     )

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from lvc.catalogue import SUFFIX
+from lvc.container import BETWEEN, INTRA, PREDICTED, Step, coding_order
 from lvc.errors import ModelError
 from lvc.exact.layers import set_fake
 from lvc.model.codebook import Codebook, Quantiser
@@ -33,6 +34,8 @@ from lvc.training.validate import validate
 from lvc.training.vector import CodebookLearner, VectorCoder
 
 QUALITY_BINS = 10
+BETWEEN_KINDS = [INTRA, BETWEEN, BETWEEN, BETWEEN, PREDICTED]
+"""Sequences with frames between anchors."""
 
 
 @dataclass
@@ -76,9 +79,9 @@ class Learner(nn.Module):
         self.tables = HyperTables()
         self.make_coder: CoderMaker = TrainingCoder
 
-    def forward(self, pictures: list[Picture], qualities: list[Tensor]) -> list[FrameCost]:
+    def forward(self, pictures: list[Picture], qualities: list[Tensor], steps: list[Step]) -> list[FrameCost]:
         """See :func:`lvc.training.loss.run_sequence`."""
-        return run_sequence(self.codec, self.tables, pictures, qualities, make_coder=self.make_coder)
+        return run_sequence(self.codec, self.tables, pictures, qualities, make_coder=self.make_coder, steps=steps)
 
 
 class Balance:
@@ -277,16 +280,20 @@ class Trainer:
             group["lr"] = rate * group["factor"]
         batch = self.settings.batch * max(1, 4 // frames)
         random = self.sampler.random
+        kinds = [INTRA, *[PREDICTED] * (frames - 1)]
+        if frames > 2 and random.random() < schedule.between:
+            kinds = BETWEEN_KINDS
+        steps = coding_order(kinds)
         base = pick_quality(random, batch)
-        qualities = sequence_quality(base, frames, float(random.uniform(0, 9)), float(random.uniform(0, 5)))
-        qualities = [quality.to(self.device) for quality in qualities]
-        pictures = self.sampler.batch(batch, frames)
-        costs = learner(pictures, qualities)
+        bonuses = (float(random.uniform(0, 9)), float(random.uniform(0, 5)), float(random.uniform(0, 7)))
+        qualities = [quality.to(self.device) for quality in sequence_quality(base, steps, *bonuses)]
+        pictures = self.sampler.batch(batch, len(kinds))
+        costs = learner(pictures, qualities, steps)
         total = torch.zeros((), device=self.device)
         for t, (cost, quality) in enumerate(zip(costs, qualities, strict=True)):
             lagrangian = cost.lagrangian(quality)
             total = total + (lagrangian * self.balance.weight(min(t, 1), quality, lagrangian)).mean()
-        loss = total / frames
+        loss = total / len(steps)
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
         norm = nn.utils.clip_grad_norm_(self.learner.parameters(), 1.0)

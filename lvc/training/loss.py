@@ -1,16 +1,20 @@
 """Rate plus lambda times distortion over a run of frames."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from lvc.container import INTRA, PREDICTED, Step, coding_order
 from lvc.encoder import motion_search
+from lvc.encoder.mode_choice import choose_modes
 from lvc.encoder.skip_choice import choose_skip
 from lvc.exact import warp
 from lvc.model.codec import FrameCodec, Memory, Picture
+from lvc.model.group import MotionMemory
+from lvc.model.motion import MotionField
 from lvc.model.quality import nominal_step
 from lvc.training.rate import HyperTables, TrainingCoder
 
@@ -34,11 +38,17 @@ def weighted_error(a: Picture, b: Picture) -> Tensor:
     return (6 * y + 2 * CHROMA_WEIGHT * uv) / (8 * 16)
 
 
-def sequence_quality(quality: Tensor, frames: int, intra_bonus: float, cascade: float) -> list[Tensor]:
-    """Quality of each frame: the intra frame and every fourth after it are finer."""
+def sequence_quality(quality: Tensor, steps: Sequence[Step], intra: float, anchor: float, depth: float) -> list[Tensor]:
+    """Quality of each frame in coding order.
+
+    Args:
+        quality: [B] of ordinary anchors.
+        intra, anchor: by how much the intra frame and every fourth anchor after it are finer.
+        depth: by how much frames between anchors are coarser, for each level.
+    """
     result = []
-    for t in range(frames):
-        bonus = intra_bonus if t == 0 else cascade if t % 4 == 0 else 0.0
+    for number, step in enumerate(steps):
+        bonus = intra if step.first is None else -depth * step.depth if step.depth else anchor if number % 4 == 0 else 0
         result.append((quality + bonus).clamp(1, 100))
     return result
 
@@ -65,31 +75,70 @@ def run_sequence(
     qualities: list[Tensor],
     effort: motion_search.SearchEffort = motion_search.TRAINING,
     make_coder: CoderMaker = TrainingCoder,
+    steps: Sequence[Step] | None = None,
 ) -> list[FrameCost]:
-    """Code a run of pictures, the first one intra, with gradients through the references."""
-    memory: Memory | None = None
-    field: Tensor | None = None
+    """Code a run of pictures with gradients through the references.
+
+    Args:
+        pictures: in display order.
+        qualities: [B] each, in coding order.
+        steps: the coding order; where not given, the first picture is intra, each other one predicted from the last.
+
+    Returns:
+        What each picture cost, in coding order.
+    """
+    if steps is None:
+        steps = coding_order([INTRA, *[PREDICTED] * (len(pictures) - 1)])
+    memories: dict[int, Memory] = {}
+    motion = MotionMemory()
     costs = []
     size = (pictures[0].y.shape[-2], pictures[0].y.shape[-1])
-    for picture, quality in zip(pictures, qualities, strict=True):
-        if memory is not None:
-            with torch.no_grad():
-                reference = memory.picture.y.detach()
-                planes = warp.phases(reference)
-                field, _ = motion_search.search(picture.y, reference, planes, field, quality, effort)
-        if memory is None or field is None:
-            past = codec.nothing(len(quality), size, quality.device)
-        else:
-            past = codec.moved(memory, field)
-        prediction = codec.predict(past, quality, memory is None)
-        if field is not None:
-            prediction.skip = choose_skip(codec, prediction, field, picture)
+    for step, quality in zip(steps, qualities, strict=True):
+        picture = pictures[step.position]
+        past, is_whole = _predicted(codec, memories, motion, step, picture, quality, effort)
+        prediction = codec.predict(past, quality, step.first is None)
+        if is_whole is not None:
+            prediction.skip = choose_skip(codec, prediction, is_whole, picture)
         coder = make_coder(tables, picture.y.shape[0], picture.y.device)
         coder.kind = 0 if prediction.intra else 1
         latents = codec.code(prediction, picture, coder)
-        memory = codec.reconstruct(prediction, latents)
+        memory = memories[step.position] = codec.reconstruct(prediction, latents)
         error = weighted_error(picture, memory.picture)
         luma = (picture.y - memory.picture.y).detach().square().mean((1, 2, 3)) / 16
         psnr = 10 * torch.log10(255.0**2 / luma.clamp_min(1e-4))
         costs.append(FrameCost(coder.bits / math.prod(size), error, psnr))
     return costs
+
+
+def _predicted(
+    codec: FrameCodec,
+    memories: dict[int, Memory],
+    motion: MotionMemory,
+    step: Step,
+    picture: Picture,
+    quality: Tensor,
+    effort: motion_search.SearchEffort,
+) -> tuple[Memory, Tensor | None]:
+    """The prediction, and where its vectors point to whole samples (None for intra pictures)."""
+    if step.first is None:
+        motion.keep(step, [])
+        return codec.nothing(len(quality), (picture.y.shape[-2], picture.y.shape[-1]), quality.device), None
+    found: list[MotionField] = []
+    pasts: list[Memory] = []
+    is_whole: Tensor | None = None
+    for reference in (step.first,) if step.second is None else (step.first, step.second):
+        memory = memories[reference]
+        expected = motion.expected(step, found[0] if found else None)
+        guess = None if expected is None else torch.from_numpy(expected.vectors).to(quality.device)
+        with torch.no_grad():
+            luma = memory.picture.y.detach()
+            field, level = motion_search.search(picture.y, luma, warp.phases(luma), guess, quality, effort)
+        found.append(MotionField(field.cpu().numpy(), level.cpu().numpy()))
+        pasts.append(codec.moved(memory, field))
+        whole = (field & 3 == 0).all(-1)
+        is_whole = whole if is_whole is None else is_whole & whole
+    motion.keep(step, found)
+    if len(pasts) == 1:
+        return pasts[0], is_whole
+    modes = choose_modes(picture.y, pasts[0].picture.y, pasts[1].picture.y, quality)
+    return codec.mixed(pasts[0], pasts[1], modes), is_whole

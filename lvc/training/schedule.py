@@ -11,6 +11,7 @@ class Schedule:
     Attributes:
         peak: largest learning rate; it falls along a cosine to ``floor`` times that.
         stages: (progress at which it starts, frames in a sequence).
+        between: share of the longer sequences that have frames between anchors.
         vector_from: progress from which the codebooks are in the loop.
         fake_from: progress from which weights and activations are rounded as in the exact model.
         warm_steps: steps over which the learning rate rises at its start; one that goes on from its checkpoint is warm.
@@ -19,6 +20,7 @@ class Schedule:
     peak: float = 1.4e-3
     floor: float = 0.02
     stages: tuple[tuple[float, int], ...] = ((0.0, 1), (0.02, 2), (0.04, 4), (0.8, 6))
+    between: float = 0.5
     fake_from: float = 0.85
     vector_from: float = 0.9
     warm_steps: int = 40
