@@ -26,7 +26,7 @@ _CHEAPER, _DEARER = 0.25, 2.0
 _RECOVERY_SECONDS, _RECOVERY_SHARE, _RECOVERY_MOST = 1.0, 0.06, 10.0
 """Time in which a deviation is made up for where the end is unknown: grows with what has passed, up to a limit."""
 _MEMORY_SECONDS = 8.0
-"""How long a picture's cost counts where there is no plan."""
+"""How long a picture's cost counts."""
 _KEY_SECONDS = 1.5
 """Playing time whose bits a key picture may take where there is no plan."""
 _CERTAINTY = 0.05
@@ -120,10 +120,9 @@ class Pace:
     def advance(self, seconds: float) -> None:
         """Go to a later time, up to which all that was added since the last one counts."""
         due = self._aim.bits_until(seconds) - self._aim.bits_until(self._now)
-        if not self._aim.plan:
-            kept = math.exp((self._now - seconds) / _MEMORY_SECONDS)
-            self._cost *= kept
-            self._worth *= kept
+        kept = math.exp((self._now - seconds) / _MEMORY_SECONDS)
+        self._cost *= kept
+        self._worth *= kept
         self._expected += due
         self._worth += due
         self._now = seconds

@@ -27,8 +27,8 @@ from lvc.video import Frame, Plane, VideoInfo
 
 WHOLE_FRAMES = 600
 """Sources up to this length are sampled whole, which makes the estimate exact."""
-WINDOWS, WINDOW_FRAMES = 8, 60
-"""Samples of longer ones."""
+WINDOWS, WINDOW_FRAMES = 24, 20
+"""Samples of longer ones: many short ones, since one shot says little of the next."""
 MOST_TRIES = 9
 _FILE_BYTES = 150
 """Header, INDEX and END, about."""

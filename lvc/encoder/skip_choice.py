@@ -17,6 +17,8 @@ WORTH_BETWEEN = 0.03
 """The same where vectors point between samples: interpolating again and again blurs."""
 NONZERO_BITS = 5.0
 """About what a latent of one step costs among zeros; each doubling costs two more."""
+NOTHING_BITS = 0.1
+"""What it costs at least to say of a block that all its latents are zero, so that exact predictions are skipped."""
 BORDER_BITS = 1.0
 """About what a map costs for each border between a block that is skipped and one that is not."""
 MAP_BITS = 8.0
@@ -41,7 +43,7 @@ def choose_skip(codec: FrameCodec, prediction: Prediction, is_whole: Tensor, tar
     left = 1 / 12 + RATE_WEIGHT * (NONZERO_BITS + 2 * torch.log2(size.clamp_min(0.5)))
     won = (error - left).clamp_min(0).sum(1, keepdim=True)
     share = torch.where(F.avg_pool2d(is_whole.float()[:, None], 2) == 1, WORTH, WORTH_BETWEEN)
-    benefit = share * error.sum(1, keepdim=True) - won
+    benefit = share * error.sum(1, keepdim=True) - won + RATE_WEIGHT * NOTHING_BITS
     skip = (benefit > 0).float()
     borders = (skip[..., 1:] - skip[..., :-1]).abs().sum((1, 2, 3)) + (skip[..., 1:, :] - skip[..., :-1, :]).abs().sum(
         (1, 2, 3)

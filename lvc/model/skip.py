@@ -49,7 +49,7 @@ class SkipTables:
 
 
 def _around(flags: Flags) -> npt.NDArray[np.int64]:
-    """How many of the four neighbours are set, [rows, cols]; a place outside the picture counts as the block itself."""
+    """How many of the four neighbours are set, [rows, cols]; outside the picture counts as the block itself, so far."""
     padded = np.pad(flags, 1, mode="edge").astype(np.int64)
     return np.asarray(padded[:-2, 1:-1] + padded[2:, 1:-1] + padded[1:-1, :-2] + padded[1:-1, 2:])
 
@@ -74,7 +74,7 @@ def code_skip(
     given = None if wanted is None else np.array([wanted.any()], dtype=np.int64)
     if not coder.code(tables.used[0], given, 1)[0]:
         return flags
-    past = flags if past is None else past
+    past = np.zeros_like(flags) if past is None else past
     second = np.indices((rows, cols)).sum(0) % 2 == 1
     near = _around(past)
     context = past * 3 + (near > 0) + (near == 4)
