@@ -46,8 +46,10 @@ def starts_of(counts: Ints) -> list[int]:
     return [*starts, 2**24]
 
 
-class PlainMotion:
-    """Reads motion fields; keeps the counts of its tables from picture to picture."""
+class PlainTables:
+    """Reads symbols; keeps the counts of its tables from picture to picture."""
+
+    coder: PlainDecoder
 
     def __init__(self, counts: list[Ints]) -> None:
         self.counts = [table.tolist() for table in counts]
@@ -66,6 +68,10 @@ class PlainMotion:
         found = [self.coder.symbol(starts) for _ in range(count)]
         self.seen[number] += found
         return found
+
+
+class PlainMotion(PlainTables):
+    """Reads motion fields."""
 
     def _raw(self, width: int) -> int:
         return self.coder.symbol([k << (24 - width) for k in range((1 << width) + 1)]) if width else 0
@@ -152,6 +158,39 @@ class PlainMotion:
             for block, v, h in zip(mine, down, across, strict=True):
                 result[block] = limit(guesses[block][0] + v), limit(guesses[block][1] + h)
         return result
+
+
+class PlainSkip(PlainTables):
+    """Reads skip maps."""
+
+    def read(self, coder: PlainDecoder, rows: int, cols: int, past: list[list[int]] | None) -> list[list[int]]:
+        """The map of a picture, from where the coder stands."""
+        self.coder = coder
+        before = past or [[0] * cols] * rows
+        flags = {(y, x): 0 for y in range(rows) for x in range(cols)}
+        if self._symbols(0, 1) == [1]:
+            for half in (0, 1):
+                mine = [(y, x) for y, x in flags if (y + x) % 2 == half]
+                context = self._after if half else self._before
+                numbers = {block: context(*block, before, flags) for block in mine}
+                for number in range(1, 17):
+                    such = [block for block in mine if numbers[block] == number]
+                    flags.update(zip(such, self._symbols(number, len(such)), strict=True))
+        return [[flags[y, x] for x in range(cols)] for y in range(rows)]
+
+    def _before(self, y: int, x: int, before: list[list[int]], flags: dict[Vector, int]) -> int:
+        """Table of a block of the first half, by the picture before."""
+        own = before[y][x]
+        near = [before[b][a] if (b, a) in flags else own for b, a in around(y, x)]
+        return 1 + 3 * own + (0 if sum(near) == 0 else 2 if sum(near) == 4 else 1)
+
+    def _after(self, y: int, x: int, before: list[list[int]], flags: dict[Vector, int]) -> int:
+        """Table of a block of the second half, by the neighbours that are known."""
+        return 7 + 5 * before[y][x] + sum(flags.get(place, 0) for place in around(y, x))
+
+
+def around(y: int, x: int) -> list[Vector]:
+    return [(y - 1, x), (y + 1, x), (y, x - 1), (y, x + 1)]
 
 
 def limit(component: int) -> int:

@@ -1,0 +1,400 @@
+"""The skip map: how it is coded, what a skipped block keeps, and which blocks the encoder skips."""
+
+import functools
+import io
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+import torch
+
+from lvc.container import FrameRecord, GopChunk, Reader
+from lvc.decoder import Decoder
+from lvc.encoder import EncoderSettings, encode_stream, skip_choice
+from lvc.encoder.skip_choice import choose_skip
+from lvc.errors import FormatError
+from lvc.exact import warp
+from lvc.exact.arithmetic import exact_arithmetic
+from lvc.model import Model
+from lvc.model.codec import FrameCodec, Memory, Picture, Prediction
+from lvc.model.config import config_named
+from lvc.model.entropy import SymbolCoder
+from lvc.model.group import fresh_tables
+from lvc.model.skip import BLOCK, Flags, SkipTables, code_skip
+from lvc.model.weights import HYPER_INCREMENT, Statistics
+from lvc.rangecoder import RangeDecoder, RangeEncoder
+from lvc.training.export import exported
+from lvc.video import Frame, VideoInfo
+from tests.clips import clip_frames, clip_info
+from tests.models import plain_model, tiny_model
+from tests.plain_format import PlainDecoder, PlainMotion, PlainSkip
+
+SIZES = ((1, 1), (1, 2), (1, 7), (9, 1), (2, 2), (3, 5), (12, 20), (23, 40))
+SHARES = (0.5, 0.0, 1.0, 0.9, 0.0, 0.1, 1.0, 1.0, 0.3)
+WIDTH, HEIGHT = 96, 64
+
+
+def maps_of(size: tuple[int, int], seed: int) -> list[Flags]:
+    """Pictures of one group: maps of all densities, some like the one before, some in regions."""
+    random = np.random.default_rng([*size, seed])
+    maps: list[Flags] = []
+    for share in SHARES:
+        maps.append(random.random(size) < share)
+        maps.append(maps[-1] ^ (random.random(size) < 0.05))
+    y, x = np.indices(size)
+    return [*maps, x > y, x + 1 > y, (x + y) % 2 == 0, (x + y) % 2 == 1]
+
+
+def round_trip(maps: list[Flags]) -> list[int]:
+    """Write and read pictures of one group, compare, and give their bytes."""
+    rows, cols = maps[0].shape
+    writing, reading = SkipTables(), SkipTables()
+    written = read = None
+    sizes = []
+    for wanted in maps:
+        encoder = RangeEncoder()
+        written = code_skip(encoder, writing, rows, cols, written, wanted)
+        payload = encoder.finish()
+        read = code_skip(RangeDecoder(payload), reading, rows, cols, read, None)
+        writing.adapt()
+        reading.adapt()
+        assert read.dtype == bool
+        assert np.array_equal(read, wanted)
+        assert np.array_equal(written, wanted)
+        sizes.append(len(payload))
+    for a, b in zip(writing.all(), reading.all(), strict=True):
+        assert np.array_equal(a.counts, b.counts)
+    return sizes
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_random_maps(size: tuple[int, int]) -> None:
+    round_trip(maps_of(size, 1))
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_the_description_says_it_all(size: tuple[int, int]) -> None:
+    """A reader written from `lvc/FORMAT.md` alone reads the same."""
+    tables = SkipTables()
+    plain, past, found = PlainSkip([table.counts for table in tables.all()]), None, None
+    for wanted in maps_of(size, 2):
+        encoder = RangeEncoder()
+        past = code_skip(encoder, tables, *size, past, wanted)
+        found = plain.read(PlainDecoder(encoder.finish()), *size, found)
+        assert found == wanted.astype(int).tolist()
+        tables.adapt()
+        plain.adapt()
+        assert [table.counts.tolist() for table in tables.all()] == plain.counts
+
+
+def test_every_table_is_used() -> None:
+    """So that the tests above say something of each."""
+    tables, past = SkipTables(), None
+    before = [table.counts for table in tables.all()]
+    assert len(before) == 17
+    for wanted in maps_of((23, 40), 3):
+        past = code_skip(RangeEncoder(), tables, *wanted.shape, past, wanted)
+        tables.adapt()
+    assert all((table.counts != start).all() for table, start in zip(tables.all(), before, strict=True))
+
+
+def test_a_map_of_nothing_is_one_flag() -> None:
+    """And the map of the picture before is forgotten with it."""
+    size = (23, 40)
+    full, empty = np.ones(size, bool), np.zeros(size, bool)
+    assert max(round_trip([empty] * 8)) <= 1
+    tables = SkipTables()
+    again = code_skip(RangeEncoder(), tables, *size, full, empty)
+    assert not again.any()
+    first, second = RangeEncoder(), RangeEncoder()
+    for encoder, past in ((first, again), (second, None)):
+        code_skip(encoder, SkipTables(), *size, past, full)
+    assert first.finish() == second.finish()
+
+
+def test_what_stays_costs_little() -> None:
+    """A region that is skipped again and again: under a tenth of a bit per block once the tables have seen it."""
+    y, x = np.indices((23, 40))
+    region = (y - 11) ** 2 + (x - 20) ** 2 > 60
+    sizes = round_trip([region] * 10)
+    assert sizes[-1] * 8 < 0.1 * region.size
+    mixed = np.random.default_rng(4).permutation(region.ravel()).reshape(region.shape)
+    assert sizes[0] < round_trip([mixed])[0]
+
+
+def test_garbage_is_a_map_or_an_error() -> None:
+    random = np.random.default_rng(9)
+    ends = {"map": 0, "error": 0}
+    for trial in range(200):
+        rows, cols = (int(n) for n in random.integers(1, 30, 2))
+        past = random.random((rows, cols)) < 0.5 if trial % 3 else None
+        if trial % 2:
+            payload = random.bytes(int(random.integers(0, 60)))
+        else:  # written, and then damaged
+            encoder = RangeEncoder()
+            code_skip(encoder, SkipTables(), rows, cols, past, random.random((rows, cols)) < 0.5)
+            payload = encoder.finish() + b"\0"
+            position = int(random.integers(len(payload)))
+            payload = payload[:position] + random.bytes(1 + trial % 9) + payload[position + 1 :]
+        if trial % 20 == 0:
+            payload = b"\xff" * len(payload)
+        try:
+            found = code_skip(RangeDecoder(payload), SkipTables(), rows, cols, past, None)
+        except FormatError:
+            ends["error"] += 1
+            continue
+        ends["map"] += 1
+        assert found.shape == (rows, cols)
+        assert found.dtype == bool
+    assert min(ends.values()) > 0
+
+
+# -- what a skipped block keeps -------------------------------------------------------------------------------------
+
+
+def random_memory(codec: FrameCodec, batch: int, seed: int) -> Memory:
+    torch.manual_seed(seed)
+    nothing = codec.nothing(batch, (HEIGHT, WIDTH), torch.device("cpu"))
+    picture = Picture(*(torch.randint_like(plane, 0, 1024) for plane in nothing.picture))
+    return Memory(picture, torch.randint_like(nothing.state, -300, 301), torch.randint_like(nothing.magnitudes, 0, 90))
+
+
+def enlarged(skip: torch.Tensor, factor: int) -> torch.Tensor:
+    return torch.kron(skip, torch.ones(factor, factor)) == 1
+
+
+def test_a_skipped_block_has_no_symbols_and_stays() -> None:
+    """Latents are zero and cost nothing, picture and state are the prediction's; encoder and decoder agree."""
+    model = tiny_model()
+    codec, random = model.codec, np.random.default_rng(1)
+    shape = (2, 1, HEIGHT // 16, WIDTH // 16)
+    for share in (0.0, 0.5, 0.9, 1.0):
+        skip = torch.from_numpy(random.random(shape) < share).float()
+        qualities = torch.tensor([70.0, 40.0])
+        target = random_memory(codec, 2, 5).picture
+        writing, reading = ([fresh_tables(model.statistics) for _ in range(2)] for _ in range(2))
+        coders = [RangeEncoder() for _ in range(2)]
+        with exact_arithmetic():
+            prediction = codec.predict(random_memory(codec, 2, 6), qualities, intra=False)
+            prediction.skip = skip
+            symbols = SymbolCoder(model.statistics.quantisers, coders, writing, intra=False)
+            latents = codec.code(prediction, target, symbols)
+            payloads = [coder.finish() for coder in coders]
+            decoders = [RangeDecoder(payload) for payload in payloads]
+            symbols = SymbolCoder(model.statistics.quantisers, decoders, reading, intra=False)
+            read = codec.code(prediction, None, symbols)
+            memory = codec.reconstruct(prediction, latents)
+        assert torch.equal(latents, read)
+        assert not bool((latents * skip).any())
+        assert bool((latents * (1 - skip)).any()) == (share < 1)
+        assert not bool((memory.magnitudes * skip).any())
+        for factor, kept, found in (
+            (16, prediction.picture.y, memory.picture.y),
+            (8, prediction.picture.uv, memory.picture.uv),
+            (2, prediction.state, memory.state),
+        ):
+            inside = enlarged(skip, factor).expand_as(kept)
+            assert torch.equal(kept[inside], found[inside])
+            assert torch.equal(kept, found) == (share == 1)
+        for index, tables in enumerate(reading):
+            starts = [table.counts.sum() for table in tables.hyper[1]]
+            tables.adapt(intra=False)
+            coded = 1 - skip[index, 0].view(HEIGHT // 32, 2, WIDTH // 32, 2).amin((1, 3))
+            for table, start in zip(tables.hyper[1], starts, strict=True):
+                assert table.counts.sum() - start == HYPER_INCREMENT * int(coded.sum())
+            assert (payloads[index] == b"") == (share == 1)
+
+
+# -- files ----------------------------------------------------------------------------------------------------------
+
+
+class Moving:
+    """A source: a view of a still picture that moves by whole samples, 10-bit, so that output and reference are one."""
+
+    def __init__(self, step: tuple[int, int], frames: int = 6) -> None:
+        self.info: VideoInfo = clip_info(WIDTH, HEIGHT, frames, bit_depth=10)
+        wide = next(iter(clip_frames("static", 2 * WIDTH, 2 * HEIGHT, 1, bit_depth=10))).planes
+        self.frames = []
+        for t in range(frames):
+            y, x = (16 + t * part for part in step)
+            luma = wide[0][y : y + HEIGHT, x : x + WIDTH]
+            chroma = [plane[y // 2 : (y + HEIGHT) // 2, x // 2 : (x + WIDTH) // 2] for plane in wide[1:]]
+            self.frames.append(Frame([luma, *chroma], t, 1))
+
+    def __iter__(self) -> Iterator[Frame]:
+        return iter(self.frames)
+
+    def take_side(self) -> bytes | None:
+        return None
+
+
+@functools.cache
+def model_with_counts() -> Model:
+    """What training starts from, with counts of its own for each table of the skip map."""
+    start = Statistics.start()
+    skip = [counts + 3 * index + np.array([0, 5]) for index, counts in enumerate(start.skip)]
+    torch.manual_seed(3)
+    return exported(FrameCodec(config_named("tiny")), replace(start, skip=skip), {}, "counts")[1]
+
+
+def encode(step: tuple[int, int], **settings: Any) -> tuple[bytes, list[FrameRecord]]:
+    sink = io.BytesIO()
+    encode_stream(Moving(step), sink, model=model_with_counts(), settings=EncoderSettings(**settings))
+    groups = [item for item in Reader(io.BytesIO(sink.getvalue())) if isinstance(item, GopChunk)]
+    assert len(groups) == 1
+    return sink.getvalue(), list(groups[0].gop.frames)
+
+
+def decode(data: bytes) -> list[Frame]:
+    """With all checksums."""
+    items = Decoder(io.BytesIO(data), load_model=lambda _: model_with_counts())
+    return [item for item in items if isinstance(item, Frame)]
+
+
+def read_plainly(records: list[FrameRecord]) -> Iterator[tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]]:
+    """Vectors and skip map of every predicted picture, read as `lvc/FORMAT.md` says."""
+    statistics = model_with_counts().statistics
+    motion, skip = PlainMotion(statistics.motion), PlainSkip(statistics.skip)
+    past, flags = None, None
+    for record in records[1:]:
+        vectors, levels = motion.read(record.payload, HEIGHT // 8, WIDTH // 8, past)
+        flags = skip.read(motion.coder, HEIGHT // BLOCK, WIDTH // BLOCK, flags)
+        past = np.array(vectors), np.array(levels)
+        motion.adapt()
+        skip.adapt()
+        yield past[0], np.array(flags) == 1
+
+
+def as_picture(frame: Frame) -> Picture:
+    y, u, v = (torch.from_numpy(plane.astype(np.float32)) for plane in frame.planes)
+    return Picture(y[None, None], torch.stack([u, v])[None])
+
+
+@pytest.mark.parametrize("quality", [30, 60, 95])
+@pytest.mark.parametrize("step", [(0, 0), (2, 4)])
+def test_skipped_blocks_are_the_reference_moved(step: tuple[int, int], quality: int) -> None:
+    data, records = encode(step, quality=quality)
+    frames = decode(data)
+    assert len(frames) == len(records) == 6
+    shares, moved = [], 0.0
+    for (vectors, flags), before, after in zip(read_plainly(records), frames, frames[1:], strict=False):
+        shares.append(float(flags.mean()))
+        field, skip = torch.from_numpy(vectors)[None], torch.from_numpy(flags).float()
+        old, new = as_picture(before), as_picture(after)
+        luma = warp.compensate(old.y, field)
+        chroma = warp.compensate(old.uv, warp.chroma_field(field), warp.BLOCK // 2)
+        assert torch.equal(luma[..., enlarged(skip, 16)], new.y[..., enlarged(skip, 16)])
+        assert torch.equal(chroma[..., enlarged(skip, 8)], new.uv[..., enlarged(skip, 8)])
+        still = skip * (field[0].abs().sum(2).view(HEIGHT // 16, 2, WIDTH // 16, 2).sum((1, 3)) == 0)
+        assert torch.equal(old.y[..., enlarged(still, 16)], new.y[..., enlarged(still, 16)])
+        assert torch.equal(old.uv[..., enlarged(still, 8)], new.uv[..., enlarged(still, 8)])
+        moved += float((skip - still).sum())
+    if step == (0, 0):
+        assert moved == 0
+        assert min(shares) > 0.9
+    else:
+        assert moved > 0
+        assert max(shares) > 0.5
+
+
+def test_without_skipping() -> None:
+    """A file of maps that are all empty: other bytes, and a file as any other."""
+    data, _ = encode((0, 0))
+    other, records = encode((0, 0), ablate=frozenset({"noskip"}))
+    assert other != data
+    assert len(decode(other)) == 6
+    assert not any(flags.any() for _, flags in read_plainly(records))
+
+
+# -- which blocks are skipped ---------------------------------------------------------------------------------------
+
+
+def prediction_of(codec: FrameCodec, seed: int, quality: float) -> Prediction:
+    """A picture as if predicted; the choice looks at nothing else."""
+    frame = next(iter(clip_frames("static", WIDTH, HEIGHT, 1, bit_depth=10, seed=seed)))
+    nothing = codec.nothing(1, (HEIGHT, WIDTH), torch.device("cpu"))
+    with exact_arithmetic():
+        return codec.predict(nothing._replace(picture=as_picture(frame)), torch.tensor([quality]), intra=False)
+
+
+def noisy(picture: Picture, size: float, cols: slice = slice(None), seed: int = 8) -> Picture:
+    """With noise added in some of the columns of 16x16 blocks."""
+    random = np.random.default_rng(seed)
+    planes = []
+    for plane, side in zip(picture, (16, 8), strict=True):
+        noise = torch.from_numpy(random.normal(0, size, plane.shape)).float()
+        here = torch.zeros(plane.shape[-1] // side)
+        here[cols] = 1
+        planes.append((plane + noise * here.repeat_interleave(side)).round().clamp(0, 1023))
+    return Picture(*planes)
+
+
+def chosen(prediction: Prediction, target: Picture, vector: int = 0) -> torch.Tensor:
+    field = torch.full((len(target.y), HEIGHT // 8, WIDTH // 8, 2), vector, dtype=torch.int64)
+    with exact_arithmetic():
+        skip = choose_skip(plain_model().codec, prediction, field, target)
+    assert skip.shape == (len(target.y), 1, HEIGHT // 16, WIDTH // 16)
+    assert bool(((skip == 0) | (skip == 1)).all())
+    return skip
+
+
+def test_little_difference_is_skipped_and_much_is_not() -> None:
+    prediction = prediction_of(plain_model().codec, 0, 60.0)
+    assert bool(chosen(prediction, noisy(prediction.picture, 4.0)).all())
+    assert not bool(chosen(prediction, noisy(prediction.picture, 120.0)).any())
+
+
+def test_the_choice_is_made_block_by_block() -> None:
+    prediction = prediction_of(plain_model().codec, 0, 60.0)
+    target = noisy(noisy(prediction.picture, 4.0), 120.0, slice(2, None), seed=9)
+    skip = chosen(prediction, target)
+    assert bool(skip[..., :2].all())
+    assert not bool(skip[..., 2:].any())
+
+
+def test_a_map_that_costs_more_than_it_wins_is_not_sent(monkeypatch: pytest.MonkeyPatch) -> None:
+    prediction = prediction_of(plain_model().codec, 0, 60.0)
+    target = noisy(prediction.picture, 4.0)
+    mixed = noisy(target, 120.0, slice(2, None), seed=9)
+    monkeypatch.setattr(skip_choice, "BORDER_BITS", 1e6)
+    assert bool(chosen(prediction, target).all())
+    assert not bool(chosen(prediction, mixed).any())
+    monkeypatch.setattr(skip_choice, "MAP_BITS", 1e6)
+    assert not bool(chosen(prediction, target).any())
+
+
+def test_what_is_fine_at_one_quality_is_too_coarse_at_another() -> None:
+    codec = plain_model().codec
+    skips = []
+    for quality in (20.0, 95.0):
+        prediction = prediction_of(codec, 0, quality)
+        skips.append(float(chosen(prediction, noisy(prediction.picture, 12.0)).mean()))
+    assert skips == [1.0, 0.0]
+
+
+def test_between_samples_less_is_skipped() -> None:
+    """Interpolating again and again blurs, copying does not."""
+    prediction = prediction_of(plain_model().codec, 0, 60.0)
+    counts = []
+    for vector in (8, 5):
+        skips = [chosen(prediction, noisy(prediction.picture, size), vector) for size in np.linspace(4, 60, 15)]
+        counts.append(sum(float(skip.sum()) for skip in skips))
+    assert counts[0] > counts[1] > 0
+
+
+def test_the_choice_for_a_batch_is_the_choice_for_each() -> None:
+    codec = plain_model().codec
+    parts = [prediction_of(codec, seed, quality) for seed, quality in ((0, 30.0), (1, 60.0), (2, 95.0))]
+    targets = [noisy(part.picture, size) for part, size in zip(parts, (16.0, 120.0, 2.0), strict=True)]
+    both = replace(
+        parts[0],
+        picture=Picture(*(torch.cat(planes) for planes in zip(*(part.picture for part in parts), strict=True))),
+        quality=torch.cat([part.quality for part in parts]),
+    )
+    skip = chosen(both, Picture(*(torch.cat(planes) for planes in zip(*targets, strict=True))))
+    for index, (part, target) in enumerate(zip(parts, targets, strict=True)):
+        assert torch.equal(skip[index : index + 1], chosen(part, target))
+    assert 0 < float(skip.mean()) < 1
