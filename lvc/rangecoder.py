@@ -10,6 +10,7 @@ Encoder and decoder offer the same calls: ``code`` takes the values in the encod
 returns the values in both, so that one function describes a syntax for both directions.
 """
 
+import copy
 from typing import Protocol
 
 import constriction
@@ -40,6 +41,12 @@ class Table:
         self._model: constriction.stream.model.Categorical | None = None
         self._bits: npt.NDArray[np.float64] | None = None
         self._seen: list[Symbols] = []
+
+    def __deepcopy__(self, memo: dict[int, object]) -> "Table":
+        """Goes its own way; arrays and models are never changed in place."""
+        twin = copy.copy(self)
+        twin._seen = list(self._seen)
+        return twin
 
     @property
     def model(self) -> constriction.stream.model.Categorical:

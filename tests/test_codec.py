@@ -15,7 +15,7 @@ from lvc.container import limits as container_limits
 from lvc.decoder import Decoder, SideSegment
 from lvc.encoder import EncodeResult, EncoderSettings, encode_stream, stretch
 from lvc.encoder.scene import SceneCuts
-from lvc.encoder.settings import CASCADE, INTRA_BONUS
+from lvc.encoder.settings import INTRA_BONUS
 from lvc.errors import FormatError, InputError, MismatchError, ModelError
 from lvc.model import Model
 from lvc.picture import checksum, from_frame, padded_size, to_planes

@@ -1,6 +1,7 @@
 """Encoding of one group of pictures."""
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -9,7 +10,7 @@ import torch
 from lvc.container import BETWEEN, INTRA, PREDICTED, FrameRecord, Step, coding_order
 from lvc.encoder import motion_search
 from lvc.encoder.mode_choice import choose_modes
-from lvc.encoder.settings import EFFORTS, RUN, EncoderSettings, quality_bonus
+from lvc.encoder.settings import EFFORTS, RUN, TRY_EVERY, EncoderSettings, quality_bonus
 from lvc.encoder.skip_choice import choose_skip
 from lvc.exact import warp
 from lvc.model import Model
@@ -19,6 +20,7 @@ from lvc.model.entropy import GroupTables, Observer, SymbolCoder
 from lvc.model.group import GroupState, fresh_tables
 from lvc.model.modes import code_modes
 from lvc.model.motion import LEVELS, MotionField, code_field
+from lvc.model.quality import RATE_WEIGHT, nominal_step
 from lvc.model.skip import code_skip
 from lvc.picture import checksum, from_frame, padded_size, to_planes
 from lvc.rangecoder import RangeEncoder
@@ -33,6 +35,16 @@ class CodedPicture(NamedTuple):
     record: FrameRecord
     planes: list[Plane]
     step: Step
+
+
+def _position(picture: CodedPicture) -> int:
+    return picture.step.position
+
+
+def _error(source: Sequence[Plane], decoded: Sequence[Plane], bit_depth: int) -> float:
+    """Summed squared error in 8-bit grey levels, chroma samples weighted 4 to 6 (four times as many, in luma's)."""
+    y, u, v = (float(np.square(a.astype(np.float32) - b).sum()) for a, b in zip(source, decoded, strict=True))
+    return (6 * y + 16 * (u + v)) / 8 / (1 << 2 * (bit_depth - 8))
 
 
 class GroupEncoder:
@@ -62,7 +74,8 @@ class GroupEncoder:
         if "scalar" in settings.ablate:
             self._quantisers = [Quantiser.lattice(scalar=True)] * 2
             self._state.tables.latents = [quantiser.tables() for quantiser in self._quantisers]
-        self._run = 1 if "nobetween" in settings.ablate else RUN
+        self._try_every = 0 if "nobetween" in settings.ablate else TRY_EVERY[settings.preset]
+        self._runs, self._is_between_better = 0, False
         self._waiting: list[Frame] = []
         self.quality = settings.quality
         self.records: list[FrameRecord] = []
@@ -81,23 +94,49 @@ class GroupEncoder:
     def encode(self, frame: Frame) -> list[CodedPicture]:
         """Take the next picture; gives those that this completes, in display order."""
         self._waiting.append(frame)
-        return self.finish() if len(self._waiting) >= (self._run if self.records else 1) else []
+        enough = RUN if self.records and self._try_every else 1
+        return self.finish() if len(self._waiting) >= enough else []
 
     def finish(self) -> list[CodedPicture]:
         """Code the pictures that wait, the last one as an anchor."""
         run, self._waiting = self._waiting, []
-        if not run:
-            return []
-        start = len(self.records)
-        if start:
-            kinds = [PREDICTED, *[BETWEEN] * (len(run) - 1), PREDICTED]
-            steps = [step.moved(start - 1) for step in coding_order(kinds)[1:]]
+        coded = self._code_run(run) if len(run) > 1 else [self._code(frame, self._step()) for frame in run]
+        self.records += [picture.record for picture in coded]
+        return coded
+
+    def _step(self) -> Step:
+        """The next picture as an anchor."""
+        position = len(self.records)
+        return Step(position, position - 1 if position else None)
+
+    def _code_run(self, run: list[Frame]) -> list[CodedPicture]:
+        """Code what follows an anchor, with pictures between anchors or without."""
+        first = len(self.records)
+        ways = [[PREDICTED, *[kind] * (len(run) - 1), PREDICTED] for kind in (PREDICTED, BETWEEN)]
+        orders = [[step.moved(first - 1) for step in coding_order(way)[1:]] for way in ways]
+        if self._runs % self._try_every:
+            coded, _ = self._attempt(run, orders[self._is_between_better])
         else:
-            steps = [Step(0)]
-        coded = {step.position: self._code(run[step.position - start], step) for step in steps}
-        result = [coded[position] for position in sorted(coded)]
-        self.records += [picture.record for picture in result]
-        return result
+            before = self._state.copy(), self.estimated_bits
+            plain, cost = self._attempt(run, orders[0])
+            after = self._state, self.estimated_bits
+            self._state, self.estimated_bits = before
+            coded, other = self._attempt(run, orders[1])
+            self._is_between_better = other < cost
+            if not self._is_between_better:
+                coded, (self._state, self.estimated_bits) = plain, after
+        self._runs += 1
+        return coded
+
+    def _attempt(self, run: list[Frame], steps: list[Step]) -> tuple[list[CodedPicture], float]:
+        """Code pictures in an order; gives them in display order and their bits plus lambda times distortion."""
+        first = len(self.records)
+        coded = sorted((self._code(run[step.position - first], step) for step in steps), key=_position)
+        bits = 8.0 * sum(len(picture.record.payload) for picture in coded)
+        depth = self._info.bit_depth
+        error = sum(_error(frame.planes, picture.planes, depth) for frame, picture in zip(run, coded, strict=True))
+        step = float(nominal_step(torch.tensor(self.quality)))
+        return coded, bits + error / (step * step * RATE_WEIGHT)
 
     def _quality(self, step: Step) -> int:
         # a fraction of a quality is a share of pictures one quality finer, spread evenly

@@ -8,17 +8,27 @@ from lvc.encoder import motion_search
 EFFORTS = {"fast": motion_search.FAST, "medium": motion_search.MEDIUM, "slow": motion_search.SLOW}
 INTRA_BONUS = 9
 """Qualities by which an intra picture is finer than the predicted ones: it is the reference of all of them."""
-BETWEEN_BONUS = (0, -6, -11)
-"""The same by depth: anchors, pictures between two anchors, pictures between these, which nothing refers to."""
+CASCADE = (3, 0, 1, 0)
+"""The same of predicted pictures that follow each other, in turns: a finer one serves as a better reference."""
+BETWEEN_BONUS = (5, -1, -6)
+"""The same by depth: anchors with pictures between them, pictures between two, pictures between these."""
 RUN = 4
-"""Pictures from one anchor to the next."""
+"""Pictures from one anchor to the next, where there are any between."""
+TRY_EVERY = {"fast": 0, "medium": 8, "slow": 1}
+"""After so many runs of pictures it is tried again whether they are cheaper with pictures between or without; 0: never,
+and all pictures are anchors."""
 _FINE = 80
 """Quality from which on the differences shrink, to none at 100."""
 
 
 def quality_bonus(step: Step, quality: float) -> int:
     """Qualities by which a picture is finer than the settings say (negative: coarser)."""
-    bonus = INTRA_BONUS if step.first is None else BETWEEN_BONUS[min(step.depth, len(BETWEEN_BONUS) - 1)]
+    if step.first is None:
+        bonus = INTRA_BONUS
+    elif step.depth == 0 and step.position - step.first == 1:
+        bonus = CASCADE[step.position % len(CASCADE)]
+    else:
+        bonus = BETWEEN_BONUS[min(step.depth, len(BETWEEN_BONUS) - 1)]
     return round(bonus * min(1.0, (100 - quality) / (100 - _FINE)))
 
 

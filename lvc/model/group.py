@@ -1,5 +1,6 @@
 """What one group of pictures carries from picture to picture, on both sides."""
 
+import copy
 from dataclasses import dataclass, field
 
 from lvc.container import Step
@@ -76,6 +77,12 @@ class GroupState:
     memories: dict[int, Memory] = field(default_factory=dict)
     motion: MotionMemory = field(default_factory=MotionMemory)
     skip: Flags | None = None
+
+    def copy(self) -> "GroupState":
+        """For an attempt: goes its own way from here on."""
+        return GroupState(
+            copy.deepcopy(self.tables), dict(self.memories), MotionMemory(dict(self.motion.fields)), self.skip
+        )
 
     def forget(self, anchor: Step) -> None:
         """After an anchor: keep only it and the one before."""

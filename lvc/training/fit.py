@@ -83,6 +83,12 @@ def _crops(clips: list[Clip], random: np.random.Generator, count: int) -> Iterat
         yield VideoInfo(width, height), [Frame([y[i], uv[i, 0], uv[i, 1]], i, 1) for i in range(frames)]
 
 
+def _tables(group: GroupEncoder) -> list[list[Table]]:
+    """All whose starting counts are fitted: motion, motion between, skip, hyper by kind."""
+    tables = group.tables
+    return [tables.motion[0].all(), tables.motion[1].all(), tables.skip.all(), *tables.hyper]
+
+
 def collect(model: Model, clips: list[Clip], count: int, seed: int = 5, quiet: bool = True) -> Evidence:
     """Code ``count`` crops and keep what the entropy coder sees."""
     random = np.random.default_rng(seed)
@@ -91,17 +97,13 @@ def collect(model: Model, clips: list[Clip], count: int, seed: int = 5, quiet: b
     for info, frames in tqdm(_crops(clips, random, count), total=count, desc="fitting", disable=quiet, unit="crop"):
         quality = int(random.integers(4, 76)) if random.random() < 0.85 else int(random.integers(1, 101))
         group = GroupEncoder(model, info, EncoderSettings(quality=quality), device, observer=evidence.add)
-        tables = group.tables
-        counted = [tables.motion[0].all(), tables.motion[1].all(), tables.skip.all()]
-        starts = [_counting(each) for each in counted]
-        hyper = [_counting(rows) for rows in tables.hyper]
+        starts = [_counting(each) for each in _tables(group)]
         with exact_arithmetic():
             for frame in frames:
                 group.encode(frame)
             group.finish()
-        counted += tables.hyper
-        starts += hyper
-        seen = [[t.counts - at for t, at in zip(*each, strict=True)] for each in zip(counted, starts, strict=True)]
+        counted = zip(_tables(group), starts, strict=True)
+        seen = [[table.counts - start for table, start in zip(*each, strict=True)] for each in counted]
         old = evidence.counts or [[np.zeros_like(counts) for counts in rows] for rows in seen]
         evidence.counts = [[a + b for a, b in zip(*rows, strict=True)] for rows in zip(old, seen, strict=True)]
     return evidence
