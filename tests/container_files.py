@@ -3,6 +3,8 @@
 import io
 import random
 import zlib
+from collections.abc import Sequence
+from dataclasses import replace
 from fractions import Fraction
 
 from lvc.container import FrameRecord, Gop, GopChunk, Header, Reader, SideChunk, Writer
@@ -29,6 +31,12 @@ def frame(i: int, payload: bytes = b"payload", pts: int | None = None, quality: 
 
 def group(first_pts: int, count: int, size: int = 7) -> Gop:
     return Gop(tuple(frame(i, random.Random(i).randbytes(size), first_pts + i) for i in range(count)))
+
+
+def mixed(kinds: Sequence[int], first_pts: int = 0) -> Gop:
+    """Frames of these kinds."""
+    frames = group(first_pts, len(kinds)).frames
+    return Gop(tuple(replace(record, kind=kind) for record, kind in zip(frames, kinds, strict=True)))
 
 
 def write(*items: Gop | bytes, header: Header = HEADER, close: bool = True) -> bytes:

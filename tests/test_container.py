@@ -14,11 +14,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lvc.container import FrameRecord, Gop, GopChunk, Reader, SideChunk, Writer, chunk, limits
+from lvc.container import gop as container_gop
 from lvc.container.gop import pack_gop
 from lvc.container.header import pack_header
 from lvc.errors import FormatError, InputError, LimitError, LvcError, TruncatedError
 from lvc.video import Colour
-from tests.container_files import FIRST_CHUNK, HEADER, INFO, SMALL, SMALL_ITEMS, frame, group, read, write
+from tests.container_files import FIRST_CHUNK, HEADER, INFO, SMALL, SMALL_ITEMS, frame, group, mixed, read, write
 
 
 class Pipe(io.RawIOBase):
@@ -190,6 +191,27 @@ def test_frames_before_the_cut_are_kept() -> None:
     assert reader.total_frames == 6
 
 
+@pytest.mark.parametrize(
+    ("kinds", "left"),
+    [
+        ([0, 2, 2, 2, 1, 2, 2, 2, 1], [1, 1, 1, 1, 5, 5, 5, 5, 9]),
+        ([0, 1, 2, 1, 2, 2, 1, 1], [1, 2, 2, 4, 4, 4, 7, 8]),
+    ],
+)
+def test_what_is_cut_off_ends_with_an_anchor(kinds: list[int], left: list[int]) -> None:
+    """Frames between two anchors are of no use without the second one."""
+    gop = mixed(kinds)
+    data = write(gop, close=False)
+    for count, usable in enumerate(left, 1):
+        missing = 7 * (len(kinds) - count)
+        for more in (0, 1, 6) if missing else (0,):
+            reader, items = read(data[: len(data) - 4 - missing + more], keep_going=True)
+            assert isinstance(items[0], GopChunk)
+            assert items[0].damaged
+            assert items[0].gop.frames == gop.frames[:usable]
+            assert reader.total_frames == usable
+
+
 def test_going_on_after_a_damaged_chunk() -> None:
     data = bytearray(write(group(0, 3, size=50), b"sound", group(3, 3)))
     data[FIRST_CHUNK + 100] ^= 1
@@ -281,7 +303,8 @@ def test_bad_video_descriptions_are_refused(change: dict[str, int]) -> None:
 @pytest.mark.parametrize(
     "change",
     [
-        {"kind": 2},
+        {"kind": 3},
+        {"kind": -1},
         {"quality": 0},
         {"duration": -1},
         {"pts": limits.MAX_TICKS + 1},
@@ -293,6 +316,31 @@ def test_bad_video_descriptions_are_refused(change: dict[str, int]) -> None:
 def test_bad_frames_are_refused(change: dict[str, int]) -> None:
     with pytest.raises(ValueError, match=r"\d"):
         write(Gop((frame(0), replace(frame(1), **change))))  # type: ignore[arg-type]
+
+
+MISPLACED = (
+    ([0, 2], "the last frame"),
+    ([0, 1, 2, 2], "the last frame"),
+    ([0, *[2] * (limits.MAX_BETWEEN + 1), 1], f"more than {limits.MAX_BETWEEN}"),
+    ([0, 2, 1, *[2] * (limits.MAX_BETWEEN + 1), 1, 1], f"more than {limits.MAX_BETWEEN}"),
+    ([0, 2, 0], "intra"),
+    ([0, 1, 2, 2, 0, 1], "intra"),
+)
+
+
+@pytest.mark.parametrize(("kinds", "message"), MISPLACED)
+def test_misplaced_frames_are_refused(kinds: list[int], message: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By writers, and by readers of files with right checksums."""
+    with pytest.raises(ValueError, match=message):
+        write(mixed(kinds))
+    with monkeypatch.context() as careless:
+        careless.setattr(container_gop, "_misplaced", lambda _: None)
+        data = with_chunk(b"GOP ", pack_gop(mixed(kinds), 0))
+    with pytest.raises(FormatError, match=message):
+        read(data)
+    reader, items = read(data, keep_going=True)
+    assert not items
+    assert reader.damage
 
 
 def test_bad_groups_are_refused() -> None:
@@ -399,6 +447,29 @@ def test_noise_never_raises_anything_else(noise: bytes, keep: int) -> None:
                 reader.read_index()
             except LvcError:
                 continue
+
+
+@pytest.mark.parametrize(
+    "kinds",
+    [
+        [0, 2, 1],
+        [0, 2, 2, 2, 1, 2, 2, 2, 1],
+        [0, *[2] * limits.MAX_BETWEEN, 1],
+        [0, 1, 2, 1, 1, 2, 2, 1, 0, 2, 2, 2, 2, 1],
+    ],
+)
+def test_groups_with_frames_between_round_trip(kinds: list[int]) -> None:
+    """In display order, whatever the order in which they are coded."""
+    gops = [mixed(kinds), mixed(kinds, len(kinds))]
+    reader, items = read(write(*gops))
+    assert [item.gop for item in items if isinstance(item, GopChunk)] == gops
+    assert [record.kind for record in items[0].gop.frames] == kinds  # type: ignore[union-attr]
+    assert reader.total_frames == reader.duration == 2 * len(kinds)
+
+
+def test_their_times_cost_nothing() -> None:
+    kinds = [0, *[2, 2, 2, 1] * 8]
+    assert len(pack_gop(mixed(kinds), 0)) == len(pack_gop(mixed([min(kind, 1) for kind in kinds]), 0))
 
 
 ticks = st.integers(-(1 << 40), 1 << 40)
