@@ -15,7 +15,7 @@ from lvc.container import limits as container_limits
 from lvc.decoder import Decoder, SideSegment
 from lvc.encoder import EncodeResult, EncoderSettings, encode_stream, stretch
 from lvc.encoder.scene import SceneCuts
-from lvc.encoder.settings import INTRA_BONUS
+from lvc.encoder.settings import CASCADE, INTRA_BONUS
 from lvc.errors import FormatError, InputError, MismatchError, ModelError
 from lvc.model import Model
 from lvc.picture import checksum, from_frame, padded_size, to_planes
@@ -106,7 +106,8 @@ def test_qualities() -> None:
         errors.append(error_of(decode(data), clip.frames, 8))
         records = [record.quality for group in groups(data) for record in group.gop.frames]
         bonus = [INTRA_BONUS, *(CASCADE[t % len(CASCADE)] for t in range(1, 4))]
-        assert records == [min(100, quality + extra) for extra in bonus]
+        share = min(1.0, (100 - quality) / 20)
+        assert records == [quality + round(share * extra) for extra in bonus]
     assert sizes == sorted(sizes)
     assert errors == sorted(errors, reverse=True)
     assert errors[-1] < 12

@@ -13,7 +13,7 @@ from click.testing import CliRunner, Result
 
 import lvc
 from lvc.cli import main
-from lvc.container import INTRA, PREDICTED, FrameRecord, Gop, GopChunk, Reader
+from lvc.container import INTRA, PREDICTED, FrameRecord, Gop, GopChunk, Reader, Step, coding_order
 from lvc.encoder import EncoderSettings, aiming, encode_stream, search
 from lvc.encoder.rate import FRAME_BYTES, SLOPE, Aim, RateControl
 from lvc.encoder.settings import quality_bonus
@@ -50,15 +50,21 @@ def rate_of(folder: Path) -> float:
 
 def qualities(data: bytes) -> list[int]:
     """Of all pictures, without what they are finer for their place in the group."""
-    groups = (item.gop for item in Reader(io.BytesIO(data)) if isinstance(item, GopChunk))
-    return [frame.quality - quality_bonus(n) for gop in groups for n, frame in enumerate(gop.frames)]
+    groups = (item.gop.frames for item in Reader(io.BytesIO(data)) if isinstance(item, GopChunk))
+    return [
+        frames[step.position].quality - quality_bonus(step, frames[step.position].quality)
+        for frames in groups
+        for step in sorted(coding_order([frame.kind for frame in frames]))
+    ]
 
 
 # The controller, with a codec of one formula
 
 
-def coded(quality: float, position: int, pts: int, dearness: float) -> FrameRecord:
-    whole = math.floor(quality + pts * 0.618 % 1) + quality_bonus(position)
+def coded(quality: float, step: Step, pts: int, dearness: float) -> FrameRecord:
+    position = step.position
+    whole = math.floor(quality + pts * 0.618 % 1)
+    whole += quality_bonus(step, whole)
     size = round(dearness * (1000 if position else 6000) * math.exp(SLOPE * 0.9 * (whole - 50))) - FRAME_BYTES
     return FrameRecord(pts, 1, PREDICTED if position else INTRA, min(100, whole), 0, 0, 0, bytes(max(1, size)))
 
@@ -76,8 +82,9 @@ def spent(aim: Aim, frames: int, group: int, dearness: object) -> float:
         for pts in range(begin, min(frames, begin + group)):
             quality = state.pace.quality(state.seconds(pts))
             assert 1 <= quality <= aim.most
-            records.append(coded(quality, len(records), pts, dearness(pts)))  # type: ignore[operator]
-            state.pace.add(records[-1], len(records) - 1)
+            step = Step(len(records), len(records) - 1 if records else None)
+            records.append(coded(quality, step, pts, dearness(pts)))  # type: ignore[operator]
+            state.pace.add(records[-1], step)
             bits += 8 * (len(records[-1].payload) + FRAME_BYTES)
         waiting.append(Gop(tuple(records)))
     return bits

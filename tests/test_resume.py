@@ -12,9 +12,11 @@ import pytest
 import lvc
 from lvc.container import Header, Writer
 from lvc.encoder import EncoderSettings, encode_stream
+from lvc.encoder.group import CodedPicture, GroupEncoder
 from lvc.encoder.resume import Finished
 from lvc.errors import OutputError
 from lvc.output import open_resumable
+from lvc.video import Frame
 from tests.clips import clip_frames, clip_info, make_clip
 from tests.container_files import HEADER, group, write
 from tests.models import tiny_bytes, tiny_model
@@ -89,18 +91,16 @@ def test_whatever_was_left_the_bytes_are_the_same(cut: float | str, tmp_path: Pa
 
 
 def test_finished_groups_are_not_coded_again(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from lvc.encoder.group import GroupEncoder
-
     target = tmp_path / "out.lvc"
     whole = (folder / "whole.lvc").read_bytes()
     coded = []
     original = GroupEncoder.encode
 
-    def interrupted(self: GroupEncoder, frame: object) -> None:
+    def interrupted(self: GroupEncoder, frame: Frame) -> list[CodedPicture]:
         coded.append(frame)
         if len(coded) == 11:
             raise KeyboardInterrupt
-        original(self, frame)  # type: ignore[arg-type]
+        return original(self, frame)
 
     monkeypatch.setattr(GroupEncoder, "encode", interrupted)
     options = {"keyint": 4, "model": folder / "tiny.lvcm", "device": "cpu", "resume": True}
