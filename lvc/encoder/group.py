@@ -224,6 +224,8 @@ class GroupEncoder:
         else:
             past = None if expected is None else torch.from_numpy(expected.vectors)[None].to(self._device)
             effort = EFFORTS[self._settings.preset]
+            if step.depth:
+                effort = effort.near()
             field, level = motion_search.search(luma, reference, planes, past, quality, effort)
             wanted = MotionField(field[0].cpu().numpy(), level[0].cpu().numpy())
         choose = motion_search.RateChooser(luma, planes, quality)

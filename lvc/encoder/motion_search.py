@@ -4,7 +4,7 @@ Everything here is the encoder's freedom; only :mod:`lvc.model.motion` fixes wha
 one call searches every picture of a batch.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -43,6 +43,10 @@ class SearchEffort:
     propagations: int = 1
     diagonal: bool = True
     variable: bool = True
+
+    def near(self) -> "SearchEffort":
+        """For pictures whose motion is nearly known, from that of the pictures around them."""
+        return replace(self, radius=min(self.radius, 3), wide_radius=0, diagonal=False)
 
 
 FAST = SearchEffort(radius=5, wide_radius=4, diagonal=False)
