@@ -54,8 +54,8 @@ class FrameRecord:
 class Gop:
     """An independently decodable group of pictures: 1 to ``limits.MAX_GOP_FRAMES`` frames, in display order.
 
-    The first is intra, the last is not between, and no more than ``limits.MAX_BETWEEN`` follow each other that are; see
-    :mod:`lvc.container.order`.
+    The first is intra; frames between follow an anchor and lead to a predicted one, no more than ``limits.MAX_BETWEEN``
+    at a time; see :mod:`lvc.container.order`.
     """
 
     frames: tuple[FrameRecord, ...]
@@ -203,6 +203,8 @@ def _misplaced(kinds: Sequence[int]) -> str | None:
         return "the last frame of a group lies between two"
     run = 0
     for kind in kinds:
+        if run and kind == INTRA:
+            return "a frame lies between an anchor and an intra frame"
         run = run + 1 if kind == BETWEEN else 0
         if run > limits.MAX_BETWEEN:
             return f"more than {limits.MAX_BETWEEN} frames between two anchors"
