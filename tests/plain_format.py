@@ -1,13 +1,18 @@
 """Parts of `lvc/FORMAT.md` written down a second time, from that page alone and in plain Python."""
 
 import bisect
+import math
 import statistics
+from collections.abc import Iterator
+from fractions import Fraction
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 Ints = npt.NDArray[np.int64]
 Vector = tuple[int, int]
+Field = tuple[Ints, Ints]
 
 
 class PlainDecoder:
@@ -87,10 +92,10 @@ class PlainMotion(PlainTables):
         return result
 
     def read(
-        self, payload: bytes, rows: int, cols: int, past: tuple[Ints, Ints] | None
+        self, payload: bytes | PlainDecoder, rows: int, cols: int, past: tuple[Ints, Ints] | None
     ) -> tuple[list[list[Vector]], list[list[int]]]:
-        """Vectors and levels of a picture."""
-        self.coder = PlainDecoder(payload)
+        """Vectors and levels of a picture, from where the coder stands."""
+        self.coder = PlainDecoder(payload) if isinstance(payload, bytes) else payload
         vectors_before = [[(0, 0)] * cols] * rows if past is None else [[tuple(v) for v in row] for row in past[0]]
         levels_before = [[3] * cols] * rows if past is None else past[1].tolist()
         shift = [self._differences(16 + component, 1)[0] for component in range(2)]
@@ -158,6 +163,96 @@ class PlainMotion(PlainTables):
             for block, v, h in zip(mine, down, across, strict=True):
                 result[block] = limit(guesses[block][0] + v), limit(guesses[block][1] + h)
         return result
+
+    def modes(self, coder: PlainDecoder, rows: int, cols: int) -> list[list[int]]:
+        """Modes of a picture between two, rows and columns of 16x16 blocks, from where the coder stands."""
+        self.coder = coder
+        blocks = [(y, x) for y in range(rows) for x in range(cols)]
+        even = [(y, x) for y, x in blocks if (y + x) % 2 == 0]
+        modes = dict(zip(even, self._symbols(18, len(even)), strict=True))
+        counts = {place: sum(modes.get(near) == 2 for near in around(*place)) for place in blocks if place not in modes}
+        for number in range(5):
+            such = [place for place, count in counts.items() if count == number]
+            modes.update(zip(such, self._symbols(19 + number, len(such)), strict=True))
+        return [[modes[y, x] for x in range(cols)] for y in range(rows)]
+
+
+class PlainPicture(NamedTuple):
+    """What is read of a picture: where it stands in display order, its references, and what is taken from them."""
+
+    position: int
+    references: list[int]
+    fields: list[Ints]
+    modes: Ints | None
+    flags: Ints
+
+
+class PlainGroup:
+    """Reads motion, modes and skip maps of a group, given the starting counts of their tables and its kinds."""
+
+    def __init__(self, motion: list[Ints], between: list[Ints], skip: list[Ints], kinds: list[int]) -> None:
+        self._motion, self._skip = [PlainMotion(motion), PlainMotion(between)], PlainSkip(skip)
+        self._kinds = kinds
+        self._flags: list[list[int]] | None = None
+
+    def order(self) -> list[list[int]]:
+        """Position and references of each frame, in coding order."""
+        result, last = [[0]], 0
+        for position, kind in enumerate(self._kinds):
+            if position and kind != 2:
+                result.append([position] if kind == 0 else [position, last])
+                result += between(last, position)
+                last = position
+        return result
+
+    def read(self, payloads: list[bytes], rows: int, cols: int) -> Iterator[PlainPicture]:
+        """In coding order; payloads are in display order, rows and columns those of 16x16 blocks."""
+        known: dict[tuple[int, int], Field] = {}
+        for position, *references in self.order():
+            if not references:
+                known = {}
+                continue
+            coder = PlainDecoder(payloads[position])
+            fields: list[Field] = []
+            tables = self._motion[len(references) - 1]
+            for _ in references:
+                past = self._expected(known, position, references, fields)
+                vectors, levels = tables.read(coder, 2 * rows, 2 * cols, past)
+                fields.append((np.array(vectors), np.array(levels)))
+            modes = np.array(tables.modes(coder, rows, cols)) if len(references) == 2 else None
+            self._flags = self._skip.read(coder, rows, cols, self._flags)
+            tables.adapt()
+            self._skip.adapt()
+            known[references[0], position] = fields[0]
+            if len(references) == 2:
+                known[position, references[1]] = -fields[1][0], fields[1][1]
+            yield PlainPicture(position, references, [field[0] for field in fields], modes, np.array(self._flags))
+
+    def _expected(
+        self, known: dict[tuple[int, int], Field], position: int, references: list[int], fields: list[Field]
+    ) -> Field | None:
+        first = references[0]
+        if fields:
+            return times(fields[0], Fraction(position - references[1], position - first))
+        if len(references) == 2:
+            return times(known[first, references[1]], Fraction(position - first, references[1] - first))
+        before = max((at for at in range(first) if self._kinds[at] != 2), default=None)
+        if before is None or self._kinds[first] == 0:
+            return None
+        return times(known[before, first], Fraction(position - first, first - before))
+
+
+def between(first: int, second: int) -> list[list[int]]:
+    """Position and references of each frame between two, in coding order."""
+    middle = (first + second) // 2
+    if middle == first:
+        return []
+    return [[middle, first, second], *between(first, middle), *between(middle, second)]
+
+
+def times(field: Field, factor: Fraction) -> Field:
+    vectors = [math.floor(int(v) * factor + Fraction(1, 2)) for v in field[0].ravel()]
+    return np.array(vectors).reshape(field[0].shape), field[1]
 
 
 class PlainSkip(PlainTables):

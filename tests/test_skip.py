@@ -7,7 +7,6 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 import torch
 
@@ -28,9 +27,10 @@ from lvc.model.weights import HYPER_INCREMENT, Statistics
 from lvc.rangecoder import RangeDecoder, RangeEncoder
 from lvc.training.export import exported
 from lvc.video import Frame, VideoInfo
+from tests.between import always_between
 from tests.clips import clip_frames, clip_info
 from tests.models import plain_model, tiny_model
-from tests.plain_format import PlainDecoder, PlainMotion, PlainSkip
+from tests.plain_format import PlainDecoder, PlainGroup, PlainPicture, PlainSkip
 
 SIZES = ((1, 1), (1, 2), (1, 7), (9, 1), (2, 2), (3, 5), (12, 20), (23, 40))
 SHARES = (0.5, 0.0, 1.0, 0.9, 0.0, 0.1, 1.0, 1.0, 0.3)
@@ -233,11 +233,12 @@ class Moving:
 
 @functools.cache
 def model_with_counts() -> Model:
-    """What training starts from, with counts of its own for each table of the skip map."""
+    """What training starts from, with counts of its own for each table of the skip map and of pictures between two."""
     start = Statistics.start()
+    between = [counts + index + np.arange(len(counts)) % 3 for index, counts in enumerate(start.between)]
     skip = [counts + 3 * index + np.array([0, 5]) for index, counts in enumerate(start.skip)]
     torch.manual_seed(3)
-    return exported(FrameCodec(config_named("tiny")), replace(start, skip=skip), {}, "counts")[1]
+    return exported(FrameCodec(config_named("tiny")), replace(start, between=between, skip=skip), {}, "counts")[1]
 
 
 def encode(step: tuple[int, int], **settings: Any) -> tuple[bytes, list[FrameRecord]]:
@@ -254,18 +255,12 @@ def decode(data: bytes) -> list[Frame]:
     return [item for item in items if isinstance(item, Frame)]
 
 
-def read_plainly(records: list[FrameRecord]) -> Iterator[tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]]:
-    """Vectors and skip map of every predicted picture, read as `lvc/FORMAT.md` says."""
+def read_plainly(records: list[FrameRecord]) -> Iterator[PlainPicture]:
+    """Motion, modes and skip map of every picture that has a reference, read as `lvc/FORMAT.md` says."""
     statistics = model_with_counts().statistics
-    motion, skip = PlainMotion(statistics.motion), PlainSkip(statistics.skip)
-    past, flags = None, None
-    for record in records[1:]:
-        vectors, levels = motion.read(record.payload, HEIGHT // 8, WIDTH // 8, past)
-        flags = skip.read(motion.coder, HEIGHT // BLOCK, WIDTH // BLOCK, flags)
-        past = np.array(vectors), np.array(levels)
-        motion.adapt()
-        skip.adapt()
-        yield past[0], np.array(flags) == 1
+    kinds, payloads = [record.kind for record in records], [record.payload for record in records]
+    group = PlainGroup(statistics.motion, statistics.between, statistics.skip, kinds)
+    return group.read(payloads, HEIGHT // BLOCK, WIDTH // BLOCK)
 
 
 def as_picture(frame: Frame) -> Picture:
@@ -273,25 +268,53 @@ def as_picture(frame: Frame) -> Picture:
     return Picture(y[None, None], torch.stack([u, v])[None])
 
 
+def predicted(picture: PlainPicture, frames: list[Frame]) -> Picture:
+    """What a picture is predicted to be."""
+    pasts = []
+    for reference, vectors in zip(picture.references, picture.fields, strict=True):
+        old, field = as_picture(frames[reference]), torch.from_numpy(vectors)[None]
+        chroma = warp.compensate(old.uv, warp.chroma_field(field), warp.BLOCK // 2)
+        pasts.append(Picture(warp.compensate(old.y, field), chroma))
+    if picture.modes is None:
+        return pasts[0]
+    modes = torch.from_numpy(picture.modes)
+    planes = []
+    for first, second, side in zip(*pasts, (16, 8), strict=True):
+        mode = modes.repeat_interleave(side, 0).repeat_interleave(side, 1)
+        mean = ((first + second) / 2).round()
+        planes.append(torch.where(mode == 0, first, torch.where(mode == 1, second, mean)))
+    return Picture(*planes)
+
+
+@pytest.mark.parametrize("kinds", [[0, 1, 1, 1, 1, 1], [0, 2, 2, 2, 1, 1]])
 @pytest.mark.parametrize("quality", [30, 60, 95])
 @pytest.mark.parametrize("step", [(0, 0), (2, 4)])
-def test_skipped_blocks_are_the_reference_moved(step: tuple[int, int], quality: int) -> None:
-    data, records = encode(step, quality=quality)
+def test_skipped_blocks_are_the_reference_moved(
+    step: tuple[int, int], quality: int, kinds: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if 2 in kinds:
+        always_between(monkeypatch, kinds.index(1))
+    data, records = encode(step, quality=quality, ablate=frozenset(() if 2 in kinds else {"nobetween"}))
     frames = decode(data)
-    assert len(frames) == len(records) == 6
+    assert len(frames) == 6
+    assert [record.kind for record in records] == kinds
     shares, moved = [], 0.0
-    for (vectors, flags), before, after in zip(read_plainly(records), frames, frames[1:], strict=False):
-        shares.append(float(flags.mean()))
-        field, skip = torch.from_numpy(vectors)[None], torch.from_numpy(flags).float()
-        old, new = as_picture(before), as_picture(after)
-        luma = warp.compensate(old.y, field)
-        chroma = warp.compensate(old.uv, warp.chroma_field(field), warp.BLOCK // 2)
-        assert torch.equal(luma[..., enlarged(skip, 16)], new.y[..., enlarged(skip, 16)])
-        assert torch.equal(chroma[..., enlarged(skip, 8)], new.uv[..., enlarged(skip, 8)])
-        still = skip * (field[0].abs().sum(2).view(HEIGHT // 16, 2, WIDTH // 16, 2).sum((1, 3)) == 0)
-        assert torch.equal(old.y[..., enlarged(still, 16)], new.y[..., enlarged(still, 16)])
-        assert torch.equal(old.uv[..., enlarged(still, 8)], new.uv[..., enlarged(still, 8)])
+    for picture in read_plainly(records):
+        shares.append(float((picture.flags == 1).mean()))
+        skip = torch.from_numpy(picture.flags).float()
+        guess, new = predicted(picture, frames), as_picture(frames[picture.position])
+        assert torch.equal(guess.y[..., enlarged(skip, 16)], new.y[..., enlarged(skip, 16)])
+        assert torch.equal(guess.uv[..., enlarged(skip, 8)], new.uv[..., enlarged(skip, 8)])
+        still = skip
+        for field in picture.fields:
+            sizes = torch.from_numpy(field).abs().sum(2).view(HEIGHT // 16, 2, WIDTH // 16, 2).sum((1, 3))
+            still = still * (sizes == 0)
+        if picture.modes is None:
+            old = as_picture(frames[picture.references[0]])
+            assert torch.equal(old.y[..., enlarged(still, 16)], new.y[..., enlarged(still, 16)])
+            assert torch.equal(old.uv[..., enlarged(still, 8)], new.uv[..., enlarged(still, 8)])
         moved += float((skip - still).sum())
+    assert len(shares) == 5
     if step == (0, 0):
         assert moved == 0
         assert min(shares) > 0.9
@@ -306,7 +329,7 @@ def test_without_skipping() -> None:
     other, records = encode((0, 0), ablate=frozenset({"noskip"}))
     assert other != data
     assert len(decode(other)) == 6
-    assert not any(flags.any() for _, flags in read_plainly(records))
+    assert not any(picture.flags.any() for picture in read_plainly(records))
 
 
 # -- which blocks are skipped ---------------------------------------------------------------------------------------
@@ -333,9 +356,9 @@ def noisy(picture: Picture, size: float, cols: slice = slice(None), seed: int = 
 
 
 def chosen(prediction: Prediction, target: Picture, vector: int = 0) -> torch.Tensor:
-    field = torch.full((len(target.y), HEIGHT // 8, WIDTH // 8, 2), vector, dtype=torch.int64)
+    is_whole = torch.full((len(target.y), HEIGHT // 8, WIDTH // 8), vector % 4 == 0)
     with exact_arithmetic():
-        skip = choose_skip(plain_model().codec, prediction, field, target)
+        skip = choose_skip(plain_model().codec, prediction, is_whole, target)
     assert skip.shape == (len(target.y), 1, HEIGHT // 16, WIDTH // 16)
     assert bool(((skip == 0) | (skip == 1)).all())
     return skip
