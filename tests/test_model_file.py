@@ -51,6 +51,8 @@ def test_round_trip() -> None:
     codec = tiny_codec()
     codec.snap()
     statistics = small_books()
+    for number, rows in enumerate((statistics.motion, statistics.between, statistics.skip)):
+        rows[:] = [counts + 7 * number + index for index, counts in enumerate(rows)]
     card = {"data": "none", "note": "π"}
     data = pack(codec, statistics, card)
     model = unpack(data, "tiny")
@@ -70,7 +72,12 @@ def test_round_trip() -> None:
             assert np.array_equal(x.entries, y.entries)
             assert np.array_equal(x.counts, y.counts)
             assert x.low == y.low
-    assert all(np.array_equal(a, b) for a, b in zip(statistics.motion, model.statistics.motion, strict=True))
+    for name in ("motion", "between", "skip"):
+        pairs = zip(getattr(statistics, name), getattr(model.statistics, name), strict=True)
+        assert all(np.array_equal(a, b) for a, b in pairs), name
+    tables = [[table.counts for table in model.statistics.motion_tables(between).all()] for between in (False, True)]
+    assert all(np.array_equal(a, b) for a, b in zip(tables[0], statistics.motion, strict=True))
+    assert all(np.array_equal(a, b) for a, b in zip(tables[1], statistics.between, strict=True))
     assert np.array_equal(statistics.hyper, model.statistics.hyper)
     assert pack(model.codec, model.statistics, card) == data
     assert all(layer.exact for _, layer in exact_layers(model.codec))
@@ -209,6 +216,9 @@ def test_counts_are_limited() -> None:
     assert model.statistics.quantisers[0].books[2].counts.tolist() == [1] * 61
     model = unpack(altered("motion0", lambda x: np.full_like(x, 2**31 - 1)), "odd")
     assert model.statistics.motion[0].tolist() == [1 << 20] * 2
+    model = unpack(altered("between23", lambda x: np.array([2**31 - 1, 0, -5])), "odd")
+    assert model.statistics.between[23].tolist() == [1 << 20, 1, 1]
+    assert model.statistics.motion[23].tolist() == tiny_model().statistics.motion[23].tolist()
 
 
 def test_versions() -> None:

@@ -16,19 +16,20 @@ import numpy as np
 import pytest
 import torch
 
+from lvc.container import coding_order
 from lvc.encoder import motion_search
 from lvc.errors import InputError, ModelError
 from lvc.exact.layers import exact_layers, set_fake
 from lvc.model import find_model
-from lvc.model.codec import FrameCodec
+from lvc.model.codec import FrameCodec, Picture
 from lvc.model.config import config_named
 from lvc.training.command import train
-from lvc.training.data import CropSampler, clip_batches, load_clip, load_folder
-from lvc.training.loop import Balance, Trainer, TrainingSettings
-from lvc.training.loss import LAMBDA, FrameCost, run_sequence
+from lvc.training.data import CropSampler, clip_batches, load_clip, load_folder, to_picture
+from lvc.training.loop import BETWEEN_KINDS, Balance, Trainer, TrainingSettings
+from lvc.training.loss import LAMBDA, FrameCost, run_sequence, sequence_quality
 from lvc.training.rate import HyperTables, TrainingCoder, logistic_bits
 from lvc.training.schedule import Schedule
-from tests.clips import make_clip
+from tests.clips import clip_frames, make_clip
 
 ROOT = Path(__file__).resolve().parent.parent
 SIDE, FRAMES = 96, 8
@@ -314,6 +315,44 @@ def test_rate_of_training() -> None:
     assert float(cost.lagrangian(torch.tensor([1.0]))) == pytest.approx(0.5 + LAMBDA / 128**2 * 2)
 
 
+def test_qualities_of_a_sequence() -> None:
+    """In coding order: the intra picture and every fourth anchor are finer, pictures between coarser by depth."""
+    base = torch.tensor([1.0, 50.0, 98.0])
+    steps = coding_order([0, 2, 2, 2, 1])
+    found = sequence_quality(base, steps, 8.0, 3.0, 6.0)
+    assert [quality[1].item() for quality in found] == [58, 50, 44, 38, 38]
+    assert [quality[0].item() for quality in found] == [9, 1, 1, 1, 1]
+    assert [quality[2].item() for quality in found] == [100, 98, 92, 86, 86]
+    found = sequence_quality(base, coding_order([0, *[1] * 8]), 8.0, 3.0, 6.0)
+    assert [quality[1].item() for quality in found] == [58, 50, 50, 50, 53, 50, 50, 50, 53]
+
+
+def test_sequences_with_pictures_between() -> None:
+    """Costs come in coding order, and what refers to a picture makes it worth its bits: gradients flow through both."""
+    torch.manual_seed(2)
+    codec, tables = FrameCodec(config_named("tiny")), HyperTables()
+    clip = list(clip_frames("pan", 64, 64, 5))
+    pictures = [
+        to_picture(
+            torch.from_numpy(frame.planes[0].astype(np.uint8))[None],
+            torch.from_numpy(np.stack(frame.planes[1:]).astype(np.uint8))[None],
+        )
+        for frame in clip
+    ]
+    steps = coding_order(BETWEEN_KINDS)
+    inputs = [Picture(picture.y.clone().requires_grad_(), picture.uv) for picture in pictures]
+    costs = run_sequence(codec, tables, inputs, [torch.tensor([60.0])] * 5, steps=steps)
+    assert [step.position for step in steps] == [0, 4, 2, 1, 3]
+    assert len(costs) == 5
+    assert float(costs[0].bits.detach()) > max(float(cost.bits.detach()) for cost in costs[1:])
+    for cost, touched in zip(costs, ({0}, {0, 4}, {0, 2, 4}, {0, 1, 2, 4}, {0, 2, 3, 4}), strict=True):
+        gradients = torch.autograd.grad(
+            cost.bits.sum() + cost.error.sum(), [each.y for each in inputs], retain_graph=True, allow_unused=True
+        )
+        reached = {at for at, gradient in enumerate(gradients) if gradient is not None and bool(gradient.any())}
+        assert reached == touched
+
+
 def test_gradients_reach_every_parameter() -> None:
     torch.manual_seed(1)
     codec, tables = FrameCodec(config_named("tiny")), HyperTables()
@@ -321,8 +360,6 @@ def test_gradients_reach_every_parameter() -> None:
         for _, layer in exact_layers(codec):  # some start at zero, and stop gradients
             layer.weight.add_(torch.randn_like(layer.weight) * 0.05)
     random = np.random.default_rng(1)
-    from lvc.training.data import to_picture
-
     pictures = [
         to_picture(
             torch.from_numpy(random.integers(0, 256, (2, 64, 64)).astype(np.uint8)),
