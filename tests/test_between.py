@@ -10,6 +10,7 @@ import pytest
 
 from lvc.container import BETWEEN, GopChunk, Step, coding_order
 from lvc.decoder import Decoder
+from lvc.edit import Span
 from lvc.encoder.settings import BETWEEN_BONUS, CASCADE, INTRA_BONUS, TRY_EVERY, quality_bonus
 from lvc.errors import FormatError, MismatchError
 from lvc.model.group import MotionMemory
@@ -155,6 +156,20 @@ def test_groups_in_lockstep_are_groups_one_by_one(monkeypatch: pytest.MonkeyPatc
     assert len(alone) == 21
     for batch in (2, 3, 5):
         assert same(alone, decode(data, batch=batch))
+
+
+def test_a_stretch_begins_and_ends_anywhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    always_between(monkeypatch)
+    data, _ = encode(Clip("mix", 32, 48, 12), keyint=7)
+    assert kinds_of(data) == [[0, 2, 2, 2, 1, 2, 1], [0, 2, 2, 2, 1]]
+    whole = decode(data)
+    for start in (0, 2, 4, 5, 8, 11):
+        for frames in (1, 3, None):
+            span = Span(Fraction(start, 25), frames)
+            assert same(decode(data, span=span), whole[start : None if frames is None else start + frames])
+    firsts = decode(data, preview=True)
+    assert [(frame.pts, frame.duration) for frame in firsts] == [(0, 7), (7, 5)]
+    assert all(np.array_equal(a.planes[0], whole[n].planes[0]) for a, n in zip(firsts, (0, 7), strict=True))
 
 
 def test_without_pictures_between(monkeypatch: pytest.MonkeyPatch) -> None:
