@@ -4,6 +4,7 @@ import io
 import json
 import math
 import random
+from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -13,7 +14,7 @@ from click.testing import CliRunner, Result
 
 import lvc
 from lvc.cli import main
-from lvc.container import INTRA, PREDICTED, FrameRecord, Gop, GopChunk, Reader, Step, coding_order
+from lvc.container import BETWEEN, INTRA, PREDICTED, FrameRecord, Gop, GopChunk, Reader, Step, coding_order
 from lvc.encoder import EncoderSettings, aiming, encode_stream, search
 from lvc.encoder.rate import FRAME_BYTES, SLOPE, Aim, RateControl
 from lvc.encoder.settings import quality_bonus
@@ -21,6 +22,7 @@ from lvc.errors import InputError
 from lvc.passes import passes_for
 from lvc.progress import Progress
 from lvc.workers import Crew
+from tests.between import always_between
 from tests.clips import clip_frames, clip_info, make_clip
 from tests.models import tiny_bytes, tiny_model
 
@@ -62,15 +64,19 @@ def qualities(data: bytes) -> list[int]:
 
 
 def coded(quality: float, step: Step, pts: int, dearness: float) -> FrameRecord:
-    position = step.position
     whole = math.floor(quality + pts * 0.618 % 1)
     whole += quality_bonus(step, whole)
-    size = round(dearness * (1000 if position else 6000) * math.exp(SLOPE * 0.9 * (whole - 50))) - FRAME_BYTES
-    return FrameRecord(pts, 1, PREDICTED if position else INTRA, min(100, whole), 0, 0, 0, bytes(max(1, size)))
+    kind = INTRA if step.first is None else BETWEEN if step.depth else PREDICTED
+    size = round(dearness * (6000 if kind == INTRA else 1000) * math.exp(SLOPE * 0.9 * (whole - 50))) - FRAME_BYTES
+    return FrameRecord(pts, 1, kind, min(100, whole), 0, 0, 0, bytes(max(1, size)))
 
 
-def spent(aim: Aim, frames: int, group: int, dearness: object) -> float:
-    """Bits of a source at 25 frames per second, coded group by group; ``dearness`` gives that of a frame."""
+def spent(aim: Aim, frames: int, group: int, dearness: Callable[[int], float], run: int = 1) -> float:
+    """Bits of a source at 25 frames per second, coded group by group; ``dearness`` gives that of a frame.
+
+    Args:
+        run: frames from anchor to anchor, of one quality.
+    """
     control = RateControl(aim, clip_info(32, 32, frames))
     waiting: list[Gop] = []
     bits = 0.0
@@ -78,37 +84,47 @@ def spent(aim: Aim, frames: int, group: int, dearness: object) -> float:
         if len(waiting) == aim.delay:
             control.add([waiting.pop(0)])
         state = control.start(begin)
+        count = min(group, frames - begin)
+        kinds = [PREDICTED if n % run == 0 or n == count - 1 else BETWEEN for n in range(count)]
+        steps = sorted(coding_order([INTRA, *kinds[1:]]))
         records: list[FrameRecord] = []
-        for pts in range(begin, min(frames, begin + group)):
-            quality = state.pace.quality(state.seconds(pts))
-            assert 1 <= quality <= aim.most
-            step = Step(len(records), len(records) - 1 if records else None)
-            records.append(coded(quality, step, pts, dearness(pts)))  # type: ignore[operator]
-            state.pace.add(records[-1], step)
+        quality = 0.0
+        for step in steps:
+            pts = begin + step.position
+            if step.position == 0 or steps[step.position - 1].depth == 0:
+                quality = state.pace.quality(state.seconds(pts))
+                assert 1 <= quality <= aim.most
+            records.append(coded(quality, step, pts, dearness(pts)))
             bits += 8 * (len(records[-1].payload) + FRAME_BYTES)
+            if step.depth == 0:  # known when the run is complete
+                last = max((n for n in range(step.position) if steps[n].depth == 0), default=-1)
+                for other in steps[last + 1 : step.position + 1]:
+                    state.pace.add(records[other.position], other)
         waiting.append(Gop(tuple(records)))
     return bits
 
 
+@pytest.mark.parametrize("run", [1, 4])
 @pytest.mark.parametrize("start", [45, 55, 70])
 @pytest.mark.parametrize("frames", [250, 300, 420, 2000])
-def test_a_rate_is_met_whatever_follows(start: float, frames: int) -> None:
+def test_a_rate_is_met_whatever_follows(start: float, frames: int, run: int) -> None:
     noise = random.Random(frames)
     levels = [noise.uniform(0.8, 1.25) for _ in range(frames)]
-    found = spent(Aim(start, 100, 300_000), frames, 100, levels.__getitem__)
+    found = spent(Aim(start, 100, 300_000), frames, 100, levels.__getitem__, run)
     assert found == pytest.approx(300_000 * frames / 25, rel=0.03)
 
 
+@pytest.mark.parametrize("run", [1, 4])
 @pytest.mark.parametrize("delay", [1, 4, 8])
 @pytest.mark.parametrize("bias", [0.85, 1.0, 1.2])
-def test_a_plan_is_kept_where_it_was_wrong(delay: int, bias: float) -> None:
+def test_a_plan_is_kept_where_it_was_wrong(delay: int, bias: float, run: int) -> None:
     """The second half is twice as dear, which the plan knows, and all of it is dearer or cheaper than planned."""
     frames = 25 * 64 * 2
     total = 300_000.0 * frames / 25
     plan = ((0.0, 0.0), (64.0, total / 3), (128.0, total))
     start = 50 + math.log(200 / (200 + 200) * 300_000 / 25 / 8 / 700) / SLOPE
     aim = Aim(start, 100, 300_000, plan, delay)
-    found = spent(aim, frames, 50, lambda pts: bias * (2.0 if pts >= frames // 2 else 1.0))
+    found = spent(aim, frames, 50, lambda pts: bias * (2.0 if pts >= frames // 2 else 1.0), run)
     assert found == pytest.approx(total, rel=0.03)
 
 
@@ -147,6 +163,29 @@ def test_an_interrupted_pass_goes_on_with_the_same_qualities(folder: Path, once:
         lvc.encode(folder / "in.y4m", tmp_path / "out.lvc", progress=stop, **options)
     lvc.encode(folder / "in.y4m", tmp_path / "out.lvc", **options)
     assert (tmp_path / "out.lvc").read_bytes() == once
+
+
+def test_the_rate_of_a_pipe_with_pictures_between(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Met as without, and an interrupted pass goes on with the same qualities."""
+    always_between(monkeypatch)
+    options = {"model": folder / "tiny.lvcm", "device": "cpu", "preset": "fast", "keyint": 16, "passes": 1}
+    options |= {"target": search.Target(bitrate=15_000), "verify": False, "resume": True}
+    lvc.encode(folder / "in.y4m", folder / "between.lvc", **options)
+    data = (folder / "between.lvc").read_bytes()
+    assert 8 * len(data) / SECONDS == pytest.approx(15_000, rel=0.03)
+    kinds = [
+        [frame.kind for frame in item.gop.frames] for item in Reader(io.BytesIO(data)) if isinstance(item, GopChunk)
+    ]
+    assert sum(row.count(BETWEEN) for row in kinds) > SECONDS * FPS / 2
+
+    def stop(progress: Progress) -> None:
+        if progress.frames >= 50:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        lvc.encode(folder / "in.y4m", folder / "again.lvc", progress=stop, **options)
+    lvc.encode(folder / "in.y4m", folder / "again.lvc", **options)
+    assert (folder / "again.lvc").read_bytes() == data
 
 
 def test_the_highest_rate_of_a_pipe(folder: Path) -> None:
