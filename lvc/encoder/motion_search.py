@@ -217,7 +217,7 @@ def search(
         target: [B, 1, H, W] luma of the picture to predict, 10-bit.
         reference: [B, 1, H, W] reconstructed luma of the reference picture.
         planes: its interpolation, from :func:`lvc.exact.warp.phases`.
-        previous: field of the picture before, [B, H/8, W/8, 2], or None.
+        previous: the field that is expected, [B, H/8, W/8, 2], or None.
         quality: [B].
 
     Returns:

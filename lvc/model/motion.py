@@ -2,7 +2,7 @@
 
 At each size all split flags come first, then the vectors of the blocks that stay whole, in four rounds, by even and odd
 rows and columns: the second round sees neighbours at its corners, the last two on all four sides. A vector is predicted
-by the component-wise median of the neighbours known so far and of the field of the picture before, moved by what the
+by the component-wise median of the neighbours known so far and of the field that is expected, moved by what the
 whole picture moves more than it did (one vector, sent first); often it equals the prediction, one cheap flag.
 Everything within one round is independent, so a round is a handful of array operations and range coder calls.
 
@@ -233,7 +233,7 @@ def code_field(
 
     Args:
         rows, cols: of 8x8 luma blocks.
-        past: field of the picture before in this group, None for the first predicted one.
+        past: the field that is expected (see :class:`lvc.model.group.MotionMemory`), None where nothing is known.
         wanted: what to write; None when reading.
         choose: when writing, may take the predictions instead; what was written is returned.
 

@@ -3,7 +3,7 @@
 A skipped block has no latents, its samples and its state are those of the reference, moved, and no network touches
 them: what has been coded well once stays so, and costs a fraction of a bit. First comes one flag for the picture, is
 anything skipped; then one for each block in two rounds, the halves of a checkerboard. How likely a flag is depends on
-the map of the picture before and, in the second round, on the four neighbours.
+the map of the picture coded before and, in the second round, on the four neighbours.
 
 One function serves both directions, see :mod:`lvc.rangecoder`.
 """
@@ -30,7 +30,7 @@ def _likely(*shares: float) -> list[Table]:
 class SkipTables:
     """Adaptive tables of one group of pictures.
 
-    used: of the flag for the picture; first: [was it skipped in the picture before: 0, 1][were none, some, all of its
+    used: of the flag for the picture; first: [was it skipped in the picture coded before: 0, 1][were none, some, all of its
     neighbours]; second: [was it skipped][how many of its neighbours are, 0...4].
     """
 
@@ -61,7 +61,7 @@ def code_skip(
 
     Args:
         rows, cols: of 16x16 blocks.
-        past: map of the picture before in this group; None for the first predicted one.
+        past: map of the picture coded before in this group; None for the first predicted one.
         wanted: what to write, [rows, cols]; None when reading.
 
     Returns:

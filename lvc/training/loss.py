@@ -43,12 +43,17 @@ def sequence_quality(quality: Tensor, steps: Sequence[Step], intra: float, ancho
 
     Args:
         quality: [B] of ordinary anchors.
-        intra, anchor: by how much the intra frame and every fourth anchor after it are finer.
+        intra, anchor: by how much the intra frame, and anchors at every fourth position, are finer.
         depth: by how much frames between anchors are coarser, for each level.
     """
     result = []
-    for number, step in enumerate(steps):
-        bonus = intra if step.first is None else -depth * step.depth if step.depth else anchor if number % 4 == 0 else 0
+    for step in steps:
+        if step.first is None:
+            bonus = intra
+        elif step.depth:
+            bonus = -depth * step.depth
+        else:
+            bonus = anchor if step.position % 4 == 0 else 0.0
         result.append((quality + bonus).clamp(1, 100))
     return result
 
