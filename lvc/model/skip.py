@@ -30,8 +30,8 @@ def _likely(*shares: float) -> list[Table]:
 class SkipTables:
     """Adaptive tables of one group of pictures.
 
-    used: of the flag for the picture; first: [was it skipped in the picture coded before: 0, 1][were none, some, all of its
-    neighbours]; second: [was it skipped][how many of its neighbours are, 0...4].
+    used: of the flag for the picture; first: [was it skipped in the picture coded before: 0, 1][were none, some, all of
+    its neighbours]; second: [was it skipped][how many of its neighbours are, 0...4].
     """
 
     used: list[Table] = field(default_factory=lambda: _likely(0.5))

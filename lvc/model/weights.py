@@ -32,6 +32,7 @@ from lvc.rangecoder import Table
 KINDS = ("intra", "inter")
 HYPER_INCREMENT = 20
 _TRANSFORM_GRID = 2.0**14
+_CountRows = list[np.ndarray[Any, np.dtype[np.int64]]]
 _TYPES = {"i1": 1, "i2": 2, "i4": 4, "u1": 1}
 
 
@@ -240,20 +241,11 @@ def _statistics(arrays: _Arrays) -> Statistics:
         rows = arrays.take(f"{kind}.hyper", (HYPER_CHANNELS, 2 * HYPER_MAX + 1))
         hyper.append([np.clip(row, 1, 1 << 20) for row in rows])
 
-    def counted(
-        name: str, expected: list[np.ndarray[Any, np.dtype[np.int64]]]
-    ) -> list[np.ndarray[Any, np.dtype[np.int64]]]:
-        if f"{name}{len(expected) - 1}" not in arrays.entries:
-            return expected
+    def counted(name: str, expected: _CountRows) -> _CountRows:
         return [_counts(arrays, f"{name}{i}", len(counts)) for i, counts in enumerate(expected)]
 
-    return Statistics(
-        quantisers,
-        hyper,
-        counted("motion", start.motion),
-        counted("between", start.between),
-        counted("skip", start.skip),
-    )
+    tables = (counted("motion", start.motion), counted("between", start.between), counted("skip", start.skip))
+    return Statistics(quantisers, hyper, *tables)
 
 
 def _counts(arrays: _Arrays, name: str, length: int) -> np.ndarray[Any, np.dtype[np.int64]]:
