@@ -316,13 +316,13 @@ def test_rate_of_training() -> None:
 
 
 def test_qualities_of_a_sequence() -> None:
-    """In coding order: the intra picture and every fourth anchor are finer, pictures between coarser by depth."""
+    """In coding order: the intra picture and anchors at every fourth position are finer, pictures between coarser by depth."""
     base = torch.tensor([1.0, 50.0, 98.0])
     steps = coding_order([0, 2, 2, 2, 1])
     found = sequence_quality(base, steps, 8.0, 3.0, 6.0)
-    assert [quality[1].item() for quality in found] == [58, 50, 44, 38, 38]
-    assert [quality[0].item() for quality in found] == [9, 1, 1, 1, 1]
-    assert [quality[2].item() for quality in found] == [100, 98, 92, 86, 86]
+    assert [quality[1].item() for quality in found] == [58, 53, 44, 38, 38]
+    assert [quality[0].item() for quality in found] == [9, 4, 1, 1, 1]
+    assert [quality[2].item() for quality in found] == [100, 100, 92, 86, 86]
     found = sequence_quality(base, coding_order([0, *[1] * 8]), 8.0, 3.0, 6.0)
     assert [quality[1].item() for quality in found] == [58, 50, 50, 50, 53, 50, 50, 50, 53]
 
