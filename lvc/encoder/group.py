@@ -27,6 +27,8 @@ from lvc.rangecoder import RangeEncoder
 from lvc.video import Frame, Plane, VideoInfo
 
 _GOLDEN = (5**0.5 - 1) / 2
+_KEPT_PLANES_SAMPLES = 1 << 21
+"""Largest picture whose interpolations are kept: they take 64 bytes a sample."""
 
 
 class CodedPicture(NamedTuple):
@@ -77,6 +79,7 @@ class GroupEncoder:
         self._try_every = 0 if "nobetween" in settings.ablate else TRY_EVERY[settings.preset]
         self._runs, self._is_between_better = 0, False
         self._waiting: list[Frame] = []
+        self._planes: list[tuple[torch.Tensor, torch.Tensor]] = []
         self.quality = settings.quality
         self.records: list[FrameRecord] = []
         self.estimated_bits = 0.0
@@ -193,7 +196,7 @@ class GroupEncoder:
         for reference in (step.first,) if step.second is None else (step.first, step.second):
             before = found[0][0] if found else None
             memory = state.memories[reference]
-            planes = warp.phases(memory.picture.y)
+            planes = self._interpolated(memory.picture.y)
             expected = state.motion.expected(step, before)
             motion = self._motion(coder, step, target.y, memory.picture.y, planes, expected, quality)
             field = torch.from_numpy(motion.vectors)[None].to(self._device)
@@ -207,6 +210,16 @@ class GroupEncoder:
         rows, cols = modes.shape[2:]
         code_modes(coder, state.tables.motion[1].modes, rows, cols, modes[0, 0].cpu().numpy())
         return self._codec.mixed(past, other, modes), is_whole & found[1][1]
+
+    def _interpolated(self, luma: torch.Tensor) -> torch.Tensor:
+        """All quarter-sample positions of a reference; the last few are kept, since pictures between share them."""
+        for known, planes in self._planes:
+            if known is luma:
+                return planes
+        planes = warp.phases(luma)
+        if luma.numel() <= _KEPT_PLANES_SAMPLES:
+            self._planes = [*self._planes[-2:], (luma, planes)]
+        return planes
 
     def _motion(
         self,

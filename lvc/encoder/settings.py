@@ -14,7 +14,7 @@ BETWEEN_BONUS = (5, -1, -6)
 """The same by depth: anchors with pictures between them, pictures between two, pictures between these."""
 RUN = 4
 """Pictures from one anchor to the next, where there are any between."""
-TRY_EVERY = {"fast": 0, "medium": 8, "slow": 1}
+TRY_EVERY = {"fast": 0, "medium": 16, "slow": 1}
 """After so many runs of pictures it is tried again whether they are cheaper with pictures between or without; 0: never,
 and all pictures are anchors."""
 _FINE = 80
