@@ -316,7 +316,7 @@ def test_rate_of_training() -> None:
 
 
 def test_qualities_of_a_sequence() -> None:
-    """In coding order: intra pictures and anchors at every fourth position are finer, pictures between coarser by depth."""
+    """In coding order: intra pictures and anchors at every fourth position are finer, others coarser by depth."""
     base = torch.tensor([1.0, 50.0, 98.0])
     steps = coding_order([0, 2, 2, 2, 1])
     found = sequence_quality(base, steps, 8.0, 3.0, 6.0)
