@@ -5,6 +5,7 @@ import itertools
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -12,8 +13,8 @@ from lvc.container import BETWEEN, INTRA, PREDICTED, FrameRecord, GopChunk, Step
 from lvc.errors import FormatError, MismatchError
 from lvc.exact.arithmetic import exact_arithmetic
 from lvc.exact.device import working_device
-from lvc.model import Model, modes, skip
-from lvc.model.codec import Memory
+from lvc.model import Model, modes, sizes, skip
+from lvc.model.codec import Memory, Prediction
 from lvc.model.entropy import SymbolCoder
 from lvc.model.group import GroupState, fresh_tables
 from lvc.model.motion import MotionField, code_field
@@ -137,12 +138,7 @@ class GroupDecoder:
             past = self._predict(coders, steps, states)
         quality = torch.tensor([float(record.quality) for record in records], device=self._device)
         prediction = codec.predict(past, quality, intra)
-        if not intra:
-            rows, cols = (side // skip.BLOCK for side in size)
-            for coder, state in zip(coders, states, strict=True):
-                state.skip = skip.code_skip(coder, state.tables.skip, rows, cols, state.skip, None)
-            maps = torch.stack([torch.from_numpy(state.skip) for state in states if state.skip is not None])
-            prediction.skip = maps[:, None].float().to(self._device)
+        self._read_blocks(prediction, coders, states)
         tables = [state.tables for state in states]
         symbols = SymbolCoder(self._model.statistics.quantisers, coders, tables, intra)
         latents = codec.code(prediction, None, symbols, self._layers)
@@ -153,6 +149,19 @@ class GroupDecoder:
                 state.forget(step)
             state.tables.adapt(intra)
         return to_planes(memory.picture, self.info)
+
+    def _read_blocks(self, prediction: Prediction, coders: list[RangeDecoder], states: list[GroupState]) -> None:
+        """Read the maps of blocks of pictures of one kind."""
+        rows, cols = (side // skip.BLOCK for side in padded_size(self.info))
+        skipped, cut = [], []
+        for coder, state in zip(coders, states, strict=True):
+            flags = np.zeros((rows, cols), dtype=bool)
+            if not prediction.intra:
+                flags = state.skip = skip.code_skip(coder, state.tables.skip, rows, cols, state.skip, None)
+            skipped.append(torch.from_numpy(flags))
+            cut.append(torch.from_numpy(sizes.code_sizes(coder, state.tables.sizes, prediction.intra, flags, None)))
+        prediction.skip = torch.stack(skipped)[:, None].float().to(self._device)
+        prediction.sizes = torch.stack(cut)[:, None].float().to(self._device)
 
     def _predict(self, coders: list[RangeDecoder], steps: list[Step], states: list[GroupState]) -> Memory:
         """Read the motion of pictures of one kind and move their references."""

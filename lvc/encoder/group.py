@@ -9,9 +9,9 @@ import torch
 
 from lvc.container import BETWEEN, INTRA, PREDICTED, FrameRecord, Step, coding_order
 from lvc.encoder import motion_search
+from lvc.encoder.block_choice import choose_blocks
 from lvc.encoder.mode_choice import choose_modes
 from lvc.encoder.settings import EFFORTS, RUN, TRY_EVERY, EncoderSettings, quality_bonus
-from lvc.encoder.skip_choice import choose_skip
 from lvc.exact import warp
 from lvc.model import Model
 from lvc.model.codebook import Quantiser
@@ -21,7 +21,9 @@ from lvc.model.group import GroupState, fresh_tables
 from lvc.model.modes import code_modes
 from lvc.model.motion import LEVELS, MotionField, code_field
 from lvc.model.quality import RATE_WEIGHT, nominal_step
+from lvc.model.sizes import code_sizes
 from lvc.model.skip import code_skip
+from lvc.model.transform import SIZES
 from lvc.picture import checksum, from_frame, padded_size, to_planes
 from lvc.rangecoder import RangeEncoder
 from lvc.video import Frame, Plane, VideoInfo
@@ -158,8 +160,7 @@ class GroupEncoder:
         motion_end = coder.position()
         intra = step.first is None
         prediction = self._codec.predict(past, qualities, intra)
-        if is_whole is not None:
-            self._skip(coder, prediction, is_whole, target)
+        self._blocks(coder, prediction, is_whole, target)
         symbols = SymbolCoder(self._quantisers, [coder], [state.tables], intra, self._observer)
         latents = self._codec.code(prediction, target, symbols)
         memory = state.memories[step.position] = self._codec.reconstruct(prediction, latents)
@@ -245,12 +246,14 @@ class GroupEncoder:
         tables = self._state.tables.motion[0 if step.second is None else 1]
         return code_field(coder, tables, rows, cols, expected, wanted, choose)
 
-    def _skip(self, coder: RangeEncoder, prediction: Prediction, is_whole: torch.Tensor, target: Picture) -> None:
-        state = self._state
-        skip = choose_skip(self._codec, prediction, is_whole, target)
-        if "noskip" in self._settings.ablate:
-            skip = torch.zeros_like(skip)
-        wanted = skip[0, 0].cpu().numpy() == 1
-        rows, cols = wanted.shape
-        state.skip = code_skip(coder, state.tables.skip, rows, cols, state.skip, wanted)
-        prediction.skip = skip
+    def _blocks(self, coder: RangeEncoder, prediction: Prediction, is_whole: torch.Tensor | None, target: Picture) -> None:
+        """Choose and write the maps of blocks."""
+        state, ablate = self._state, self._settings.ablate
+        if is_whole is not None and "noskip" in ablate:
+            is_whole = None
+        blocks = choose_blocks(self._codec, prediction, is_whole, target, 1 if "nosizes" in ablate else SIZES)
+        skip = blocks.skip[0, 0].cpu().numpy() == 1
+        if not prediction.intra:
+            state.skip = code_skip(coder, state.tables.skip, *skip.shape, state.skip, skip)
+        code_sizes(coder, state.tables.sizes, prediction.intra, skip, blocks.sizes[0, 0].long().cpu().numpy())
+        prediction.skip, prediction.sizes = blocks

@@ -32,10 +32,11 @@ from lvc.model.networks import (
     Prior,
     fold,
     half_mask,
+    size_planes,
     unfold,
 )
 from lvc.model.quality import Steps
-from lvc.model.transform import BANDS, LATENT_MAX, LATENTS, Transform
+from lvc.model.transform import BANDS, LATENT_MAX, LATENTS, SIZES, Transform
 
 PEAK = 1023.0
 MIDDLE = 512.0
@@ -126,6 +127,8 @@ class Prediction:
     intra: bool
     skip: Tensor | None = None
     """[B, 1, H/16, W/16], 1 where a block stays as it is predicted (see :mod:`lvc.model.skip`), else 0."""
+    sizes: Tensor | None = None
+    """[B, 1, H/16, W/16], transform sizes (see :mod:`lvc.model.sizes`); None: all 0."""
 
 
 class FrameCodec(nn.Module):
@@ -226,16 +229,17 @@ class FrameCodec(nn.Module):
         """
         knots, c16 = prediction.knots, prediction.c16
         step = self.steps(prediction.quality)
+        sizes = size_planes(_sizes(prediction))
         prior = self.intra_prior if prediction.intra else self.inter_prior
         z = None if target is None else self._analyse(prediction, target, step)
         proposal = None
         if z is not None:
             normal = clamp(z / step * RESIDUAL_UNIT)
-            proposal = self.hyper.analyse(normal, c16, knots)
+            proposal = self.hyper.analyse(normal, c16, sizes, knots)
         batch, _, h, w = c16.shape
         coded = torch.ones(batch, 1, h, w, device=c16.device) if prediction.skip is None else 1 - prediction.skip
         hyper = coder.hyper(proposal, F.max_pool2d(coded, 2))
-        features = prior.start(c16, self.hyper(hyper), knots)
+        features = prior.start(c16, self.hyper(hyper), sizes, knots)
         bands: list[Tensor] = []
         before: _Known | None = None
         first = 0
@@ -244,7 +248,7 @@ class FrameCodec(nn.Module):
                 bands.append(torch.zeros(batch, LATENTS - first, h, w, device=c16.device))
                 break
             last = first + BANDS[band]
-            mean, scale = prior.parameters_of(index, features, knots)
+            mean, scale = prior.parameters_of(index, features, sizes, knots)
             mask = half_mask(half, c16) * coded
             unit, band_step = self.mean_unit[:, first:last], step[:, first:last]
             centre = mean * unit
@@ -267,7 +271,7 @@ class FrameCodec(nn.Module):
 
     def reconstruct(self, prediction: Prediction, latents: Tensor) -> Memory:
         """Latents to the decoded picture, the new state and the magnitudes."""
-        dy, duv = self.transform.inverse(latents)
+        dy, duv = self.transform.inverse(latents, _sizes(prediction))
         y, uv = prediction.picture.y + dy / RESIDUAL_FRACTION, prediction.picture.uv + duv / RESIDUAL_FRACTION
         ry, ruv = clamp(dy), clamp(duv)
         iy, iuv = clamp(y - MIDDLE), clamp(uv - MIDDLE)
@@ -290,9 +294,15 @@ class FrameCodec(nn.Module):
     # -- encoder --------------------------------------------------------------------------------------------------
 
     def _analyse(self, prediction: Prediction, target: Picture, step: Tensor) -> Tensor:
-        z = self.transform(target.y - prediction.picture.y, target.uv - prediction.picture.uv)
+        sizes = _sizes(prediction)
+        y, uv = target.y - prediction.picture.y, target.uv - prediction.picture.uv
+        z = self.transform(y, uv, 0)
+        for size in range(1, SIZES):
+            at = sizes == size
+            if bool(at.any()):
+                z = torch.where(at, self.transform(y, uv, size), z)
         normal = clamp(z / step * RESIDUAL_UNIT)
-        addition = self.analysis(normal, prediction.c16, prediction.knots)
+        addition = self.analysis(normal, prediction.c16, size_planes(sizes), prediction.knots)
         updated: Tensor = z + addition * (1 / RESIDUAL_UNIT) * step
         return updated
 
@@ -318,6 +328,11 @@ class FrameCodec(nn.Module):
         self.exact = self.transform.exact = self.steps.exact = True
         self.requires_grad_(False)
         self.eval()
+
+
+def _sizes(prediction: Prediction) -> Tensor:
+    c16 = prediction.c16
+    return torch.zeros_like(c16[:, :1]) if prediction.sizes is None else prediction.sizes
 
 
 def _enlarged(flags: Tensor, factor: int) -> Tensor:

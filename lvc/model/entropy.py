@@ -12,6 +12,7 @@ from lvc.model.codebook import CLASSES, LatentTables, Quantiser, class_threshold
 from lvc.model.codec import hyper_limit
 from lvc.model.motion import MotionTables
 from lvc.model.networks import HYPER_CHANNELS, HYPER_MAX, LOG_STEP
+from lvc.model.sizes import SizeTables
 from lvc.model.skip import SkipTables
 from lvc.rangecoder import Coder, Table
 
@@ -27,6 +28,7 @@ class GroupTables:
 
     motion: list[MotionTables]
     skip: SkipTables
+    sizes: SizeTables
     latents: list[LatentTables]
     hyper: list[list[Table]]
 
@@ -35,6 +37,7 @@ class GroupTables:
         for motion in self.motion:
             motion.adapt()
         self.skip.adapt()
+        self.sizes.adapt()
         self.latents[0 if intra else 1].adapt()
         for table in self.hyper[0 if intra else 1]:
             table.adapt()

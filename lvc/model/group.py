@@ -16,6 +16,7 @@ def fresh_tables(statistics: Statistics) -> GroupTables:
     return GroupTables(
         [statistics.motion_tables(between) for between in (False, True)],
         statistics.skip_tables(),
+        statistics.size_tables(),
         [quantiser.tables() for quantiser in statistics.quantisers],
         [statistics.hyper_tables(kind) for kind in range(2)],
     )

@@ -4,14 +4,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lvc.exact.layers import Block, Conv, clamp
+from lvc.exact.layers import UNIT, Block, Conv, clamp
 from lvc.model.config import ModelConfig
-from lvc.model.transform import BANDS, LATENTS, dct_matrix
+from lvc.model.transform import BANDS, LATENTS, SIZES, dct_matrix
 
 PIXELS = 96
 """Channels of a 4:2:0 picture folded to 1/8 resolution: 64 luma, 2 x 16 chroma."""
 HYPER_CHANNELS = 8
 HYPER_MAX = 15
+SIZE_PLANES = SIZES - 1
+"""Planes that tell blocks with small transforms from others."""
 PASSES = ((0, 0), (0, 1), (1, 0), (1, 1), (2, None))
 """Progressive passes of the prior: band, and which half of a checkerboard (None: all positions)."""
 LOG_STEP = 256.0
@@ -63,6 +65,11 @@ def whiten(weight: Tensor, gain: float) -> None:
     weight.copy_(((random * gains) @ basis)[:, :, None, None])
 
 
+def size_planes(sizes: Tensor) -> Tensor:
+    """Transform sizes [B, 1, h, w] as features [B, SIZE_PLANES, h, w]: 1.0 where a block has that size, else 0."""
+    return torch.cat([(sizes == size).float() * UNIT for size in range(1, SIZES)], 1)
+
+
 class Context(nn.Module):
     """What the prediction says: pictures, state and latents of the past, motion-compensated, to features.
 
@@ -92,13 +99,13 @@ class Hyper(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         coarse = config.coarse
-        self.encode_enter = Conv(LATENTS + coarse, 64, act=True, by_quality=True)
+        self.encode_enter = Conv(LATENTS + coarse + SIZE_PLANES, 64, act=True, by_quality=True)
         self.encode_out = Conv(64 * 4, HYPER_CHANNELS, gain=0.3)
         self.decode = Conv(HYPER_CHANNELS, 4 * (coarse // 4), act=True)
 
-    def analyse(self, normal: Tensor, c16: Tensor, quality: Tensor) -> Tensor:
-        """Normalised latents [B, 384, h, w] and context to [B, 8, h/2, w/2], not yet rounded. Encoder only."""
-        features = self.encode_enter(torch.cat([normal.abs(), c16], 1), quality)
+    def analyse(self, normal: Tensor, c16: Tensor, sizes: Tensor, quality: Tensor) -> Tensor:
+        """Normalised latents [B, 384, h, w], context and planes to [B, 8, h/2, w/2], not yet rounded. Encoder only."""
+        features = self.encode_enter(torch.cat([normal.abs(), c16, sizes], 1), quality)
         proposal: Tensor = self.encode_out(F.pixel_unshuffle(features, 2)) / 32
         return proposal.clamp(-HYPER_MAX, HYPER_MAX)
 
@@ -113,22 +120,22 @@ class Prior(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         coarse = config.coarse
-        self.enter = Conv(coarse + coarse // 4, coarse, act=True, by_quality=True)
+        self.enter = Conv(coarse + coarse // 4 + SIZE_PLANES, coarse, act=True, by_quality=True)
         self.first = Block(coarse, 1)
         bands = [BANDS[band] for band, _ in PASSES]
         # a band that has just been decoded enters as residual and as mean; its low band as values, too
         self.embed = nn.ModuleList(Conv(3 * n, coarse, gain=0.3) for n in bands[:-1])
         self.blocks = nn.ModuleList(Block(coarse, 1) for _ in bands[:-1])
-        self.out = nn.ModuleList(Conv(coarse, 2 * n, gain=0.0, by_quality=True) for n in bands)
+        self.out = nn.ModuleList(Conv(coarse + SIZE_PLANES, 2 * n, gain=0.0, by_quality=True) for n in bands)
 
-    def start(self, c16: Tensor, hyper: Tensor, quality: Tensor) -> Tensor:
+    def start(self, c16: Tensor, hyper: Tensor, sizes: Tensor, quality: Tensor) -> Tensor:
         """Features before the first pass, [B, coarse, h, w]."""
-        features: Tensor = self.first(self.enter(torch.cat([c16, hyper], 1), quality))
+        features: Tensor = self.first(self.enter(torch.cat([c16, hyper, sizes], 1), quality))
         return features
 
-    def parameters_of(self, index: int, features: Tensor, quality: Tensor) -> tuple[Tensor, Tensor]:
+    def parameters_of(self, index: int, features: Tensor, sizes: Tensor, quality: Tensor) -> tuple[Tensor, Tensor]:
         """Means (in units of MEAN_UNITS) and log-scales (in units of 1/LOG_STEP) of pass ``index``."""
-        mean, scale = self.out[index](features, quality).chunk(2, 1)
+        mean, scale = self.out[index](torch.cat([features, sizes], 1), quality).chunk(2, 1)
         return mean, scale
 
     def advance(self, index: int, features: Tensor, residual: Tensor, mean: Tensor, value: Tensor) -> Tensor:
@@ -162,11 +169,11 @@ class Analysis(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         coarse = config.coarse
-        self.enter = Conv(LATENTS + coarse, coarse, act=True, by_quality=True)
+        self.enter = Conv(LATENTS + coarse + SIZE_PLANES, coarse, act=True, by_quality=True)
         self.block = Block(coarse, 1)
         self.out = Conv(coarse, LATENTS, gain=0.0)
 
-    def forward(self, normal: Tensor, c16: Tensor, quality: Tensor) -> Tensor:
-        """Normalised latents [B, 384, h, w] and context to an addition in units of 1/64 step."""
-        addition: Tensor = self.out(self.block(self.enter(torch.cat([normal, c16], 1), quality)))
+    def forward(self, normal: Tensor, c16: Tensor, sizes: Tensor, quality: Tensor) -> Tensor:
+        """Normalised latents [B, 384, h, w], context and planes to an addition in units of 1/64 step."""
+        addition: Tensor = self.out(self.block(self.enter(torch.cat([normal, c16, sizes], 1), quality)))
         return addition

@@ -1,7 +1,12 @@
-"""The block transform T and its inverse: critically sampled, learned from the DCT.
+"""The block transform T and its inverse: critically sampled, learned from the DCT, of three sizes.
 
 A 16x16 luma block and its two 8x8 chroma blocks give 384 latents at 1/16 resolution, ordered from low to high
 frequencies in three bands. Latents are in eighths of a 10-bit grey level of an orthonormal transform.
+
+Luma is transformed as a whole, as four blocks of 8x8 or as sixteen of 4x4, as the encoder says for each block (see
+:mod:`lvc.model.sizes`). Latents of equal frequency then lie side by side: that of frequency (v, h) of block (i, j) of
+p x p where (p v + i, p h + j) of the whole would be, so that frequencies stay in their bands; the means of the small
+blocks are transformed once more, p x p, and so are the lowest frequencies whatever the size.
 """
 
 import math
@@ -48,6 +53,26 @@ def chroma_latents() -> Tensor:
     return _band_order() >= 256
 
 
+SIZES = 3
+"""Luma blocks of 16, 8 and 4 samples: 1, 2 and 4 to a side."""
+
+
+def split_dct(parts: int) -> Tensor:
+    """Orthonormal transform of a 16x16 block as parts x parts smaller ones, [256, 256], a row per latent.
+
+    Rows by (p v + i, p h + j), see above; columns by (vertical, horizontal) place of a sample.
+    """
+    size = 16 // parts
+    small, across = dct_matrix(size), dct_matrix(parts)
+    blocks = torch.eye(parts, dtype=torch.float64)
+    # frequency v of block i at sample y of block k, for one direction: [v, i, k, y]
+    plain = torch.einsum("vy,ik->viky", small, blocks)
+    means = torch.einsum("y,ik->iky", small[0], across)
+    both = torch.einsum("vikx,hjly->vihjkxly", plain, plain)
+    both[0, :, 0] = torch.einsum("ikx,jly->ijkxly", means, means)
+    return both.reshape(256, 256)
+
+
 class Transform(nn.Module):
     """T (float, encoder only) and T^-1 (exact: float64 products of integers and of multiples of 2^-14)."""
 
@@ -56,46 +81,54 @@ class Transform(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        luma = torch.kron(dct_matrix(16), dct_matrix(16)).float()
+        luma = torch.stack([split_dct(1 << size).float() for size in range(SIZES)])
         chroma = torch.kron(dct_matrix(8), dct_matrix(8)).float()
         self.luma, self.chroma = nn.Parameter(luma.clone()), nn.Parameter(chroma.clone())
-        self.luma_inverse, self.chroma_inverse = nn.Parameter(luma.t().clone()), nn.Parameter(chroma.t().clone())
+        self.luma_inverse = nn.Parameter(luma.transpose(1, 2).clone())
+        self.chroma_inverse = nn.Parameter(chroma.t().clone())
         self.register_buffer("order", _band_order(), persistent=False)
         self.register_buffer("inverse_order", torch.argsort(_band_order()), persistent=False)
         self.exact = False
 
-    def forward(self, y: Tensor, uv: Tensor) -> Tensor:
-        """Residual pictures to latents.
+    def forward(self, y: Tensor, uv: Tensor, size: int) -> Tensor:
+        """Residual pictures to latents, all blocks of one size.
 
         Args:
             y: [B, 1, H, W] luma residual, 10-bit grey levels.
             uv: [B, 2, H/2, W/2].
+            size: 0...SIZES - 1.
 
         Returns:
             [B, 384, H/16, W/16] in eighths of a grey level.
         """
-        luma = F.conv2d(F.pixel_unshuffle(y, 16), self.luma[:, :, None, None])
+        luma = F.conv2d(F.pixel_unshuffle(y, 16), self.luma[size, :, :, None, None])
         blocks = F.pixel_unshuffle(uv, 8)
         b, _, h, w = blocks.shape
         chroma = F.conv2d(blocks.reshape(b * 2, 64, h, w), self.chroma[:, :, None, None]).view(b, 128, h, w)
         return torch.cat([luma, chroma], 1)[:, self.order] * LATENT_UNIT
 
-    def inverse(self, latents: Tensor) -> tuple[Tensor, Tensor]:
+    def inverse(self, latents: Tensor, sizes: Tensor) -> tuple[Tensor, Tensor]:
         """Latents to residual pictures, in eighths of a 10-bit grey level (integers when exact).
 
         Args:
             latents: [B, 384, h, w].
+            sizes: [B, 1, h, w], 0...SIZES - 1.
 
         Returns:
             y [B, 1, 16h, 16w] and uv [B, 2, 8h, 8w].
         """
         plain = latents[:, self.inverse_order]
-        luma_weight, chroma_weight = self.luma_inverse[:, :, None, None], self.chroma_inverse[:, :, None, None]
+        luma_weight, chroma_weight = self.luma_inverse, self.chroma_inverse
         if self.exact:
             plain, luma_weight, chroma_weight = plain.double(), luma_weight.double(), chroma_weight.double()
         b, _, h, w = plain.shape
-        luma = F.conv2d(plain[:, :256], luma_weight)
-        chroma = F.conv2d(plain[:, 256:].reshape(b * 2, 64, h, w), chroma_weight).view(b, 128, h, w)
+        rows = plain[:, :256].permute(0, 2, 3, 1).reshape(-1, 256)
+        luma = torch.zeros_like(rows)
+        for size, weight in enumerate(luma_weight):
+            at = (sizes.reshape(-1) == size).nonzero()[:, 0]
+            luma = luma.index_copy(0, at, rows[at] @ weight.t())
+        luma = luma.view(b, h, w, 256).permute(0, 3, 1, 2)
+        chroma = F.conv2d(plain[:, 256:].reshape(b * 2, 64, h, w), chroma_weight[:, :, None, None]).view(b, 128, h, w)
         if self.exact:
             luma, chroma = luma.round().float(), chroma.round().float()
         return F.pixel_shuffle(luma, 16), F.pixel_shuffle(chroma, 8)
@@ -117,5 +150,5 @@ class Transform(nn.Module):
             steps = weight.double() * _GRID
             if not bool(torch.isfinite(steps).all() and (steps == steps.round()).all()):
                 raise ModelError("the inverse transform does not lie on its grid")
-            if not bool((steps.abs().sum(1) * LATENT_MAX < 2.0**53).all()):
+            if not bool((steps.abs().sum(-1) * LATENT_MAX < 2.0**53).all()):
                 raise ModelError("the inverse transform breaks its bound")

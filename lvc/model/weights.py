@@ -26,6 +26,7 @@ from lvc.model.codec import FrameCodec
 from lvc.model.config import config_named
 from lvc.model.motion import MotionTables
 from lvc.model.networks import HYPER_CHANNELS, HYPER_MAX
+from lvc.model.sizes import SizeTables
 from lvc.model.skip import SkipTables
 from lvc.rangecoder import Table
 
@@ -45,6 +46,7 @@ class Statistics:
     motion: list[np.ndarray[Any, np.dtype[np.int64]]]
     between: list[np.ndarray[Any, np.dtype[np.int64]]]
     skip: list[np.ndarray[Any, np.dtype[np.int64]]]
+    sizes: list[np.ndarray[Any, np.dtype[np.int64]]]
 
     @classmethod
     def start(cls) -> "Statistics":
@@ -57,6 +59,7 @@ class Statistics:
             [table.counts for table in MotionTables().all()],
             [table.counts for table in MotionTables().all()],
             [table.counts for table in SkipTables().all()],
+            [table.counts for table in SizeTables().all()],
         )
 
     def hyper_tables(self, kind: int) -> list[Table]:
@@ -74,6 +77,13 @@ class Statistics:
         """Fresh adaptive tables."""
         tables = SkipTables()
         for table, counts in zip(tables.all(), self.skip, strict=True):
+            table.counts = np.maximum(counts, 1)
+        return tables
+
+    def size_tables(self) -> SizeTables:
+        """Fresh adaptive tables."""
+        tables = SizeTables()
+        for table, counts in zip(tables.all(), self.sizes, strict=True):
             table.counts = np.maximum(counts, 1)
         return tables
 
@@ -125,7 +135,7 @@ def pack(codec: FrameCodec, statistics: Statistics, card: dict[str, Any]) -> byt
         arrays[f"{kind}.hyper"] = np.stack(rows).astype("<i4")
     for index, counts in enumerate(statistics.motion):
         arrays[f"motion{index}"] = counts.astype("<i4")
-    for name, rows in (("between", statistics.between), ("skip", statistics.skip)):
+    for name, rows in (("between", statistics.between), ("skip", statistics.skip), ("sizes", statistics.sizes)):
         for index, counts in enumerate(rows):
             arrays[f"{name}{index}"] = counts.astype("<i4")
     entries, place = [], 0
@@ -244,8 +254,8 @@ def _statistics(arrays: _Arrays) -> Statistics:
     def counted(name: str, expected: _CountRows) -> _CountRows:
         return [_counts(arrays, f"{name}{i}", len(counts)) for i, counts in enumerate(expected)]
 
-    tables = (counted("motion", start.motion), counted("between", start.between), counted("skip", start.skip))
-    return Statistics(quantisers, hyper, *tables)
+    motion, between = counted("motion", start.motion), counted("between", start.between)
+    return Statistics(quantisers, hyper, motion, between, counted("skip", start.skip), counted("sizes", start.sizes))
 
 
 def _counts(arrays: _Arrays, name: str, length: int) -> np.ndarray[Any, np.dtype[np.int64]]:

@@ -42,13 +42,13 @@ KEPT = 400_000
 ITERATIONS = 12
 LEAST_VECTORS = 200
 """A class with fewer vectors keeps its lattice."""
-MOTION_TOTAL, SKIP_TOTAL, HYPER_TOTAL = 1500, 800, 4000
+MOTION_TOTAL, MAP_TOTAL, HYPER_TOTAL = 1500, 800, 4000
 """What starting counts add up to: how strongly they resist what a group shows."""
 
 
 @dataclass
 class Evidence:
-    """What was seen: residuals by kind and class; counts of symbols: motion, motion between, skip, hyper by kind."""
+    """What was seen: residuals by kind and class; counts of symbols: motion, motion between, skip, sizes, hyper by kind."""
 
     residuals: list[list[list[Floats]]] = field(default_factory=lambda: [[[] for _ in range(CLASSES)] for _ in KINDS])
     kept: Ints = field(default_factory=lambda: np.zeros((len(KINDS), CLASSES), np.int64))
@@ -84,9 +84,9 @@ def _crops(clips: list[Clip], random: np.random.Generator, count: int) -> Iterat
 
 
 def _tables(group: GroupEncoder) -> list[list[Table]]:
-    """All whose starting counts are fitted: motion, motion between, skip, hyper by kind."""
+    """All whose starting counts are fitted: motion, motion between, skip, sizes, hyper by kind."""
     tables = group.tables
-    return [tables.motion[0].all(), tables.motion[1].all(), tables.skip.all(), *tables.hyper]
+    return [tables.motion[0].all(), tables.motion[1].all(), tables.skip.all(), tables.sizes.all(), *tables.hyper]
 
 
 def collect(model: Model, clips: list[Clip], count: int, seed: int = 5, quiet: bool = True) -> Evidence:
@@ -199,11 +199,12 @@ def fit(
         quantisers.append(Quantiser(books))
     if evidence.counts is None:
         return replace(model.statistics, quantisers=quantisers)
-    motion, between, skip, *hyper = evidence.counts
+    motion, between, skip, sizes, *hyper = evidence.counts
     return Statistics(
         quantisers,
         [[_starting(counts, HYPER_TOTAL) for counts in rows] for rows in hyper],
         [_starting(counts, MOTION_TOTAL) for counts in motion],
         [_starting(counts, MOTION_TOTAL) for counts in between],
-        [_starting(counts, SKIP_TOTAL) for counts in skip],
+        [_starting(counts, MAP_TOTAL) for counts in skip],
+        [_starting(counts, MAP_TOTAL) for counts in sizes],
     )

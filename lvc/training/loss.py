@@ -9,8 +9,8 @@ from torch import Tensor
 
 from lvc.container import INTRA, PREDICTED, Step, coding_order
 from lvc.encoder import motion_search
+from lvc.encoder.block_choice import choose_blocks
 from lvc.encoder.mode_choice import choose_modes
-from lvc.encoder.skip_choice import choose_skip
 from lvc.exact import warp
 from lvc.model.codec import FrameCodec, Memory, Picture
 from lvc.model.group import MotionMemory
@@ -102,8 +102,7 @@ def run_sequence(
         picture = pictures[step.position]
         past, is_whole = _predicted(codec, memories, motion, step, picture, quality, effort)
         prediction = codec.predict(past, quality, step.first is None)
-        if is_whole is not None:
-            prediction.skip = choose_skip(codec, prediction, is_whole, picture)
+        prediction.skip, prediction.sizes = choose_blocks(codec, prediction, is_whole, picture)
         coder = make_coder(tables, picture.y.shape[0], picture.y.device)
         coder.kind = 0 if prediction.intra else 1
         latents = codec.code(prediction, picture, coder)
