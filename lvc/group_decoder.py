@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -166,31 +167,33 @@ class GroupDecoder:
     def _predict(self, coders: list[RangeDecoder], steps: list[Step], states: list[GroupState]) -> Memory:
         """Read the motion of pictures of one kind and move their references."""
         codec = self._model.codec
-        between = steps[0].second is not None
+        two = steps[0].second is not None
         height, width = padded_size(self.info)
         fields: tuple[list[Tensor], list[Tensor]] = ([], [])
         memories: tuple[list[Memory], list[Memory]] = ([], [])
         chosen: list[Tensor] = []
         for coder, step, state in zip(coders, steps, states, strict=True):
             motions: list[MotionField] = []
-            tables = state.tables.motion[between]
+            tables = state.tables.motion[two]
+            used: list[npt.NDArray[np.bool_] | None] = [None]
+            if two:
+                found = modes.code_modes(coder, tables.modes, height // modes.BLOCK, width // modes.BLOCK, None)
+                chosen.append(torch.from_numpy(found))
+                used = [modes.used(found, number) for number in range(2)]
             for number, reference in enumerate((step.first, step.second)):
                 if reference is None:
                     continue
                 expected = state.motion.expected(step, motions[0] if motions else None)
-                motions.append(code_field(coder, tables, height // 8, width // 8, expected, None))
+                motions.append(code_field(coder, tables, height // 8, width // 8, expected, None, used=used[number]))
                 fields[number].append(torch.from_numpy(motions[-1].vectors))
                 memories[number].append(state.memories[reference])
             state.motion.keep(step, motions)
-            if between:
-                rows, cols = height // modes.BLOCK, width // modes.BLOCK
-                chosen.append(torch.from_numpy(modes.code_modes(coder, tables.modes, rows, cols, None)))
         moved = [
             codec.moved(Memory.join(each), torch.stack(field).to(self._device))
             for each, field in zip(memories, fields, strict=True)
             if each
         ]
-        if not between:
+        if not two:
             return moved[0]
         return codec.mixed(moved[0], moved[1], torch.stack(chosen)[:, None].to(self._device))
 

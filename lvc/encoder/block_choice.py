@@ -5,6 +5,7 @@ the smallest sum of distortion and lambda times rate. Everything here is the enc
 and :mod:`lvc.model.sizes` fix what the maps cost and mean. Batched, for training.
 """
 
+import functools
 from typing import NamedTuple
 
 import torch
@@ -12,7 +13,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from lvc.model.codec import FrameCodec, Picture, Prediction
-from lvc.model.quality import RATE_WEIGHT
+from lvc.model.quality import RATE_WEIGHT, nominal_step
+from lvc.model.transform import SIZES, split_dct
 
 WORTH = 0.08
 """A block is skipped where coding it would win less than this share of its distortion. In one picture alone 0 would be
@@ -27,7 +29,7 @@ BORDER_BITS = 1.0
 """About what a map costs for each border between a block that is skipped and one that is not."""
 MAP_BITS = 8.0
 """About what it costs besides."""
-SIZE_BITS = (0.5, 1.5, 2.0)
+SIZE_BITS = (0.5, 2.5, 3.5)
 """About what each size of transforms costs to say."""
 
 
@@ -40,6 +42,42 @@ class Blocks(NamedTuple):
 
     skip: Tensor
     sizes: Tensor
+
+
+@functools.cache
+def _small_transforms(device: torch.device) -> Tensor:
+    """Orthonormal cosine transforms of each size, [SIZES, 256, 256]: what is learned besides must not sway the choice
+    (measured: a trace of the mean in other latents of the learned ones is enough that all blocks are cut).
+    """
+    return torch.stack([split_dct(1 << size) for size in range(SIZES)]).float().to(device)
+
+
+def _bits(magnitude: Tensor) -> Tensor:
+    """About what latents that are not zero cost; magnitudes in steps."""
+    return NONZERO_BITS + 2 * torch.log2(magnitude.abs().clamp_min(0.5))
+
+
+def _choose_sizes(residual: Tensor, quality: Tensor, sizes: int) -> Tensor:
+    """The size with the smallest Lagrangian of each block.
+
+    Args:
+        residual: luma [B, 1, H, W] in 10-bit grey levels.
+    """
+    steps = (4 * nominal_step(quality))[:, None, None, None]
+    blocks = F.pixel_unshuffle(residual / steps, 16)
+    best = choice = None
+    for size, bits in enumerate(SIZE_BITS[:sizes]):
+        latents = F.conv2d(blocks, _small_transforms(residual.device)[size, :, :, None, None])
+        coded = latents.abs().clamp_min_(0.5).log2_().mul_(2 * RATE_WEIGHT).add_(1 / 12 + RATE_WEIGHT * NONZERO_BITS)
+        cost = torch.minimum(coded, latents.square_()).sum(1, keepdim=True) + RATE_WEIGHT * bits
+        if best is None or choice is None:
+            best, choice = cost, torch.zeros_like(cost)
+        else:
+            choice = torch.where(cost < best, float(size), choice)
+            best = torch.minimum(best, cost)
+    if choice is None:
+        raise ValueError("there is no size to choose")
+    return choice
 
 
 @torch.no_grad()
@@ -56,22 +94,14 @@ def choose_blocks(
         sizes: how many sizes there are to choose from, the largest ones.
     """
     y, uv = target.y - prediction.picture.y, target.uv - prediction.picture.uv
-    steps = codec.steps(prediction.quality)
-    error = won = chosen = None
-    for number, bits in enumerate(SIZE_BITS[:sizes]):
-        magnitude = (codec.transform(y, uv, number) / steps).abs()
-        energy = magnitude.square()
-        left = 1 / 12 + RATE_WEIGHT * (NONZERO_BITS + 2 * torch.log2(magnitude.clamp_min(0.5)))
-        wins = (energy - left).clamp_min_(0).sum(1, keepdim=True) - RATE_WEIGHT * (bits - SIZE_BITS[0])
-        if won is None or error is None or chosen is None:
-            error, won, chosen = energy.sum(1, keepdim=True), wins, torch.zeros_like(wins)
-        else:
-            chosen = torch.where(wins > won, float(number), chosen)
-            won = torch.maximum(won, wins)
-    if error is None or won is None or chosen is None:
-        raise ValueError("there is no size to choose")
+    choice = _choose_sizes(y, prediction.quality, sizes)
     if is_whole is None:
-        return Blocks(torch.zeros_like(chosen), chosen)
+        return Blocks(torch.zeros_like(choice), choice)
+    magnitude = codec.analysed(y, uv, choice) / codec.steps(prediction.quality)
+    energy = magnitude.square()
+    left = 1 / 12 + RATE_WEIGHT * _bits(magnitude)
+    error = energy.sum(1, keepdim=True)
+    won = (energy - left).clamp_min_(0).sum(1, keepdim=True)
     share = torch.where(F.avg_pool2d(is_whole.float()[:, None], 2) == 1, WORTH, WORTH_BETWEEN)
     benefit = share * error - won + RATE_WEIGHT * NOTHING_BITS
     skip = (benefit > 0).float()
@@ -80,4 +110,4 @@ def choose_blocks(
     )
     enough = (benefit * skip).sum((1, 2, 3)) > RATE_WEIGHT * (MAP_BITS + BORDER_BITS * borders)
     skip = skip * enough.float()[:, None, None, None]
-    return Blocks(skip, chosen * (1 - skip))
+    return Blocks(skip, choice * (1 - skip))

@@ -10,7 +10,7 @@ import torch
 from lvc.container import BETWEEN, INTRA, PREDICTED, FrameRecord, Step, coding_order
 from lvc.encoder import motion_search
 from lvc.encoder.block_choice import choose_blocks
-from lvc.encoder.mode_choice import choose_modes
+from lvc.encoder.mode_choice import choose_modes, weights_of
 from lvc.encoder.settings import EFFORTS, RUN, TRY_EVERY, EncoderSettings, quality_bonus
 from lvc.exact import warp
 from lvc.model import Model
@@ -18,8 +18,8 @@ from lvc.model.codebook import Quantiser
 from lvc.model.codec import Memory, Picture, Prediction
 from lvc.model.entropy import GroupTables, Observer, SymbolCoder
 from lvc.model.group import GroupState, fresh_tables
-from lvc.model.modes import code_modes
-from lvc.model.motion import LEVELS, MotionField, code_field
+from lvc.model.modes import Modes, code_modes
+from lvc.model.motion import Floats, MotionField, code_field
 from lvc.model.quality import RATE_WEIGHT, nominal_step
 from lvc.model.sizes import code_sizes
 from lvc.model.skip import code_skip
@@ -39,6 +39,14 @@ class CodedPicture(NamedTuple):
     record: FrameRecord
     planes: list[Plane]
     step: Step
+
+
+class _Look(NamedTuple):
+    """What was found in a reference: a field [1, H/8, W/8, 2] with a vector for every 16x16 block."""
+
+    memory: Memory
+    planes: torch.Tensor
+    field: torch.Tensor
 
 
 def _position(picture: CodedPicture) -> int:
@@ -193,24 +201,42 @@ class GroupEncoder:
         if step.first is None:
             state.motion.keep(step, [])
             return self._codec.nothing(1, padded_size(self._info), self._device), None
-        found: list[tuple[MotionField, torch.Tensor, Memory]] = []
-        for reference in (step.first,) if step.second is None else (step.first, step.second):
-            before = found[0][0] if found else None
-            memory = state.memories[reference]
-            planes = self._interpolated(memory.picture.y)
-            expected = state.motion.expected(step, before)
-            motion = self._motion(coder, step, target.y, memory.picture.y, planes, expected, quality)
-            field = torch.from_numpy(motion.vectors)[None].to(self._device)
-            found.append((motion, (field & 3 == 0).all(-1), self._codec.moved(memory, field, planes)))
-        state.motion.keep(step, [motion for motion, _, _ in found])
-        _, is_whole, past = found[0]
-        if step.second is None:
-            return past, is_whole
-        other = found[1][2]
-        modes = choose_modes(target.y, past.picture.y, other.picture.y, quality)
-        rows, cols = modes.shape[2:]
-        code_modes(coder, state.tables.motion[1].modes, rows, cols, modes[0, 0].cpu().numpy())
-        return self._codec.mixed(past, other, modes), is_whole & found[1][1]
+        looks = [self._look(step.first, step, target.y, quality)]
+        modes: Modes | None = None
+        if step.second is not None:
+            looks.append(self._look(step.second, step, target.y, quality, looks[0].field))
+            guesses = [warp.sample(look.planes, look.field, warp.BLOCK) for look in looks]
+            modes = choose_modes(target.y, guesses[0], guesses[1], quality)[0, 0].cpu().numpy()
+            code_modes(coder, state.tables.motion[1].modes, modes.shape[0], modes.shape[1], modes)
+        fields: list[MotionField] = []
+        for number, look in enumerate(looks):
+            share = None if modes is None else weights_of(modes, number)
+            expected = state.motion.expected(step, fields[0] if number else None)
+            fields.append(self._motion(coder, step, look, target.y, expected, quality, share))
+        state.motion.keep(step, fields)
+        tensors = [torch.from_numpy(motion.vectors)[None].to(self._device) for motion in fields]
+        is_whole = torch.stack([(field & 3 == 0).all(-1) for field in tensors])
+        moved = [self._codec.moved(look.memory, field, look.planes) for look, field in zip(looks, tensors, strict=True)]
+        if modes is None:
+            return moved[0], is_whole[0]
+        mixed = self._codec.mixed(moved[0], moved[1], torch.from_numpy(modes)[None, None].to(self._device))
+        return mixed, is_whole.all(0)
+
+    def _look(
+        self, reference: int, step: Step, luma: torch.Tensor, quality: torch.Tensor, other: torch.Tensor | None = None
+    ) -> "_Look":
+        """Search a reference; ``other`` is what was found in the first one, [1, H/8, W/8, 2]."""
+        memory = self._state.memories[reference]
+        planes = self._interpolated(memory.picture.y)
+        rows, cols = luma.shape[2] // warp.BLOCK, luma.shape[3] // warp.BLOCK
+        if "nomotion" in self._settings.ablate:
+            return _Look(memory, planes, torch.zeros(1, rows, cols, 2, dtype=torch.int64, device=luma.device))
+        first = None if other is None else MotionField(other[0].cpu().numpy(), np.ones((rows, cols), np.int64))
+        expected = self._state.motion.expected(step, first)
+        past = None if expected is None else torch.from_numpy(expected.vectors)[None].to(self._device)
+        effort = EFFORTS[self._settings.preset].over(abs(step.position - reference))
+        field = motion_search.search(luma, memory.picture.y, planes, past, quality, effort)
+        return _Look(memory, planes, field)
 
     def _interpolated(self, luma: torch.Tensor) -> torch.Tensor:
         """All quarter-sample positions of a reference; the last few are kept, since pictures between share them."""
@@ -226,27 +252,25 @@ class GroupEncoder:
         self,
         coder: RangeEncoder,
         step: Step,
+        look: "_Look",
         luma: torch.Tensor,
-        reference: torch.Tensor,
-        planes: torch.Tensor,
         expected: MotionField | None,
         quality: torch.Tensor,
+        weights: Floats | None,
     ) -> MotionField:
-        rows, cols = luma.shape[2] // warp.BLOCK, luma.shape[3] // warp.BLOCK
-        if "nomotion" in self._settings.ablate:
-            wanted = MotionField(np.zeros((rows, cols, 2), np.int64), np.full((rows, cols), LEVELS[0], np.int64))
-        else:
-            past = None if expected is None else torch.from_numpy(expected.vectors)[None].to(self._device)
-            effort = EFFORTS[self._settings.preset]
-            if step.depth:
-                effort = effort.near()
-            field, level = motion_search.search(luma, reference, planes, past, quality, effort)
-            wanted = MotionField(field[0].cpu().numpy(), level[0].cpu().numpy())
-        choose = motion_search.RateChooser(luma, planes, quality)
-        tables = self._state.tables.motion[0 if step.second is None else 1]
-        return code_field(coder, tables, rows, cols, expected, wanted, choose)
+        """Decide on block sizes and write a field."""
+        there = None if weights is None else torch.from_numpy(weights)[None].to(luma)
+        field, level = motion_search.block_sizes(luma, look.planes, look.field, quality, there)
+        wanted = MotionField(field[0].cpu().numpy(), level[0].cpu().numpy())
+        choose = motion_search.RateChooser(luma, look.planes, quality, weights)
+        used = None if weights is None else weights > 0
+        tables = self._state.tables.motion[step.second is not None]
+        rows, cols = wanted.levels.shape
+        return code_field(coder, tables, rows, cols, expected, wanted, choose, used)
 
-    def _blocks(self, coder: RangeEncoder, prediction: Prediction, is_whole: torch.Tensor | None, target: Picture) -> None:
+    def _blocks(
+        self, coder: RangeEncoder, prediction: Prediction, is_whole: torch.Tensor | None, target: Picture
+    ) -> None:
         """Choose and write the maps of blocks."""
         state, ablate = self._state, self._settings.ablate
         if is_whole is not None and "noskip" in ablate:
@@ -254,6 +278,6 @@ class GroupEncoder:
         blocks = choose_blocks(self._codec, prediction, is_whole, target, 1 if "nosizes" in ablate else SIZES)
         skip = blocks.skip[0, 0].cpu().numpy() == 1
         if not prediction.intra:
-            state.skip = code_skip(coder, state.tables.skip, *skip.shape, state.skip, skip)
+            state.skip = code_skip(coder, state.tables.skip, skip.shape[0], skip.shape[1], state.skip, skip)
         code_sizes(coder, state.tables.sizes, prediction.intra, skip, blocks.sizes[0, 0].long().cpu().numpy())
         prediction.skip, prediction.sizes = blocks

@@ -1,13 +1,17 @@
-"""Which reference each block of a picture between two is predicted from."""
+"""Which of two references each block is predicted from."""
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from lvc.encoder.motion_search import LAMBDA_PER_STEP
-from lvc.model.modes import BLOCK, BOTH
+from lvc.model.modes import BLOCK, BOTH, Modes
+from lvc.model.motion import Floats
 from lvc.model.quality import nominal_step
 
+BOTH_WEIGHT = 0.5
+"""How much a mismatch of one of two predictions counts that are averaged."""
 ONE_BITS = 2.0
 """About what it costs more to name one reference instead of both."""
 
@@ -29,3 +33,14 @@ def choose_modes(target: Tensor, first: Tensor, second: Tensor, quality: Tensor)
     both = F.avg_pool2d((target - (first + second) * 0.5).abs(), BLOCK) * BLOCK**2
     one = (misses[1] < misses[0]).long()
     return torch.where(torch.minimum(*misses) + price < both, one, BOTH)
+
+
+def weights_of(modes: Modes, number: int) -> Floats:
+    """How much the vectors into a reference matter, for each 8x8 block [2 rows, 2 cols].
+
+    Args:
+        modes: [rows, cols].
+        number: 0 or 1, of the reference.
+    """
+    weights = np.where(modes == BOTH, BOTH_WEIGHT, np.where(modes == number, 1.0, 0.0))
+    return weights.repeat(2, 0).repeat(2, 1)

@@ -293,14 +293,24 @@ class FrameCodec(nn.Module):
 
     # -- encoder --------------------------------------------------------------------------------------------------
 
-    def _analyse(self, prediction: Prediction, target: Picture, step: Tensor) -> Tensor:
-        sizes = _sizes(prediction)
-        y, uv = target.y - prediction.picture.y, target.uv - prediction.picture.uv
-        z = self.transform(y, uv, 0)
+    def analysed(self, y: Tensor, uv: Tensor, sizes: Tensor) -> Tensor:
+        """Residual pictures through the transform, [B, 384, H/16, W/16].
+
+        Args:
+            y: [B, 1, H, W] in 10-bit grey levels.
+            uv: [B, 2, H/2, W/2].
+            sizes: [B, 1, H/16, W/16], 0...SIZES - 1.
+        """
+        z: Tensor = self.transform(y, uv, 0)
         for size in range(1, SIZES):
             at = sizes == size
             if bool(at.any()):
                 z = torch.where(at, self.transform(y, uv, size), z)
+        return z
+
+    def _analyse(self, prediction: Prediction, target: Picture, step: Tensor) -> Tensor:
+        sizes = _sizes(prediction)
+        z = self.analysed(target.y - prediction.picture.y, target.uv - prediction.picture.uv, sizes)
         normal = clamp(z / step * RESIDUAL_UNIT)
         addition = self.analysis(normal, prediction.c16, size_planes(sizes), prediction.knots)
         updated: Tensor = z + addition * (1 / RESIDUAL_UNIT) * step

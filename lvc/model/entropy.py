@@ -23,7 +23,7 @@ Observer = Callable[[int, int, Tensor], None]
 class GroupTables:
     """All adaptive tables of one group of pictures.
 
-    motion: of predicted pictures, of those between; latents, hyper: of intra pictures, of all others.
+    motion: see :data:`lvc.model.weights.MOTION_KINDS`; latents, hyper: of intra pictures, of all others.
     """
 
     motion: list[MotionTables]

@@ -14,7 +14,7 @@ from lvc.model.weights import Statistics
 def fresh_tables(statistics: Statistics) -> GroupTables:
     """The model's own counts, before this group has shown anything."""
     return GroupTables(
-        [statistics.motion_tables(between) for between in (False, True)],
+        [statistics.motion_tables(kind) for kind in range(len(statistics.motion))],
         statistics.skip_tables(),
         statistics.size_tables(),
         [quantiser.tables() for quantiser in statistics.quantisers],

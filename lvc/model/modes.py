@@ -48,3 +48,14 @@ def code_modes(coder: Coder, tables: list[Table], rows: int, cols: int, wanted: 
         given = None if wanted is None else wanted[at]
         modes[at] = coder.code(table, given, int(at.sum()))
     return modes
+
+
+def used(modes: Modes, number: int) -> npt.NDArray[np.bool_]:
+    """Which 8x8 blocks are predicted from a reference, [2 rows, 2 cols].
+
+    Args:
+        modes: [rows, cols].
+        number: 0 or 1, of the reference.
+    """
+    blocks = (modes == number) | (modes == BOTH)
+    return np.asarray(blocks.repeat(2, 0).repeat(2, 1))

@@ -6,6 +6,9 @@ by the component-wise median of the neighbours known so far and of the field tha
 whole picture moves more than it did (one vector, sent first); often it equals the prediction, one cheap flag.
 Everything within one round is independent, so a round is a handful of array operations and range coder calls.
 
+Where a picture has two references (see :mod:`lvc.model.modes`), nothing is sent of blocks that do not use this one:
+they stay whole, and their vectors are the predictions.
+
 One function serves both directions, see :mod:`lvc.rangecoder`. Vectors are (vertical, horizontal), quarter samples.
 """
 
@@ -174,12 +177,12 @@ def _predict(
 
 
 def _code_shift(coder: Coder, tables: MotionTables, past: Ints, wanted: Ints | None) -> Ints:
-    """How much more the picture moves as a whole than the one before, [2]: the median over all blocks."""
+    """How much more the picture moves as a whole than expected, [2]: the median over blocks [n, 2]."""
     shift = np.zeros(2, dtype=np.int64)
     for component in range(2):
         given = None
         if wanted is not None:
-            middle = np.median(wanted[..., component] - past[..., component])
+            middle = np.median(wanted[:, component] - past[:, component]) if len(wanted) else 0
             given = np.array([int(np.clip(round(float(middle)), -VECTOR_LIMIT, VECTOR_LIMIT))])
         shift[component] = _code_difference(coder, tables.shift[component], given, 1)[0]
     return shift
@@ -228,6 +231,7 @@ def code_field(
     past: MotionField | None,
     wanted: MotionField | None,
     choose: Chooser | None = None,
+    used: npt.NDArray[np.bool_] | None = None,
 ) -> MotionField:
     """Write or read the motion field of one picture.
 
@@ -236,13 +240,16 @@ def code_field(
         past: the field that is expected (see :class:`lvc.model.group.MotionMemory`), None where nothing is known.
         wanted: what to write; None when reading.
         choose: when writing, may take the predictions instead; what was written is returned.
+        used: of which 8x8 blocks the vectors matter, [rows, cols]; None: of all.
 
     Raises:
         FormatError: when reading what no encoder wrote.
     """
     if past is None:
         past = MotionField(np.zeros((rows, cols, 2), np.int64), np.full((rows, cols), LEVELS[0], np.int64))
-    shift = _code_shift(coder, tables, past.vectors, None if wanted is None else wanted.vectors)
+    if used is None:
+        used = np.ones((rows, cols), dtype=bool)
+    shift = _code_shift(coder, tables, past.vectors[used], None if wanted is None else wanted.vectors[used])
     moved = np.clip(past.vectors + shift, -VECTOR_LIMIT, VECTOR_LIMIT)
     vectors = np.zeros((rows, cols, 2), dtype=np.int64)
     levels = np.zeros((rows, cols), dtype=np.int64)
@@ -253,26 +260,29 @@ def code_field(
         y, x = (axis.ravel() * size for axis in np.mgrid[: -(-rows // size), : -(-cols // size)])
         here = active[y, x]
         y, x = y[here], x[here]
+        tops_y, tops_x = range(0, rows, size), range(0, cols, size)
+        matters = np.logical_or.reduceat(np.logical_or.reduceat(used, tops_y, 0), tops_x, 1)[y // size, x // size]
         if level:
-            tops_y, tops_x = range(0, rows, size), range(0, cols, size)
             finest = np.minimum.reduceat(np.minimum.reduceat(past.levels, tops_y, 0), tops_x, 1)
             before = (finest[y // size, x // size] < level).astype(np.int64)
             split = np.zeros(len(y), dtype=np.int64)
             for context in range(2):
-                at = np.flatnonzero(before == context)
+                at = np.flatnonzero((before == context) & matters)
                 given = None if wanted is None else (wanted.levels[y[at], x[at]] < level).astype(np.int64)
                 split[at] = coder.code(tables.split[level - 1][context], given, len(at))
-            y, x = y[split == 0], x[split == 0]
+            y, x, matters = y[split == 0], x[split == 0], matters[split == 0]
         for odd_y, odd_x in ROUNDS:
             mine = ((y // size & 1) == odd_y) & ((x // size & 1) == odd_x)
             by, bx = y[mine], x[mine]
             if not len(by):
                 continue
-            guess, count, agree = _predict(vectors, known, moved, by, bx, size)
-            given = None if wanted is None else wanted.vectors[by, bx]
+            found, count, agree = _predict(vectors, known, moved, by, bx, size)
+            sent = np.flatnonzero(matters[mine])
+            sy, sx, guess, count, agree = by[sent], bx[sent], found[sent], count[sent], agree[sent]
+            given = None if wanted is None else wanted.vectors[sy, sx]
             if given is not None and choose is not None:
-                given = choose(by, bx, size, given, guess, _extra_bits(tables, given, guess, count, agree))
-            found = _code_vectors(coder, tables, given, guess, count, agree)
+                given = choose(sy, sx, size, given, guess, _extra_bits(tables, given, guess, count, agree))
+            found[sent] = _code_vectors(coder, tables, given, guess, count, agree)
             block, cy, cx = cells_of(by, bx, size, rows, cols)
             vectors[cy, cx] = found[block]
             levels[cy, cx] = level

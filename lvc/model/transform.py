@@ -118,7 +118,8 @@ class Transform(nn.Module):
             y [B, 1, 16h, 16w] and uv [B, 2, 8h, 8w].
         """
         plain = latents[:, self.inverse_order]
-        luma_weight, chroma_weight = self.luma_inverse, self.chroma_inverse
+        luma_weight: Tensor = self.luma_inverse
+        chroma_weight: Tensor = self.chroma_inverse
         if self.exact:
             plain, luma_weight, chroma_weight = plain.double(), luma_weight.double(), chroma_weight.double()
         b, _, h, w = plain.shape

@@ -31,6 +31,8 @@ from lvc.model.skip import SkipTables
 from lvc.rangecoder import Table
 
 KINDS = ("intra", "inter")
+MOTION_KINDS = ("motion", "between")
+"""Names of the motion tables of pictures with one reference, and with two."""
 HYPER_INCREMENT = 20
 _TRANSFORM_GRID = 2.0**14
 _CountRows = list[np.ndarray[Any, np.dtype[np.int64]]]
@@ -39,12 +41,14 @@ _TYPES = {"i1": 1, "i2": 2, "i4": 4, "u1": 1}
 
 @dataclass
 class Statistics:
-    """What is counted rather than learned by gradient: codebooks and starting counts of all tables."""
+    """What is counted rather than learned by gradient: codebooks and starting counts of all tables.
+
+    Motion has tables of its own for pictures between others, see MOTION_KINDS.
+    """
 
     quantisers: list[Quantiser]
     hyper: list[list[np.ndarray[Any, np.dtype[np.int64]]]]
-    motion: list[np.ndarray[Any, np.dtype[np.int64]]]
-    between: list[np.ndarray[Any, np.dtype[np.int64]]]
+    motion: list[list[np.ndarray[Any, np.dtype[np.int64]]]]
     skip: list[np.ndarray[Any, np.dtype[np.int64]]]
     sizes: list[np.ndarray[Any, np.dtype[np.int64]]]
 
@@ -56,8 +60,7 @@ class Statistics:
         return cls(
             [Quantiser.lattice(), Quantiser.lattice()],
             [[hyper] * HYPER_CHANNELS for _ in KINDS],
-            [table.counts for table in MotionTables().all()],
-            [table.counts for table in MotionTables().all()],
+            [[table.counts for table in MotionTables().all()] for _ in MOTION_KINDS],
             [table.counts for table in SkipTables().all()],
             [table.counts for table in SizeTables().all()],
         )
@@ -66,10 +69,10 @@ class Statistics:
         """Fresh adaptive tables."""
         return [Table(counts, HYPER_INCREMENT) for counts in self.hyper[kind]]
 
-    def motion_tables(self, between: bool) -> MotionTables:
-        """Fresh adaptive tables of predicted pictures, or of those between two."""
+    def motion_tables(self, kind: int) -> MotionTables:
+        """Fresh adaptive tables of one of MOTION_KINDS."""
         tables = MotionTables()
-        for table, counts in zip(tables.all(), self.between if between else self.motion, strict=True):
+        for table, counts in zip(tables.all(), self.motion[kind], strict=True):
             table.counts = np.maximum(counts, 1)
         return tables
 
@@ -133,9 +136,8 @@ def pack(codec: FrameCodec, statistics: Statistics, card: dict[str, Any]) -> byt
             arrays[f"{kind}.book{index}.low"] = np.array([book.low], dtype="u1")
     for kind, rows in zip(KINDS, statistics.hyper, strict=True):
         arrays[f"{kind}.hyper"] = np.stack(rows).astype("<i4")
-    for index, counts in enumerate(statistics.motion):
-        arrays[f"motion{index}"] = counts.astype("<i4")
-    for name, rows in (("between", statistics.between), ("skip", statistics.skip), ("sizes", statistics.sizes)):
+    motion = zip(MOTION_KINDS, statistics.motion, strict=True)
+    for name, rows in (*motion, ("skip", statistics.skip), ("sizes", statistics.sizes)):
         for index, counts in enumerate(rows):
             arrays[f"{name}{index}"] = counts.astype("<i4")
     entries, place = [], 0
@@ -254,8 +256,8 @@ def _statistics(arrays: _Arrays) -> Statistics:
     def counted(name: str, expected: _CountRows) -> _CountRows:
         return [_counts(arrays, f"{name}{i}", len(counts)) for i, counts in enumerate(expected)]
 
-    motion, between = counted("motion", start.motion), counted("between", start.between)
-    return Statistics(quantisers, hyper, motion, between, counted("skip", start.skip), counted("sizes", start.sizes))
+    motion = [counted(name, rows) for name, rows in zip(MOTION_KINDS, start.motion, strict=True)]
+    return Statistics(quantisers, hyper, motion, counted("skip", start.skip), counted("sizes", start.sizes))
 
 
 def _counts(arrays: _Arrays, name: str, length: int) -> np.ndarray[Any, np.dtype[np.int64]]:

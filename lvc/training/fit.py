@@ -28,7 +28,7 @@ from lvc.model.codebook import (
     lattice_codebook,
 )
 from lvc.model.quality import RATE_WEIGHT
-from lvc.model.weights import KINDS, Model, Statistics
+from lvc.model.weights import KINDS, MOTION_KINDS, Model, Statistics
 from lvc.rangecoder import Table
 from lvc.training.data import Clip
 from lvc.video import Frame, VideoInfo
@@ -48,7 +48,7 @@ MOTION_TOTAL, MAP_TOTAL, HYPER_TOTAL = 1500, 800, 4000
 
 @dataclass
 class Evidence:
-    """What was seen: residuals by kind and class; counts of symbols: motion, motion between, skip, sizes, hyper by kind."""
+    """What was seen: residuals by kind and class; counts of symbols: motion by kind, skip, sizes, hyper by kind."""
 
     residuals: list[list[list[Floats]]] = field(default_factory=lambda: [[[] for _ in range(CLASSES)] for _ in KINDS])
     kept: Ints = field(default_factory=lambda: np.zeros((len(KINDS), CLASSES), np.int64))
@@ -84,9 +84,9 @@ def _crops(clips: list[Clip], random: np.random.Generator, count: int) -> Iterat
 
 
 def _tables(group: GroupEncoder) -> list[list[Table]]:
-    """All whose starting counts are fitted: motion, motion between, skip, sizes, hyper by kind."""
+    """All whose starting counts are fitted: motion by kind, skip, sizes, hyper by kind."""
     tables = group.tables
-    return [tables.motion[0].all(), tables.motion[1].all(), tables.skip.all(), tables.sizes.all(), *tables.hyper]
+    return [*(motion.all() for motion in tables.motion), tables.skip.all(), tables.sizes.all(), *tables.hyper]
 
 
 def collect(model: Model, clips: list[Clip], count: int, seed: int = 5, quiet: bool = True) -> Evidence:
@@ -199,12 +199,12 @@ def fit(
         quantisers.append(Quantiser(books))
     if evidence.counts is None:
         return replace(model.statistics, quantisers=quantisers)
-    motion, between, skip, sizes, *hyper = evidence.counts
+    kinds = len(MOTION_KINDS)
+    motion, (skip, sizes, *hyper) = evidence.counts[:kinds], evidence.counts[kinds:]
     return Statistics(
         quantisers,
         [[_starting(counts, HYPER_TOTAL) for counts in rows] for rows in hyper],
-        [_starting(counts, MOTION_TOTAL) for counts in motion],
-        [_starting(counts, MOTION_TOTAL) for counts in between],
+        [[_starting(counts, MOTION_TOTAL) for counts in rows] for rows in motion],
         [_starting(counts, MAP_TOTAL) for counts in skip],
         [_starting(counts, MAP_TOTAL) for counts in sizes],
     )

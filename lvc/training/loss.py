@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -136,8 +137,8 @@ def _predicted(
         guess = None if expected is None else torch.from_numpy(expected.vectors).to(quality.device)
         with torch.no_grad():
             luma = memory.picture.y.detach()
-            field, level = motion_search.search(picture.y, luma, warp.phases(luma), guess, quality, effort)
-        found.append(MotionField(field.cpu().numpy(), level.cpu().numpy()))
+            field = motion_search.search(picture.y, luma, warp.phases(luma), guess, quality, effort)
+        found.append(MotionField(field.cpu().numpy(), np.ones(field.shape[:-1], np.int64)))
         pasts.append(codec.moved(memory, field))
         whole = (field & 3 == 0).all(-1)
         is_whole = whole if is_whole is None else is_whole & whole
