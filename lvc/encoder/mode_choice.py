@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from lvc.encoder.motion_search import LAMBDA_PER_STEP
+from lvc.encoder.motion_search import LAMBDA_PER_STEP, misses_of
 from lvc.model.modes import BLOCK, BOTH, Modes
 from lvc.model.motion import Floats
 from lvc.model.quality import nominal_step
@@ -18,7 +18,7 @@ ONE_BITS = 2.0
 
 @torch.no_grad()
 def choose_modes(target: Tensor, first: Tensor, second: Tensor, quality: Tensor) -> Tensor:
-    """The modes with the smallest sum of absolute differences plus lambda times rate.
+    """The modes with the least left to code plus lambda times rate.
 
     Args:
         target: luma of the source, [B, 1, H, W].
@@ -29,10 +29,13 @@ def choose_modes(target: Tensor, first: Tensor, second: Tensor, quality: Tensor)
         [B, 1, H/16, W/16] int64, see :mod:`lvc.model.modes`.
     """
     price = (ONE_BITS * LAMBDA_PER_STEP * nominal_step(quality))[:, None, None, None]
-    misses = [F.avg_pool2d((target - guess).abs(), BLOCK) * BLOCK**2 for guess in (first, second)]
-    both = F.avg_pool2d((target - (first + second) * 0.5).abs(), BLOCK) * BLOCK**2
+
+    def missed(guess: Tensor) -> Tensor:
+        return F.avg_pool2d(misses_of(target - guess), 2) * 4
+
+    misses = [missed(guess) for guess in (first, second)]
     one = (misses[1] < misses[0]).long()
-    return torch.where(torch.minimum(*misses) + price < both, one, BOTH)
+    return torch.where(torch.minimum(*misses) + price < missed((first + second) * 0.5), one, BOTH)
 
 
 def weights_of(modes: Modes, number: int) -> Floats:
