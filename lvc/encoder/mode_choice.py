@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from lvc.encoder.motion_search import LAMBDA_PER_STEP, misses_of
-from lvc.model.modes import BLOCK, BOTH, Modes
+from lvc.model.modes import BOTH, Modes
 from lvc.model.motion import Floats
 from lvc.model.quality import nominal_step
 
