@@ -29,8 +29,9 @@ BORDER_BITS = 1.0
 """About what a map costs for each border between a block that is skipped and one that is not."""
 MAP_BITS = 8.0
 """About what it costs besides."""
-SIZE_BITS = (0.5, 2.5, 3.5)
-"""About what each size of transforms costs to say."""
+SIZE_BITS = (0.5, 12.0, 15.0)
+"""What each size of transforms costs more than its latents: to say it, and, by far most of it, because networks foresee
+the latents of whole blocks better (measured: 12 and 15 instead of what saying costs, -1 % over six clips)."""
 
 
 class Blocks(NamedTuple):
