@@ -12,6 +12,7 @@ from lvc.encoder import motion_search
 from lvc.encoder.block_choice import choose_blocks
 from lvc.encoder.mode_choice import choose_modes, weights_of
 from lvc.encoder.settings import EFFORTS, RUN, TRY_EVERY, EncoderSettings, quality_bonus
+from lvc.encoder.still import stillness
 from lvc.exact import warp
 from lvc.model import Model
 from lvc.model.codebook import Quantiser
@@ -89,6 +90,7 @@ class GroupEncoder:
         self._try_every = 0 if "nobetween" in settings.ablate else TRY_EVERY[settings.preset]
         self._runs, self._is_between_better = 0, False
         self._waiting: list[Frame] = []
+        self._still = 0.0
         self._planes: list[tuple[torch.Tensor, torch.Tensor]] = []
         self.quality = settings.quality
         self.records: list[FrameRecord] = []
@@ -104,8 +106,14 @@ class GroupEncoder:
         """Whether all pictures so far have been coded."""
         return not self._waiting
 
-    def encode(self, frame: Frame) -> list[CodedPicture]:
-        """Take the next picture; gives those that this completes, in display order."""
+    def encode(self, frame: Frame, later: Frame | None = None) -> list[CodedPicture]:
+        """Take the next picture; gives those that this completes, in display order.
+
+        Args:
+            later: one that comes some pictures later, from :func:`lvc.encoder.still.with_later`; it is only looked at.
+        """
+        if not self.records:
+            self._still = 0.0 if later is None else stillness(frame, later, self._info.bit_depth)
         self._waiting.append(frame)
         enough = RUN if self.records and self._try_every else 1
         return self.finish() if len(self._waiting) >= enough else []
@@ -156,7 +164,7 @@ class GroupEncoder:
         quality = min(100, math.floor(self.quality + step.position * _GOLDEN % 1.0))
         if "nocascade" in self._settings.ablate:
             return quality
-        return min(100, max(1, quality + quality_bonus(step, quality)))
+        return min(100, max(1, quality + quality_bonus(step, quality, self._still)))
 
     def _code(self, frame: Frame, step: Step) -> CodedPicture:
         target = from_frame(frame, self._info, self._device)

@@ -77,6 +77,8 @@ class Pace:
         self._spent = self._expected = 0.0
         # the same two at the quality of the start, and with old pictures forgotten
         self._cost = self._worth = 0.0
+        # bits of an intra picture that are not yet in the cost
+        self._held = 0.0
 
     def jump(self, seconds: float) -> None:
         """Go to a later time; what lies between is taken to cost what is now right for it."""
@@ -109,8 +111,12 @@ class Pace:
         """Take note of a coded picture."""
         bits = 8.0 * (len(record.payload) + FRAME_BYTES + (GROUP_BYTES if step.first is None else 0))
         self._spent += bits
+        if step.first is None and not self._held:  # how much finer it was meant to be, the next one tells
+            self._held = bits
+            return
         quality = record.quality - quality_bonus(step, record.quality)
-        self._cost += bits * math.exp(SLOPE * (self._aim.quality - quality))
+        self._cost += (bits + self._held) * math.exp(SLOPE * (self._aim.quality - quality))
+        self._held = 0.0
 
     def is_too_dear(self, record: FrameRecord) -> bool:
         """Whether a key picture ought to be coded again, coarser: nothing has told what it would cost."""

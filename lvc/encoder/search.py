@@ -17,6 +17,7 @@ from lvc.encoder.group import GroupEncoder
 from lvc.encoder.plan import stretches
 from lvc.encoder.settings import EncoderSettings
 from lvc.encoder.source import Source
+from lvc.encoder.still import with_later
 from lvc.errors import InputError
 from lvc.exact.arithmetic import exact_arithmetic
 from lvc.exact.device import working_device
@@ -200,11 +201,11 @@ class Samples:
 def _coded(group: GroupEncoder, frames: Iterator[Frame]) -> Iterator[tuple[Sequence[Plane], list[Plane]]]:
     """Planes of each frame, and as they are decoded."""
     waiting: deque[Frame] = deque()
-    for frame in itertools.chain(frames, [None]):
+    for pair in itertools.chain(with_later(frames), [None]):
         with exact_arithmetic():
-            coded = group.finish() if frame is None else group.encode(frame)
-        if frame is not None:
-            waiting.append(frame)
+            coded = group.finish() if pair is None else group.encode(*pair)
+        if pair is not None:
+            waiting.append(pair[0])
         for picture in coded:
             yield waiting.popleft().planes, picture.planes
 

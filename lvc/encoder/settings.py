@@ -8,6 +8,9 @@ from lvc.encoder import motion_search
 EFFORTS = {"fast": motion_search.FAST, "medium": motion_search.MEDIUM, "slow": motion_search.SLOW}
 INTRA_BONUS = 9
 """Qualities by which an intra picture is finer than the predicted ones: it is the reference of all of them."""
+STILL_BONUS = 9
+"""What is added to that in still pictures, where it serves longest (measured with 6 more: animation that moves in parts
+-7 %, a talking head -3 %, moving trees +2 %)."""
 CASCADE = (3, 0, 1, 0)
 """The same of predicted pictures that follow each other, in turns: a finer one serves as a better reference."""
 BETWEEN_BONUS = (5, -1, -6)
@@ -21,10 +24,15 @@ _FINE = 80
 """Quality from which on the differences shrink, to none at 100."""
 
 
-def quality_bonus(step: Step, quality: float) -> int:
-    """Qualities by which a picture is finer than the settings say (negative: coarser)."""
+def quality_bonus(step: Step, quality: float, still: float = 0.0) -> int:
+    """Qualities by which a picture is finer than the settings say (negative: coarser).
+
+    Args:
+        still: of an intra picture, see :func:`lvc.encoder.still.stillness`.
+    """
+    bonus: float
     if step.first is None:
-        bonus = INTRA_BONUS
+        bonus = INTRA_BONUS + STILL_BONUS * still
     elif step.depth == 0 and step.position - step.first == 1:
         bonus = CASCADE[step.position % len(CASCADE)]
     else:

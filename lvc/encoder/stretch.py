@@ -12,6 +12,7 @@ from lvc.container import Gop, GopChunk, limits
 from lvc.encoder.group import CodedPicture, GroupEncoder
 from lvc.encoder.rate import GroupPace
 from lvc.encoder.settings import EncoderSettings
+from lvc.encoder.still import with_later
 from lvc.exact.arithmetic import exact_arithmetic
 from lvc.exact.device import working_device
 from lvc.group_decoder import GroupDecoder
@@ -124,7 +125,7 @@ def code_stretch(
                     pass
             seconds += time.monotonic() - began
 
-    for frame in frames:
+    for frame, later in with_later(frames):
         if group is not None and size >= GROUP_BYTES:
             finish(group)
             group = None
@@ -133,13 +134,13 @@ def code_stretch(
         if rate is not None and group.is_between_runs:
             group.quality = rate.pace.quality(rate.seconds(frame.pts))
         with exact_arithmetic():
-            coded = group.encode(frame)
+            coded = group.encode(frame, later)
         while rate is not None and coded and len(group.records) == 1 and rate.pace.is_too_dear(group.records[0]):
             coarser = group.quality - _COARSER
             group = GroupEncoder(model, coding.info, settings, where)
             group.quality = max(1.0, coarser)
             with exact_arithmetic():
-                coded = group.encode(frame)
+                coded = group.encode(frame, later)
         take(coded)
     if group is not None:
         finish(group)

@@ -16,6 +16,7 @@ from tqdm import tqdm
 
 from lvc.encoder.group import GroupEncoder
 from lvc.encoder.settings import EncoderSettings
+from lvc.encoder.still import with_later
 from lvc.exact.arithmetic import exact_arithmetic
 from lvc.model.codebook import (
     CLASSES,
@@ -99,8 +100,8 @@ def collect(model: Model, clips: list[Clip], count: int, seed: int = 5, quiet: b
         group = GroupEncoder(model, info, EncoderSettings(quality=quality), device, observer=evidence.add)
         starts = [_counting(each) for each in _tables(group)]
         with exact_arithmetic():
-            for frame in frames:
-                group.encode(frame)
+            for frame, later in with_later(frames):
+                group.encode(frame, later)
             group.finish()
         counted = zip(_tables(group), starts, strict=True)
         seen = [[table.counts - start for table, start in zip(*each, strict=True)] for each in counted]
