@@ -39,14 +39,16 @@ class Blocks(NamedTuple):
 
     skip: 1 where a block is skipped, else 0; all zero where the map would cost more than it wins.
     sizes: of transforms, see :mod:`lvc.model.sizes`; 0 where a block is skipped.
+    missed: what the prediction misses, so transformed: [B, 384, H/16, W/16] in latent units, for blocks not skipped.
     """
 
     skip: Tensor
     sizes: Tensor
+    missed: Tensor
 
 
 @functools.cache
-def _small_transforms(device: torch.device) -> Tensor:
+def _transforms(device: torch.device) -> Tensor:
     """Orthonormal cosine transforms of each size, [SIZES, 256, 256]: what is learned besides must not sway the choice
     (measured: a trace of the mean in other latents of the learned ones is enough that all blocks are cut).
     """
@@ -66,19 +68,23 @@ def _choose_sizes(residual: Tensor, quality: Tensor, sizes: int) -> Tensor:
     """
     steps = (4 * nominal_step(quality))[:, None, None, None]
     blocks = F.pixel_unshuffle(residual / steps, 16)
-    best = choice = None
-    for size, bits in enumerate(SIZE_BITS[:sizes]):
-        latents = F.conv2d(blocks, _small_transforms(residual.device)[size, :, :, None, None])
+    b, n, h, w = blocks.shape
+    rows = blocks.permute(0, 2, 3, 1).reshape(-1, n)
+    transforms = _transforms(residual.device)
+
+    def costs(rows: Tensor, size: int) -> Tensor:
+        latents = rows @ transforms[size].t()
         coded = latents.abs().clamp_min_(0.5).log2_().mul_(2 * RATE_WEIGHT).add_(1 / 12 + RATE_WEIGHT * NONZERO_BITS)
-        cost = torch.minimum(coded, latents.square_()).sum(1, keepdim=True) + RATE_WEIGHT * bits
-        if best is None or choice is None:
-            best, choice = cost, torch.zeros_like(cost)
-        else:
-            choice = torch.where(cost < best, float(size), choice)
-            best = torch.minimum(best, cost)
-    if choice is None:
-        raise ValueError("there is no size to choose")
-    return choice
+        return torch.minimum(coded, latents.square_()).sum(1) + RATE_WEIGHT * SIZE_BITS[size]
+
+    best = costs(rows, 0)
+    choice = torch.zeros_like(best)
+    for size in range(1, sizes):
+        at = (best > RATE_WEIGHT * SIZE_BITS[size]).nonzero()[:, 0]  # others cannot win anything
+        cost = costs(rows[at], size)
+        choice[at] = torch.where(cost < best[at], float(size), choice[at])
+        best[at] = torch.minimum(best[at], cost)
+    return choice.view(b, 1, h, w)
 
 
 @torch.no_grad()
@@ -94,11 +100,11 @@ def choose_blocks(
         target: the source pictures.
         sizes: how many sizes there are to choose from, the largest ones.
     """
-    y, uv = target.y - prediction.picture.y, target.uv - prediction.picture.uv
-    choice = _choose_sizes(y, prediction.quality, sizes)
+    choice = _choose_sizes(target.y - prediction.picture.y, prediction.quality, sizes)
+    missed = codec.transformed(prediction, target, choice)
     if is_whole is None:
-        return Blocks(torch.zeros_like(choice), choice)
-    magnitude = codec.analysed(y, uv, choice) / codec.steps(prediction.quality)
+        return Blocks(torch.zeros_like(choice), choice, missed)
+    magnitude = missed / codec.steps(prediction.quality)
     energy = magnitude.square()
     left = 1 / 12 + RATE_WEIGHT * _bits(magnitude)
     error = energy.sum(1, keepdim=True)
@@ -111,4 +117,4 @@ def choose_blocks(
     )
     enough = (benefit * skip).sum((1, 2, 3)) > RATE_WEIGHT * (MAP_BITS + BORDER_BITS * borders)
     skip = skip * enough.float()[:, None, None, None]
-    return Blocks(skip, choice * (1 - skip))
+    return Blocks(skip, choice * (1 - skip), missed)

@@ -176,9 +176,9 @@ class GroupEncoder:
         motion_end = coder.position()
         intra = step.first is None
         prediction = self._codec.predict(past, qualities, intra)
-        self._blocks(coder, prediction, is_whole, target)
+        missed = self._blocks(coder, prediction, is_whole, target)
         symbols = SymbolCoder(self._quantisers, [coder], [state.tables], intra, self._observer)
-        latents = self._codec.code(prediction, target, symbols)
+        latents = self._codec.code(prediction, missed, symbols)
         memory = state.memories[step.position] = self._codec.reconstruct(prediction, latents)
         if step.depth == 0:
             state.forget(step)
@@ -278,8 +278,8 @@ class GroupEncoder:
 
     def _blocks(
         self, coder: RangeEncoder, prediction: Prediction, is_whole: torch.Tensor | None, target: Picture
-    ) -> None:
-        """Choose and write the maps of blocks."""
+    ) -> torch.Tensor:
+        """Choose and write the maps of blocks; gives the transformed prediction error, [1, 384, H/16, W/16]."""
         state, ablate = self._state, self._settings.ablate
         if is_whole is not None and "noskip" in ablate:
             is_whole = None
@@ -288,4 +288,5 @@ class GroupEncoder:
         if not prediction.intra:
             state.skip = code_skip(coder, state.tables.skip, skip.shape[0], skip.shape[1], state.skip, skip)
         code_sizes(coder, state.tables.sizes, prediction.intra, skip, blocks.sizes[0, 0].long().cpu().numpy())
-        prediction.skip, prediction.sizes = blocks
+        prediction.skip, prediction.sizes = blocks.skip, blocks.sizes
+        return blocks.missed

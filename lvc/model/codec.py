@@ -36,7 +36,7 @@ from lvc.model.networks import (
     unfold,
 )
 from lvc.model.quality import Steps
-from lvc.model.transform import BANDS, LATENT_MAX, LATENTS, SIZES, Transform
+from lvc.model.transform import BANDS, LATENT_MAX, LATENTS, Transform
 
 PEAK = 1023.0
 MIDDLE = 512.0
@@ -219,19 +219,19 @@ class FrameCodec(nn.Module):
         return Memory(picture, mix(first.state, second.state, 2), mix(first.magnitudes, second.magnitudes, 1))
 
     def code(
-        self, prediction: Prediction, target: Picture | None, coder: LatentCoder, layers: int = len(BANDS)
+        self, prediction: Prediction, missed: Tensor | None, coder: LatentCoder, layers: int = len(BANDS)
     ) -> Tensor:
         """Run hyper-latent and prior passes against a coder; returns the decoded latents [B, 384, H/16, W/16].
 
         Args:
-            target: the source picture; None in the decoder.
+            missed: from :meth:`transformed`, with the sizes of the prediction; None in the decoder.
             layers: how many bands are decoded, from the lowest on, 1...3; the latents of the others are zero.
         """
         knots, c16 = prediction.knots, prediction.c16
         step = self.steps(prediction.quality)
         sizes = size_planes(_sizes(prediction))
         prior = self.intra_prior if prediction.intra else self.inter_prior
-        z = None if target is None else self._analyse(prediction, target, step)
+        z = None if missed is None else self._analyse(prediction, missed, step)
         proposal = None
         if z is not None:
             normal = clamp(z / step * RESIDUAL_UNIT)
@@ -293,26 +293,18 @@ class FrameCodec(nn.Module):
 
     # -- encoder --------------------------------------------------------------------------------------------------
 
-    def analysed(self, y: Tensor, uv: Tensor, sizes: Tensor) -> Tensor:
-        """Residual pictures through the transform, [B, 384, H/16, W/16].
+    def transformed(self, prediction: Prediction, target: Picture, sizes: Tensor) -> Tensor:
+        """What a prediction misses, through the transform: [B, 384, H/16, W/16] in latent units.
 
         Args:
-            y: [B, 1, H, W] in 10-bit grey levels.
-            uv: [B, 2, H/2, W/2].
-            sizes: [B, 1, H/16, W/16], 0...SIZES - 1.
+            sizes: of the transforms, [B, 1, H/16, W/16].
         """
-        z: Tensor = self.transform(y, uv, 0)
-        for size in range(1, SIZES):
-            at = sizes == size
-            if bool(at.any()):
-                z = torch.where(at, self.transform(y, uv, size), z)
+        z: Tensor = self.transform(target.y - prediction.picture.y, target.uv - prediction.picture.uv, sizes)
         return z
 
-    def _analyse(self, prediction: Prediction, target: Picture, step: Tensor) -> Tensor:
-        sizes = _sizes(prediction)
-        z = self.analysed(target.y - prediction.picture.y, target.uv - prediction.picture.uv, sizes)
+    def _analyse(self, prediction: Prediction, z: Tensor, step: Tensor) -> Tensor:
         normal = clamp(z / step * RESIDUAL_UNIT)
-        addition = self.analysis(normal, prediction.c16, size_planes(sizes), prediction.knots)
+        addition = self.analysis(normal, prediction.c16, size_planes(_sizes(prediction)), prediction.knots)
         updated: Tensor = z + addition * (1 / RESIDUAL_UNIT) * step
         return updated
 

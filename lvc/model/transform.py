@@ -73,6 +73,25 @@ def split_dct(parts: int) -> Tensor:
     return both.reshape(256, 256)
 
 
+def _by_size(blocks: Tensor, sizes: Tensor, weights: Tensor) -> Tensor:
+    """Multiply each block by the matrix of its size, in the precision of the matrices; zeros stay zero untouched.
+
+    Args:
+        blocks: [B, 256, h, w].
+        sizes: [B, 1, h, w].
+        weights: [SIZES, 256, 256].
+    """
+    b, n, h, w = blocks.shape
+    rows = blocks.permute(0, 2, 3, 1).reshape(-1, n)
+    busy = rows.any(1)
+    result = torch.zeros(rows.shape, dtype=weights.dtype, device=rows.device)
+    for size, weight in enumerate(weights):
+        at = (busy & (sizes.reshape(-1) == size)).nonzero()[:, 0]
+        if len(at):
+            result = result.index_copy(0, at, rows[at].to(weight.dtype) @ weight.t())
+    return result.view(b, h, w, n).permute(0, 3, 1, 2)
+
+
 class Transform(nn.Module):
     """T (float, encoder only) and T^-1 (exact: float64 products of integers and of multiples of 2^-14)."""
 
@@ -90,18 +109,18 @@ class Transform(nn.Module):
         self.register_buffer("inverse_order", torch.argsort(_band_order()), persistent=False)
         self.exact = False
 
-    def forward(self, y: Tensor, uv: Tensor, size: int) -> Tensor:
-        """Residual pictures to latents, all blocks of one size.
+    def forward(self, y: Tensor, uv: Tensor, sizes: Tensor) -> Tensor:
+        """Residual pictures to latents.
 
         Args:
             y: [B, 1, H, W] luma residual, 10-bit grey levels.
             uv: [B, 2, H/2, W/2].
-            size: 0...SIZES - 1.
+            sizes: [B, 1, H/16, W/16], 0...SIZES - 1.
 
         Returns:
             [B, 384, H/16, W/16] in eighths of a grey level.
         """
-        luma = F.conv2d(F.pixel_unshuffle(y, 16), self.luma[size, :, :, None, None])
+        luma = _by_size(F.pixel_unshuffle(y, 16), sizes, self.luma)
         blocks = F.pixel_unshuffle(uv, 8)
         b, _, h, w = blocks.shape
         chroma = F.conv2d(blocks.reshape(b * 2, 64, h, w), self.chroma[:, :, None, None]).view(b, 128, h, w)
@@ -121,15 +140,11 @@ class Transform(nn.Module):
         luma_weight: Tensor = self.luma_inverse
         chroma_weight: Tensor = self.chroma_inverse
         if self.exact:
-            plain, luma_weight, chroma_weight = plain.double(), luma_weight.double(), chroma_weight.double()
+            luma_weight, chroma_weight = luma_weight.double(), chroma_weight.double()
         b, _, h, w = plain.shape
-        rows = plain[:, :256].permute(0, 2, 3, 1).reshape(-1, 256)
-        luma = torch.zeros_like(rows)
-        for size, weight in enumerate(luma_weight):
-            at = (sizes.reshape(-1) == size).nonzero()[:, 0]
-            luma = luma.index_copy(0, at, rows[at] @ weight.t())
-        luma = luma.view(b, h, w, 256).permute(0, 3, 1, 2)
-        chroma = F.conv2d(plain[:, 256:].reshape(b * 2, 64, h, w), chroma_weight[:, :, None, None]).view(b, 128, h, w)
+        luma = _by_size(plain[:, :256], sizes, luma_weight)
+        parts = plain[:, 256:].reshape(b * 2, 64, h, w).to(chroma_weight)
+        chroma = F.conv2d(parts, chroma_weight[:, :, None, None]).view(b, 128, h, w)
         if self.exact:
             luma, chroma = luma.round().float(), chroma.round().float()
         return F.pixel_shuffle(luma, 16), F.pixel_shuffle(chroma, 8)

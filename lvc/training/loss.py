@@ -103,10 +103,10 @@ def run_sequence(
         picture = pictures[step.position]
         past, is_whole = _predicted(codec, memories, motion, step, picture, quality, effort)
         prediction = codec.predict(past, quality, step.first is None)
-        prediction.skip, prediction.sizes = choose_blocks(codec, prediction, is_whole, picture)
+        prediction.skip, prediction.sizes, _ = choose_blocks(codec, prediction, is_whole, picture)
         coder = make_coder(tables, picture.y.shape[0], picture.y.device)
         coder.kind = 0 if prediction.intra else 1
-        latents = codec.code(prediction, picture, coder)
+        latents = codec.code(prediction, codec.transformed(prediction, picture, prediction.sizes), coder)
         memory = memories[step.position] = codec.reconstruct(prediction, latents)
         error = weighted_error(picture, memory.picture)
         luma = (picture.y - memory.picture.y).detach().square().mean((1, 2, 3)) / 16
