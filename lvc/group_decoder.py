@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -175,16 +174,15 @@ class GroupDecoder:
         for coder, step, state in zip(coders, steps, states, strict=True):
             motions: list[MotionField] = []
             tables = state.tables.motion[two]
-            used: list[npt.NDArray[np.bool_] | None] = [None]
-            if two:
-                found = modes.code_modes(coder, tables.modes, height // modes.BLOCK, width // modes.BLOCK, None)
-                chosen.append(torch.from_numpy(found))
-                used = [modes.used(found, number) for number in range(2)]
+            found = modes.code_modes(coder, tables.modes, 1 + two, height // modes.BLOCK, width // modes.BLOCK, None)
+            chosen.append(torch.from_numpy(found))
             for number, reference in enumerate((step.first, step.second)):
                 if reference is None:
                     continue
                 expected = state.motion.expected(step, motions[0] if motions else None)
-                motions.append(code_field(coder, tables, height // 8, width // 8, expected, None, used=used[number]))
+                motions.append(
+                    code_field(coder, tables, height // 8, width // 8, expected, None, used=modes.used(found, number))
+                )
                 fields[number].append(torch.from_numpy(motions[-1].vectors))
                 memories[number].append(state.memories[reference])
             state.motion.keep(step, motions)
@@ -193,9 +191,8 @@ class GroupDecoder:
             for each, field in zip(memories, fields, strict=True)
             if each
         ]
-        if not two:
-            return moved[0]
-        return codec.mixed(moved[0], moved[1], torch.stack(chosen)[:, None].to(self._device))
+        second = moved[1] if two else None
+        return codec.mixed(moved[0], second, torch.stack(chosen)[:, None].to(self._device))
 
 
 def _kind(group: GopChunk, step: Step) -> int:

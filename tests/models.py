@@ -44,7 +44,7 @@ def tiny_codec(seed: int = 1) -> FrameCodec:
                 layer.knots[:, half:] = torch.from_numpy(scales * (LOG_STEP / UNIT))
         codec.start_state.copy_(torch.from_numpy(random.normal(0, 0.5, codec.start_state.shape)))
         codec.steps.offset.add_(torch.arange(codec.steps.offset.shape[1]) // 24 * 0.02)
-        for weight in (codec.transform.luma_inverse, codec.transform.chroma_inverse):
+        for weight in (*codec.transform.luma_inverse, codec.transform.chroma_inverse):
             weight[random.integers(0, 64, 20), random.integers(0, 64, 20)] += 3 / 2**14
     return codec
 

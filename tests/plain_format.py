@@ -92,10 +92,16 @@ class PlainMotion(PlainTables):
         return result
 
     def read(
-        self, payload: bytes | PlainDecoder, rows: int, cols: int, past: tuple[Ints, Ints] | None
+        self,
+        payload: bytes | PlainDecoder,
+        rows: int,
+        cols: int,
+        past: tuple[Ints, Ints] | None,
+        used: list[list[bool]] | None = None,
     ) -> tuple[list[list[Vector]], list[list[int]]]:
-        """Vectors and levels of a picture, from where the coder stands."""
+        """Vectors and levels of a picture, from where the coder stands; all blocks use the reference where not told."""
         self.coder = PlainDecoder(payload) if isinstance(payload, bytes) else payload
+        self._used = [[True] * cols] * rows if used is None else used
         vectors_before = [[(0, 0)] * cols] * rows if past is None else [[tuple(v) for v in row] for row in past[0]]
         levels_before = [[3] * cols] * rows if past is None else past[1].tolist()
         shift = [self._differences(16 + component, 1)[0] for component in range(2)]
@@ -111,7 +117,7 @@ class PlainMotion(PlainTables):
                 blocks = self._whole(blocks, level, levels_before)
             for odd_y, odd_x in ((0, 0), (1, 1), (0, 1), (1, 0)):
                 mine = [(y, x) for y, x in blocks if (y // size % 2, x // size % 2) == (odd_y, odd_x)]
-                for (y, x), vector in self._vectors(mine, vectors, moved, size, rows, cols).items():
+                for (y, x), vector in self._vectors(mine, vectors, moved, level, rows, cols).items():
                     for cell in [(b, a) for b in range(y, y + size) for a in range(x, x + size)]:
                         if cell[0] < rows and cell[1] < cols:
                             vectors[cell], levels[cell] = vector, level
@@ -120,6 +126,10 @@ class PlainMotion(PlainTables):
             [[levels[y, x] for x in range(cols)] for y in range(rows)],
         )
 
+    def _sent(self, block: Vector, level: int) -> bool:
+        y, x, size = *block, 1 << level
+        return any(use for row in self._used[y : y + size] for use in row[x : x + size])
+
     def _whole(self, blocks: list[Vector], level: int, before: list[list[int]]) -> list[Vector]:
         size = 1 << level
         contexts = {
@@ -127,19 +137,20 @@ class PlainMotion(PlainTables):
         }
         split: dict[Vector, int] = {}
         for context in (0, 1):
-            mine = [block for block in blocks if contexts[block] == context]
+            mine = [block for block in blocks if contexts[block] == context and self._sent(block, level)]
             split.update(zip(mine, self._symbols(2 * (level - 1) + context, len(mine)), strict=True))
-        return [block for block in blocks if not split[block]]
+        return [block for block in blocks if not split.get(block)]
 
     def _vectors(
         self,
         blocks: list[Vector],
         known: dict[Vector, Vector],
         moved: list[list[Vector]],
-        size: int,
+        level: int,
         rows: int,
         cols: int,
     ) -> dict[Vector, Vector]:
+        size = 1 << level
         guesses: dict[Vector, Vector] = {}
         kinds: dict[Vector, Vector] = {}
         for y, x in blocks:
@@ -153,12 +164,13 @@ class PlainMotion(PlainTables):
                 near.append(moved[my][mx])
             guesses[y, x] = int(statistics.median(v for v, _ in near)), int(statistics.median(h for _, h in near))
         equal: dict[Vector, int] = {}
+        sent = [block for block in blocks if self._sent(block, level)]
         for kind in [(n, agree) for n in (0, 1, 2) for agree in (0, 1)]:
-            mine = [block for block in blocks if kinds[block] == kind]
+            mine = [block for block in sent if kinds[block] == kind]
             equal.update(zip(mine, self._symbols(6 + 2 * kind[0] + kind[1], len(mine)), strict=True))
         result = dict(guesses)
         for agree in (0, 1):
-            mine = [block for block in blocks if not equal[block] and kinds[block][1] == agree]
+            mine = [block for block in sent if not equal[block] and kinds[block][1] == agree]
             down, across = (self._differences(12 + 2 * agree + component, len(mine)) for component in (0, 1))
             for block, v, h in zip(mine, down, across, strict=True):
                 result[block] = limit(guesses[block][0] + v), limit(guesses[block][1] + h)
@@ -178,20 +190,28 @@ class PlainMotion(PlainTables):
 
 
 class PlainPicture(NamedTuple):
-    """What is read of a picture: where it stands in display order, its references, and what is taken from them."""
+    """What is read of a picture: where it stands in display order, its references, what is taken from them, and how
+    large the transforms of what is added are.
+    """
 
     position: int
     references: list[int]
     fields: list[Ints]
     modes: Ints | None
     flags: Ints
+    sizes: Ints
 
 
 class PlainGroup:
-    """Reads motion, modes and skip maps of a group, given the starting counts of their tables and its kinds."""
+    """Reads all that comes before the latents of a group, given the starting counts of the tables and its kinds.
 
-    def __init__(self, motion: list[Ints], between: list[Ints], skip: list[Ints], kinds: list[int]) -> None:
-        self._motion, self._skip = [PlainMotion(motion), PlainMotion(between)], PlainSkip(skip)
+    Args:
+        motion: counts of predicted pictures, of pictures between two.
+    """
+
+    def __init__(self, motion: list[list[Ints]], skip: list[Ints], sizes: list[Ints], kinds: list[int]) -> None:
+        self._motion = [PlainMotion(counts) for counts in motion]
+        self._skip, self._sizes = PlainSkip(skip), PlainSizes(sizes)
         self._kinds = kinds
         self._flags: list[list[int]] | None = None
 
@@ -209,24 +229,31 @@ class PlainGroup:
         """In coding order; payloads are in display order, rows and columns those of 16x16 blocks."""
         known: dict[tuple[int, int], Field] = {}
         for position, *references in self.order():
-            if not references:
-                known = {}
-                continue
             coder = PlainDecoder(payloads[position])
             fields: list[Field] = []
-            tables = self._motion[len(references) - 1]
-            for _ in references:
-                past = self._expected(known, position, references, fields)
-                vectors, levels = tables.read(coder, 2 * rows, 2 * cols, past)
-                fields.append((np.array(vectors), np.array(levels)))
-            modes = np.array(tables.modes(coder, rows, cols)) if len(references) == 2 else None
-            self._flags = self._skip.read(coder, rows, cols, self._flags)
-            tables.adapt()
-            self._skip.adapt()
-            known[references[0], position] = fields[0]
-            if len(references) == 2:
-                known[position, references[1]] = -fields[1][0], fields[1][1]
-            yield PlainPicture(position, references, [field[0] for field in fields], modes, np.array(self._flags))
+            modes: list[list[int]] | None = None
+            flags = [[0] * cols] * rows
+            if references:
+                tables = self._motion[len(references) - 1]
+                if len(references) == 2:
+                    modes = tables.modes(coder, rows, cols)
+                for number in range(len(references)):
+                    used = None if modes is None else uses(modes, number)
+                    past = self._expected(known, position, references, fields)
+                    vectors, levels = tables.read(coder, 2 * rows, 2 * cols, past, used)
+                    fields.append((np.array(vectors), np.array(levels)))
+                flags = self._flags = self._skip.read(coder, rows, cols, self._flags)
+                known[references[0], position] = fields[0]
+                if len(references) == 2:
+                    known[position, references[1]] = -fields[1][0], fields[1][1]
+            else:
+                known = {}
+            sizes = self._sizes.read(coder, flags, not references)
+            for each in (*self._motion, self._skip, self._sizes):
+                each.adapt()
+            named = None if modes is None else np.array(modes)
+            vectors_of = [field[0] for field in fields]
+            yield PlainPicture(position, references, vectors_of, named, np.array(flags), np.array(sizes))
 
     def _expected(
         self, known: dict[tuple[int, int], Field], position: int, references: list[int], fields: list[Field]
@@ -253,6 +280,11 @@ def between(first: int, second: int) -> list[list[int]]:
 def times(field: Field, factor: Fraction) -> Field:
     vectors = [math.floor(int(v) * factor + Fraction(1, 2)) for v in field[0].ravel()]
     return np.array(vectors).reshape(field[0].shape), field[1]
+
+
+def uses(modes: list[list[int]], number: int) -> list[list[bool]]:
+    """Which 8x8 blocks use a reference, given the modes of 16x16 blocks."""
+    return [[mode in (number, 2) for mode in row for _ in range(2)] for row in modes for _ in range(2)]
 
 
 class PlainSkip(PlainTables):
@@ -282,6 +314,33 @@ class PlainSkip(PlainTables):
     def _after(self, y: int, x: int, before: list[list[int]], flags: dict[Vector, int]) -> int:
         """Table of a block of the second half, by the neighbours that are known."""
         return 7 + 5 * before[y][x] + sum(flags.get(place, 0) for place in around(y, x))
+
+
+class PlainSizes(PlainTables):
+    """Reads maps of transform sizes."""
+
+    def read(self, coder: PlainDecoder, flags: list[list[int]], intra: bool) -> list[list[int]]:
+        """The map of a picture, given its skip map, from where the coder stands."""
+        self.coder = coder
+        rows, cols = len(flags), len(flags[0])
+        sizes: dict[Vector, int] = {}
+        for number, (odd_y, odd_x) in enumerate(((0, 0), (1, 1), (0, 1), (1, 0))):
+            mine = [(y, x) for y in range(odd_y, rows, 2) for x in range(odd_x, cols, 2) if not flags[y][x]]
+            first = 0 if intra else 11
+            tables = dict.fromkeys(mine, first)
+            if number:
+                near = corners if number == 1 else around
+                first += 1 if number == 1 else 6
+                for block in mine:
+                    tables[block] = first + (sum(sizes.get(place, 0) for place in near(*block)) + 1) // 2
+            for table in range(22):
+                such = [block for block in mine if tables[block] == table]
+                sizes.update(zip(such, self._symbols(table, len(such)), strict=True))
+        return [[sizes.get((y, x), 0) for x in range(cols)] for y in range(rows)]
+
+
+def corners(y: int, x: int) -> list[Vector]:
+    return [(y - 1, x - 1), (y - 1, x + 1), (y + 1, x - 1), (y + 1, x + 1)]
 
 
 def around(y: int, x: int) -> list[Vector]:

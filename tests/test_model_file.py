@@ -51,7 +51,7 @@ def test_round_trip() -> None:
     codec = tiny_codec()
     codec.snap()
     statistics = small_books()
-    for number, rows in enumerate((statistics.motion, statistics.between, statistics.skip)):
+    for number, rows in enumerate((*statistics.motion, statistics.skip, statistics.sizes)):
         rows[:] = [counts + 7 * number + index for index, counts in enumerate(rows)]
     card = {"data": "none", "note": "π"}
     data = pack(codec, statistics, card)
@@ -72,12 +72,15 @@ def test_round_trip() -> None:
             assert np.array_equal(x.entries, y.entries)
             assert np.array_equal(x.counts, y.counts)
             assert x.low == y.low
-    for name in ("motion", "between", "skip"):
-        pairs = zip(getattr(statistics, name), getattr(model.statistics, name), strict=True)
-        assert all(np.array_equal(a, b) for a, b in pairs), name
-    tables = [[table.counts for table in model.statistics.motion_tables(between).all()] for between in (False, True)]
-    assert all(np.array_equal(a, b) for a, b in zip(tables[0], statistics.motion, strict=True))
-    assert all(np.array_equal(a, b) for a, b in zip(tables[1], statistics.between, strict=True))
+    found_statistics = model.statistics
+    for name, wanted, kept, tables in (
+        ("motion", statistics.motion[0], found_statistics.motion[0], found_statistics.motion_tables(0)),
+        ("between", statistics.motion[1], found_statistics.motion[1], found_statistics.motion_tables(1)),
+        ("skip", statistics.skip, found_statistics.skip, found_statistics.skip_tables()),
+        ("sizes", statistics.sizes, found_statistics.sizes, found_statistics.size_tables()),
+    ):
+        assert all(np.array_equal(a, b) for a, b in zip(wanted, kept, strict=True)), name
+        assert all(np.array_equal(a, b.counts) for a, b in zip(wanted, tables.all(), strict=True)), name
     assert np.array_equal(statistics.hyper, model.statistics.hyper)
     assert pack(model.codec, model.statistics, card) == data
     assert all(layer.exact for _, layer in exact_layers(model.codec))
@@ -198,6 +201,27 @@ def test_broken_bounds_are_refused() -> None:
         unpack(altered(f"{name}.knots", lambda x: np.full_like(x, -(2**30))), "bad")
 
 
+@pytest.mark.parametrize("size", [0, 1, 2])
+def test_transforms_beyond_their_bounds_are_refused(size: int) -> None:
+    """Whichever of the sizes it is; sums of one row are what counts, and those of columns may be as large."""
+
+    def row(matrices: np.ndarray) -> np.ndarray:
+        matrices[size, 77] = 2**31 - 1
+        return matrices
+
+    def column(matrices: np.ndarray) -> np.ndarray:
+        matrices[size, :, 77] = 2**31 - 1
+        return matrices
+
+    with pytest.raises(ModelError, match="inverse transform breaks its bound"):
+        unpack(altered("transform.luma_inverse", row), "bad")
+    assert unpack(altered("transform.luma_inverse", column), "odd").codec.exact
+    with pytest.raises(ModelError, match="unexpected type or shape"):
+        description, arrays = parts(tiny_bytes())
+        place_of(description, "transform.luma_inverse")[2] = [256, 256]
+        unpack(file_of(description, arrays), "old")
+
+
 @pytest.mark.parametrize(
     ("name", "value"), [("steps", 0), ("steps", -5), ("steps", 2**16 + 1), ("intra.book3.entries", 2**30)]
 )
@@ -215,10 +239,13 @@ def test_counts_are_limited() -> None:
     model = unpack(altered("intra.book2.counts", lambda x: np.full_like(x, -7)), "odd")
     assert model.statistics.quantisers[0].books[2].counts.tolist() == [1] * 61
     model = unpack(altered("motion0", lambda x: np.full_like(x, 2**31 - 1)), "odd")
-    assert model.statistics.motion[0].tolist() == [1 << 20] * 2
+    assert model.statistics.motion[0][0].tolist() == [1 << 20] * 2
     model = unpack(altered("between23", lambda x: np.array([2**31 - 1, 0, -5])), "odd")
-    assert model.statistics.between[23].tolist() == [1 << 20, 1, 1]
-    assert model.statistics.motion[23].tolist() == tiny_model().statistics.motion[23].tolist()
+    assert model.statistics.motion[1][23].tolist() == [1 << 20, 1, 1]
+    assert model.statistics.motion[0][23].tolist() == tiny_model().statistics.motion[0][23].tolist()
+    model = unpack(altered("sizes21", lambda x: np.array([0, 2**31 - 1, -5])), "odd")
+    assert model.statistics.sizes[21].tolist() == [1, 1 << 20, 1]
+    assert model.statistics.sizes[10].tolist() == tiny_model().statistics.sizes[10].tolist()
 
 
 def test_versions() -> None:

@@ -5,14 +5,14 @@ import pytest
 import torch
 
 from lvc.encoder.mode_choice import choose_modes
-from lvc.errors import FormatError
 from lvc.exact.arithmetic import exact_arithmetic
 from lvc.model.codec import Memory, Picture
-from lvc.model.modes import BOTH, FIRST, SECOND, Modes, code_modes, fresh_tables
+from lvc.model.modes import BOTH, FIRST, SECOND, Modes, code_modes, fresh_tables, used
 from lvc.model.motion import MotionTables
-from lvc.rangecoder import RangeDecoder, RangeEncoder
+from lvc.rangecoder import RangeEncoder, Table
 from tests.models import tiny_model
-from tests.plain_format import PlainDecoder, PlainMotion
+from tests.plain_format import PlainDecoder, PlainMotion, uses
+from tests.round_trip import Code, all_learn, read_garbage, round_trip
 
 SIZES = ((1, 1), (1, 2), (1, 7), (9, 1), (2, 2), (3, 5), (12, 20))
 SHARES = ((0.2, 0.2, 0.6), (1, 0, 0), (0, 1, 0), (0, 0, 1), (0.5, 0.5, 0), (0.05, 0.05, 0.9))
@@ -26,19 +26,28 @@ def maps_of(size: tuple[int, int], seed: int) -> list[Modes]:
     return [*maps, (y + x) % 3, (y + x) % 2 * BOTH, np.where(x > y, BOTH, FIRST), np.where(x > y, SECOND, BOTH)]
 
 
+class ModeTables:
+    """Those of modes alone."""
+
+    def __init__(self) -> None:
+        self.modes = fresh_tables()
+
+    def all(self) -> list[Table]:
+        return self.modes
+
+    def adapt(self) -> None:
+        for table in self.modes:
+            table.adapt()
+
+
+def coding(size: tuple[int, int]) -> Code[ModeTables]:
+    """Of pictures of one group."""
+    return lambda coder, tables, _number, _past, wanted: code_modes(coder, tables.modes, *size, wanted)
+
+
 @pytest.mark.parametrize("size", SIZES)
 def test_round_trip(size: tuple[int, int]) -> None:
-    writing, reading = fresh_tables(), fresh_tables()
-    for wanted in maps_of(size, 1):
-        encoder = RangeEncoder()
-        written = code_modes(encoder, writing, *size, wanted)
-        read = code_modes(RangeDecoder(encoder.finish()), reading, *size, None)
-        assert np.array_equal(written, wanted)
-        assert np.array_equal(read, wanted)
-        for a, b in zip(writing, reading, strict=True):
-            a.adapt()
-            b.adapt()
-            assert np.array_equal(a.counts, b.counts)
+    round_trip(ModeTables, coding(size), maps_of(size, 1))
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -58,14 +67,7 @@ def test_the_description_says_it_all(size: tuple[int, int]) -> None:
 
 
 def test_every_table_is_used() -> None:
-    tables = fresh_tables()
-    before = [table.counts for table in tables]
-    assert len(before) == 6
-    for wanted in maps_of((12, 20), 3):
-        code_modes(RangeEncoder(), tables, 12, 20, wanted)
-        for table in tables:
-            table.adapt()
-    assert all((table.counts != start).all() for table, start in zip(tables, before, strict=True))
+    assert all_learn(ModeTables, coding((12, 20)), maps_of((12, 20), 3)) == 6
 
 
 def test_tables_learn() -> None:
@@ -89,35 +91,29 @@ def test_regions_cost_less() -> None:
     sizes = []
     for wanted in (regions, mixed):
         encoder = RangeEncoder()
-        code_modes(encoder, fresh_tables(), *wanted.shape, wanted)
+        code_modes(encoder, fresh_tables(), 23, 40, wanted)
         sizes.append(len(encoder.finish()))
     assert sizes[0] < 0.85 * sizes[1]
 
 
 def test_garbage_gives_modes_or_an_error() -> None:
-    random = np.random.default_rng(9)
-    ends = {"modes": 0, "error": 0}
-    for trial in range(200):
-        rows, cols = (int(n) for n in random.integers(1, 30, 2))
-        if trial % 2:
-            payload = random.bytes(int(random.integers(0, 60)))
-        else:  # written, and then damaged
-            encoder = RangeEncoder()
-            code_modes(encoder, fresh_tables(), rows, cols, random.integers(0, 3, (rows, cols)))
-            payload = encoder.finish() + b"\0"
-            position = int(random.integers(len(payload)))
-            payload = payload[:position] + random.bytes(1 + trial % 9) + payload[position + 1 :]
-        if trial % 20 == 0:
-            payload = b"\xff" * len(payload)
-        try:
-            found = code_modes(RangeDecoder(payload), fresh_tables(), rows, cols, None)
-        except FormatError:
-            ends["error"] += 1
-            continue
-        ends["modes"] += 1
-        assert found.shape == (rows, cols)
+    def write(encoder: RangeEncoder, random: np.random.Generator, rows: int, cols: int) -> None:
+        code_modes(encoder, fresh_tables(), rows, cols, random.integers(0, 3, (rows, cols)))
+
+    def check(found: Modes) -> None:
         assert FIRST <= found.min() <= found.max() <= BOTH
-    assert min(ends.values()) > 0
+
+    read_garbage(write, lambda coder, rows, cols: code_modes(coder, fresh_tables(), rows, cols, None), check)
+
+
+def test_which_blocks_use_a_reference() -> None:
+    modes = np.random.default_rng(5).integers(0, 3, (3, 5))
+    for number in (0, 1):
+        found = used(modes, number)
+        assert found.shape == (6, 10)
+        for y, x in np.ndindex(6, 10):
+            assert found[y, x] == (modes[y // 2, x // 2] in (number, BOTH))
+        assert found.tolist() == uses(modes.tolist(), number)
 
 
 # -- mixing ---------------------------------------------------------------------------------------------------------

@@ -5,9 +5,20 @@ import pytest
 import torch
 
 from lvc.encoder import motion_search
-from lvc.encoder.motion_search import FAST, MEDIUM, SLOW, VECTOR_MAX, SearchEffort
+from lvc.encoder.motion_search import FAST, MEDIUM, SLOW, TRAINING, VECTOR_MAX, SearchEffort
 from lvc.exact import warp
-from lvc.model.motion import LENGTHS, LEVELS, SMALL, VECTOR_LIMIT, MotionField, MotionTables, code_field
+from lvc.model.motion import (
+    LENGTHS,
+    LEVELS,
+    SMALL,
+    VECTOR_LIMIT,
+    Floats,
+    Ints,
+    MotionField,
+    MotionTables,
+    code_field,
+)
+from lvc.model.skip import Flags
 from lvc.rangecoder import RangeDecoder, RangeEncoder
 from tests.clips import clip_frames
 from tests.plain_format import PlainMotion
@@ -45,22 +56,37 @@ def smooth(rows: int, cols: int) -> MotionField:
     return MotionField(np.stack([y - 3, 2 * x - 5], -1), np.ones((rows, cols), np.int64))
 
 
-def round_trip(fields: list[MotionField]) -> list[int]:
+def held(used: Flags, levels: np.ndarray) -> Flags:
+    """Where the blocks of a field have a part that uses the reference."""
+    rows, cols = used.shape
+    result = np.zeros_like(used)
+    for level in LEVELS:
+        size = 1 << level
+        for y, x in np.ndindex(-(-rows // size), -(-cols // size)):
+            at = slice(y * size, (y + 1) * size), slice(x * size, (x + 1) * size)
+            result[at] |= (levels[at] == level) & used[at].any()
+    return result
+
+
+def round_trip(fields: list[MotionField], used: list[Flags] | None = None) -> list[int]:
     """Write and read pictures of one group, compare, and give their bytes."""
     rows, cols = fields[0].levels.shape
     writing, reading = MotionTables(), MotionTables()
     written = read = None
     sizes = []
-    for field in fields:
+    for number, field in enumerate(fields):
+        here = None if used is None else used[number]
+        sent = np.ones((rows, cols), bool) if here is None else held(here, field.levels)
         encoder = RangeEncoder()
-        written = code_field(encoder, writing, rows, cols, written, field)
+        written = code_field(encoder, writing, rows, cols, written, field, used=here)
         payload = encoder.finish()
-        read = code_field(RangeDecoder(payload), reading, rows, cols, read, None)
+        read = code_field(RangeDecoder(payload), reading, rows, cols, read, None, used=here)
         writing.adapt()
         reading.adapt()
-        assert np.array_equal(read.vectors, field.vectors)
-        assert np.array_equal(written.vectors, field.vectors)
-        assert np.array_equal(read.levels, field.levels)
+        assert np.array_equal(read.vectors[sent], field.vectors[sent])
+        assert np.array_equal(read.levels[sent], field.levels[sent])
+        assert np.array_equal(written.vectors, read.vectors)
+        assert np.array_equal(written.levels, read.levels)
         sizes.append(len(payload))
     for a, b in zip(writing.all(), reading.all(), strict=True):
         assert np.array_equal(a.counts, b.counts)
@@ -75,20 +101,99 @@ def test_random_fields(size: tuple[int, int], reach: int, finest: float) -> None
     round_trip([blocks(random, *size, reach, finest) for _ in range(4)])
 
 
+def masks_of(size: tuple[int, int], random: np.random.Generator) -> list[Flags]:
+    """Which blocks use a reference: all, some, few, none, by the modes of 16x16 blocks or a half of the picture."""
+    rows, cols = size
+    pairs = [random.random((-(-rows // 2), -(-cols // 2))) < share for share in (1.0, 0.5, 0.9, 0.0, 0.05)]
+    return [
+        *(flags.repeat(2, 0).repeat(2, 1)[:rows, :cols] for flags in pairs),
+        np.indices(size)[1] > cols // 2,
+        random.random(size) < 0.3,
+    ]
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("reach", [0, 30, VECTOR_MAX])
+@pytest.mark.parametrize("finest", [0.1, 0.8, 1.0])
+def test_fields_of_which_a_part_is_used(size: tuple[int, int], reach: int, finest: float) -> None:
+    """Vectors and sizes of blocks that use the reference come back as they were."""
+    random = np.random.default_rng([*size, reach, 1])
+    masks = masks_of(size, random)
+    round_trip([blocks(random, *size, reach, finest) for _ in masks], masks)
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_what_is_not_used_costs_nothing(size: tuple[int, int]) -> None:
+    """Of a field that nothing uses there is a shift and no more; what an encoder would send there is left out."""
+    random = np.random.default_rng(size)
+    nothing = np.zeros(size, bool)
+    fields = [blocks(random, *size, VECTOR_MAX, 0.8) for _ in range(4)]
+    encoder, tables = RangeEncoder(), MotionTables()
+    field = code_field(encoder, tables, *size, fields[0], fields[1], used=nothing)
+    assert encoder.bits == pytest.approx(sum(table.bits[SMALL] for table in tables.shift))
+    assert np.array_equal(field.levels, np.full(size, LEVELS[0]))
+    assert max(round_trip(fields, [nothing] * 4)) <= 4  # one word of the range coder
+    for share in (0.1, 0.5):
+        used = random.random(size) < share
+        other = blocks(random, *size, VECTOR_MAX, 0.8)
+        sent = held(used, fields[0].levels)
+        mixed = MotionField(
+            np.where(sent[..., None], fields[0].vectors, other.vectors), np.where(sent, fields[0].levels, 0)
+        )
+        payloads = []
+        for wanted in (fields[0], mixed):
+            encoder = RangeEncoder()
+            code_field(encoder, MotionTables(), *size, None, wanted, used=used)
+            payloads.append(encoder.finish())
+        assert payloads[0] == payloads[1]
+
+
+def test_vectors_that_are_not_used_are_predicted() -> None:
+    """From the neighbours that are, and serve as neighbours themselves."""
+    rows, cols = 8, 24
+    used = np.indices((rows, cols))[1] < 8
+    vectors = np.where(used[..., None], np.array([5, -9]), np.array([300, 400]))
+    wanted = MotionField(vectors, np.full((rows, cols), LEVELS[0], np.int64))
+    past = MotionField(np.zeros((rows, cols, 2), np.int64), wanted.levels)
+    field = code_field(RangeEncoder(), MotionTables(), rows, cols, past, wanted, used=used)
+    assert np.array_equal(field.vectors, np.broadcast_to([5, -9], field.vectors.shape))
+
+
+def test_an_encoder_decides_on_nothing_that_is_not_used() -> None:
+    random = np.random.default_rng(2)
+    used = random.random((16, 24)) < 0.2
+    seen: list[tuple[int, int]] = []
+
+    def choose(y: Ints, x: Ints, size: int, wanted: Ints, guess: Ints, extra_bits: Floats) -> Ints:
+        assert len(y) == len(x) == len(wanted) == len(guess) == len(extra_bits)
+        assert all(used[a : a + size, b : b + size].any() for a, b in zip(y, x, strict=True))
+        seen.extend(zip(y, x, strict=True))
+        return guess
+
+    code_field(RangeEncoder(), MotionTables(), 16, 24, None, blocks(random, 16, 24, 40, 0.9), choose, used)
+    assert len(set(seen)) == len(seen) > 10
+
+
 @pytest.mark.parametrize("size", [(3, 5), (8, 8), (9, 17), (12, 30)])
 def test_the_description_says_it_all(size: tuple[int, int]) -> None:
     """A reader written from `lvc/FORMAT.md` alone reads the same."""
     random = np.random.default_rng(size[0])
     tables = MotionTables()
-    plain, past = PlainMotion([table.counts for table in tables.all()]), None
-    for reach, finest in ((9, 0.6), (400, 0.8), (3, 0.5), (0, 0.3), (60, 1.0)):
+    plain = PlainMotion([table.counts for table in tables.all()])
+    past: MotionField | None = None
+    masks = [None, *masks_of(size, random), None]
+    for index, (reach, finest) in enumerate(((9, 0.6), (400, 0.8), (3, 0.5), (0, 0.3), (60, 1.0)) * 2):
+        used = masks[index % len(masks)]
         field = blocks(random, *size, reach, finest)
         before = None if past is None else (past.vectors, past.levels)
         encoder = RangeEncoder()
-        past = code_field(encoder, tables, *size, past, field)
-        vectors, levels = plain.read(encoder.finish(), *size, before)
-        assert np.array_equal(np.array(vectors), field.vectors)
-        assert levels == field.levels.tolist()
+        past = code_field(encoder, tables, *size, past, field, used=used)
+        vectors, levels = plain.read(encoder.finish(), *size, before, None if used is None else used.tolist())
+        if used is None:
+            past = field
+        assert np.array_equal(np.array(vectors), past.vectors)
+        assert levels == past.levels.tolist()
+        assert [table.counts.tolist() for table in tables.all()] == plain.counts
         tables.adapt()
         plain.adapt()
 
@@ -147,8 +252,9 @@ def test_garbage_is_limited() -> None:
         rows, cols = (int(n) for n in random.integers(1, 20, 2))
         payload = random.bytes(int(random.integers(0, 300))) if trial % 5 else b"\xff" * 50
         past = blocks(random, rows, cols, VECTOR_LIMIT, 0.5) if trial % 2 else None
+        used = random.random((rows, cols)) < 0.3 if trial % 3 else None
         try:
-            field = code_field(RangeDecoder(payload), MotionTables(), rows, cols, past, None)
+            field = code_field(RangeDecoder(payload), MotionTables(), rows, cols, past, None, used=used)
         except FormatError:
             continue
         read += 1
@@ -171,8 +277,11 @@ def luma(frames: int = 1, height: int = 160, width: int = 256) -> torch.Tensor:
 def found_by(
     target: torch.Tensor, reference: torch.Tensor, effort: SearchEffort, previous: torch.Tensor | None = None
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    quality = torch.full((len(target),), 60.0)
-    return motion_search.search(target, reference, warp.phases(reference), previous, quality, effort)
+    """Field and levels after both steps, search and choice of block sizes."""
+    quality, planes = torch.full((len(target),), 60.0), warp.phases(reference)
+    field = motion_search.search(target, reference, planes, previous, quality, effort)
+    assert torch.equal(field[:, ::2, ::2].repeat_interleave(2, 1).repeat_interleave(2, 2), field)
+    return motion_search.block_sizes(target, planes, field, quality)
 
 
 @pytest.mark.parametrize("effort", [FAST, MEDIUM, SLOW])
@@ -204,6 +313,45 @@ def test_search_separates_two_motions() -> None:
     assert float(levels[0, :, cols // 2 - 1].float().mean()) <= float(levels.float().mean())
 
 
+def test_a_mismatch_that_does_not_matter_splits_nothing() -> None:
+    """Where weights are zero blocks grow as large as they can, and the encoder takes any vector for them."""
+    reference = luma()
+    rows, cols = reference.shape[2] // 8, reference.shape[3] // 8
+    random = np.random.default_rng(4)
+    true = torch.from_numpy(random.integers(-20, 21, (1, rows // 2, cols // 2, 2)))
+    true = true.repeat_interleave(2, 1).repeat_interleave(2, 2)
+    quality, planes = torch.tensor([60.0]), warp.phases(reference)
+    target = warp.sample(planes, true, 8)
+    _, levels = motion_search.block_sizes(target, planes, true, quality)
+    assert float((levels == 1).float().mean()) > 0.9
+    weights = torch.ones(1, rows, cols)
+    same, same_levels = motion_search.block_sizes(target, planes, true, quality, weights)
+    assert torch.equal(same, true)
+    assert torch.equal(same_levels, levels)
+    weights[:, :, 16:] = 0
+    field, levels = motion_search.block_sizes(target, planes, true, quality, weights)
+    assert torch.equal(field[:, :, :16], true[:, :, :16])
+    assert float((levels[:, :, :16] == 1).float().mean()) > 0.9
+    assert bool((levels[:, :, 16:] == LEVELS[0]).all())
+    y, x = (np.array(axis) for axis in ([0, 2, 4], [0, 18, 30]))
+    wanted, guess = true[0].numpy()[y, x], true[0].numpy()[y, x] + 90
+    chosen = motion_search.RateChooser(target, planes, quality, weights[0].double().numpy())(
+        y, x, 2, wanted, guess, np.array([0.1, 0.1, 0.1])
+    )
+    assert np.array_equal(chosen, [wanted[0], guess[1], guess[2]])
+
+
+def test_references_further_away_are_searched_more_widely() -> None:
+    for effort in (FAST, MEDIUM, SLOW, TRAINING):
+        assert effort.over(1) == effort
+        efforts = [effort.over(pictures) for pictures in range(1, 17)]
+        radii = [wider.radius for wider in efforts]
+        assert radii == sorted(radii)
+        assert radii[0] < radii[3] <= radii[-1] <= 16
+        assert all((wider.wide_radius > 0) == (effort.wide_radius > 0) for wider in efforts)
+        assert all(wider.propagations == effort.propagations for wider in efforts)
+
+
 def test_search_of_a_batch_is_the_search_of_each() -> None:
     reference = torch.cat([luma(), luma().flip(3)])
     target = torch.cat([reference[:1].roll((3, 5), (2, 3)), reference[1:].roll((-4, 2), (2, 3))])
@@ -217,7 +365,7 @@ def test_search_of_a_batch_is_the_search_of_each() -> None:
 
 
 @pytest.mark.parametrize("size", [(32, 32), (32, 64), (96, 32), (160, 224)])
-@pytest.mark.parametrize("effort", [FAST, MEDIUM, SLOW, SearchEffort(variable=False)])
+@pytest.mark.parametrize("effort", [FAST, MEDIUM, SLOW, TRAINING, MEDIUM.over(4)])
 def test_what_search_finds_can_be_coded(size: tuple[int, int], effort: SearchEffort) -> None:
     random = np.random.default_rng(5)
     reference = luma(height=size[0], width=size[1])

@@ -12,9 +12,8 @@ import torch
 
 from lvc.container import FrameRecord, GopChunk, Reader
 from lvc.decoder import Decoder
-from lvc.encoder import EncoderSettings, encode_stream, skip_choice
-from lvc.encoder.skip_choice import choose_skip
-from lvc.errors import FormatError
+from lvc.encoder import EncoderSettings, block_choice, encode_stream
+from lvc.encoder.block_choice import choose_blocks
 from lvc.exact import warp
 from lvc.exact.arithmetic import exact_arithmetic
 from lvc.model import Model
@@ -31,6 +30,7 @@ from tests.between import always_between
 from tests.clips import clip_frames, clip_info
 from tests.models import plain_model, tiny_model
 from tests.plain_format import PlainDecoder, PlainGroup, PlainPicture, PlainSkip
+from tests.round_trip import Code, all_learn, read_garbage, round_trip
 
 SIZES = ((1, 1), (1, 2), (1, 7), (9, 1), (2, 2), (3, 5), (12, 20), (23, 40))
 SHARES = (0.5, 0.0, 1.0, 0.9, 0.0, 0.1, 1.0, 1.0, 0.3)
@@ -48,31 +48,14 @@ def maps_of(size: tuple[int, int], seed: int) -> list[Flags]:
     return [*maps, x > y, x + 1 > y, (x + y) % 2 == 0, (x + y) % 2 == 1]
 
 
-def round_trip(maps: list[Flags]) -> list[int]:
-    """Write and read pictures of one group, compare, and give their bytes."""
-    rows, cols = maps[0].shape
-    writing, reading = SkipTables(), SkipTables()
-    written = read = None
-    sizes = []
-    for wanted in maps:
-        encoder = RangeEncoder()
-        written = code_skip(encoder, writing, rows, cols, written, wanted)
-        payload = encoder.finish()
-        read = code_skip(RangeDecoder(payload), reading, rows, cols, read, None)
-        writing.adapt()
-        reading.adapt()
-        assert read.dtype == bool
-        assert np.array_equal(read, wanted)
-        assert np.array_equal(written, wanted)
-        sizes.append(len(payload))
-    for a, b in zip(writing.all(), reading.all(), strict=True):
-        assert np.array_equal(a.counts, b.counts)
-    return sizes
+def coding(size: tuple[int, int]) -> Code[SkipTables]:
+    """Of pictures of one group."""
+    return lambda coder, tables, _, past, wanted: code_skip(coder, tables, *size, past, wanted)
 
 
 @pytest.mark.parametrize("size", SIZES)
 def test_random_maps(size: tuple[int, int]) -> None:
-    round_trip(maps_of(size, 1))
+    round_trip(SkipTables, coding(size), maps_of(size, 1))
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -92,20 +75,14 @@ def test_the_description_says_it_all(size: tuple[int, int]) -> None:
 
 def test_every_table_is_used() -> None:
     """So that the tests above say something of each."""
-    tables, past = SkipTables(), None
-    before = [table.counts for table in tables.all()]
-    assert len(before) == 17
-    for wanted in maps_of((23, 40), 3):
-        past = code_skip(RangeEncoder(), tables, *wanted.shape, past, wanted)
-        tables.adapt()
-    assert all((table.counts != start).all() for table, start in zip(tables.all(), before, strict=True))
+    assert all_learn(SkipTables, coding((23, 40)), maps_of((23, 40), 3)) == 17
 
 
 def test_a_map_of_nothing_is_one_flag() -> None:
     """And the map of the picture before is forgotten with it."""
     size = (23, 40)
     full, empty = np.ones(size, bool), np.zeros(size, bool)
-    assert max(round_trip([empty] * 8)) <= 1
+    assert max(round_trip(SkipTables, coding(size), [empty] * 8)) <= 1
     tables = SkipTables()
     again = code_skip(RangeEncoder(), tables, *size, full, empty)
     assert not again.any()
@@ -119,37 +96,27 @@ def test_what_stays_costs_little() -> None:
     """A region that is skipped again and again: under a tenth of a bit per block once the tables have seen it."""
     y, x = np.indices((23, 40))
     region = (y - 11) ** 2 + (x - 20) ** 2 > 60
-    sizes = round_trip([region] * 10)
+    code = coding(region.shape)
+    sizes = round_trip(SkipTables, code, [region] * 10)
     assert sizes[-1] * 8 < 0.1 * region.size
     mixed = np.random.default_rng(4).permutation(region.ravel()).reshape(region.shape)
-    assert sizes[0] < round_trip([mixed])[0]
+    assert sizes[0] < round_trip(SkipTables, code, [mixed])[0]
 
 
-def test_garbage_is_a_map_or_an_error() -> None:
-    random = np.random.default_rng(9)
-    ends = {"map": 0, "error": 0}
-    for trial in range(200):
-        rows, cols = (int(n) for n in random.integers(1, 30, 2))
-        past = random.random((rows, cols)) < 0.5 if trial % 3 else None
-        if trial % 2:
-            payload = random.bytes(int(random.integers(0, 60)))
-        else:  # written, and then damaged
-            encoder = RangeEncoder()
-            code_skip(encoder, SkipTables(), rows, cols, past, random.random((rows, cols)) < 0.5)
-            payload = encoder.finish() + b"\0"
-            position = int(random.integers(len(payload)))
-            payload = payload[:position] + random.bytes(1 + trial % 9) + payload[position + 1 :]
-        if trial % 20 == 0:
-            payload = b"\xff" * len(payload)
-        try:
-            found = code_skip(RangeDecoder(payload), SkipTables(), rows, cols, past, None)
-        except FormatError:
-            ends["error"] += 1
-            continue
-        ends["map"] += 1
-        assert found.shape == (rows, cols)
+@pytest.mark.parametrize("share", [0.0, 0.5])
+def test_garbage_is_a_map_or_an_error(share: float) -> None:
+    past = np.random.default_rng(10).random((30, 30)) < share
+
+    def write(encoder: RangeEncoder, random: np.random.Generator, rows: int, cols: int) -> None:
+        code_skip(encoder, SkipTables(), rows, cols, past[:rows, :cols], random.random((rows, cols)) < 0.5)
+
+    def read(decoder: RangeDecoder, rows: int, cols: int) -> Flags:
+        return code_skip(decoder, SkipTables(), rows, cols, past[:rows, :cols], None)
+
+    def check(found: Flags) -> None:
         assert found.dtype == bool
-    assert min(ends.values()) > 0
+
+    read_garbage(write, read, check)
 
 
 # -- what a skipped block keeps -------------------------------------------------------------------------------------
@@ -181,7 +148,8 @@ def test_a_skipped_block_has_no_symbols_and_stays() -> None:
             prediction = codec.predict(random_memory(codec, 2, 6), qualities, intra=False)
             prediction.skip = skip
             symbols = SymbolCoder(model.statistics.quantisers, coders, writing, intra=False)
-            latents = codec.code(prediction, target, symbols)
+            missed = codec.transformed(prediction, target, torch.zeros(shape))
+            latents = codec.code(prediction, missed, symbols)
             payloads = [coder.finish() for coder in coders]
             decoders = [RangeDecoder(payload) for payload in payloads]
             symbols = SymbolCoder(model.statistics.quantisers, decoders, reading, intra=False)
@@ -233,12 +201,14 @@ class Moving:
 
 @functools.cache
 def model_with_counts() -> Model:
-    """What training starts from, with counts of its own for each table of the skip map and of pictures between two."""
+    """What training starts from, with counts of its own for each table of block maps and pictures between two."""
     start = Statistics.start()
-    between = [counts + index + np.arange(len(counts)) % 3 for index, counts in enumerate(start.between)]
+    between = [counts + index + np.arange(len(counts)) % 3 for index, counts in enumerate(start.motion[1])]
     skip = [counts + 3 * index + np.array([0, 5]) for index, counts in enumerate(start.skip)]
+    sizes = [counts + 2 * index + np.array([0, 5, 9]) for index, counts in enumerate(start.sizes)]
+    statistics = replace(start, motion=[start.motion[0], between], skip=skip, sizes=sizes)
     torch.manual_seed(3)
-    return exported(FrameCodec(config_named("tiny")), replace(start, between=between, skip=skip), {}, "counts")[1]
+    return exported(FrameCodec(config_named("tiny")), statistics, {}, "counts")[1]
 
 
 def encode(step: tuple[int, int], **settings: Any) -> tuple[bytes, list[FrameRecord]]:
@@ -256,11 +226,12 @@ def decode(data: bytes) -> list[Frame]:
 
 
 def read_plainly(records: list[FrameRecord]) -> Iterator[PlainPicture]:
-    """Motion, modes and skip map of every picture that has a reference, read as `lvc/FORMAT.md` says."""
+    """Every picture that has a reference, read up to its transform sizes as `lvc/FORMAT.md` says."""
     statistics = model_with_counts().statistics
     kinds, payloads = [record.kind for record in records], [record.payload for record in records]
-    group = PlainGroup(statistics.motion, statistics.between, statistics.skip, kinds)
-    return group.read(payloads, HEIGHT // BLOCK, WIDTH // BLOCK)
+    group = PlainGroup(statistics.motion, statistics.skip, statistics.sizes, kinds)
+    pictures = group.read(payloads, HEIGHT // BLOCK, WIDTH // BLOCK)
+    return (picture for picture in pictures if picture.references)
 
 
 def as_picture(frame: Frame) -> Picture:
@@ -358,7 +329,7 @@ def noisy(picture: Picture, size: float, cols: slice = slice(None), seed: int = 
 def chosen(prediction: Prediction, target: Picture, vector: int = 0) -> torch.Tensor:
     is_whole = torch.full((len(target.y), HEIGHT // 8, WIDTH // 8), vector % 4 == 0)
     with exact_arithmetic():
-        skip = choose_skip(plain_model().codec, prediction, is_whole, target)
+        skip = choose_blocks(plain_model().codec, prediction, is_whole, target).skip
     assert skip.shape == (len(target.y), 1, HEIGHT // 16, WIDTH // 16)
     assert bool(((skip == 0) | (skip == 1)).all())
     return skip
@@ -382,10 +353,10 @@ def test_a_map_that_costs_more_than_it_wins_is_not_sent(monkeypatch: pytest.Monk
     prediction = prediction_of(plain_model().codec, 0, 60.0)
     target = noisy(prediction.picture, 4.0)
     mixed = noisy(target, 120.0, slice(2, None), seed=9)
-    monkeypatch.setattr(skip_choice, "BORDER_BITS", 1e6)
+    monkeypatch.setattr(block_choice, "BORDER_BITS", 1e6)
     assert bool(chosen(prediction, target).all())
     assert not bool(chosen(prediction, mixed).any())
-    monkeypatch.setattr(skip_choice, "MAP_BITS", 1e6)
+    monkeypatch.setattr(block_choice, "MAP_BITS", 1e6)
     assert not bool(chosen(prediction, target).any())
 
 

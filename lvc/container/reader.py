@@ -226,7 +226,7 @@ class Reader:
 
     def _checked(self, position: int, kind: bytes) -> tuple[chunk.ChunkHead, bytes]:
         """The chunk at a position, which must be of the given type and undamaged."""
-        if position < self._first_chunk:
+        if not self._first_chunk <= position < self._source.size():
             raise FormatError("no chunk begins here", position)
         self._source.seek(position)
         head = chunk.read_head(self._source)

@@ -60,31 +60,40 @@ def _bits(magnitude: Tensor) -> Tensor:
     return NONZERO_BITS + 2 * torch.log2(magnitude.abs().clamp_min(0.5))
 
 
+def lagrangian(blocks: Tensor, size: int = 0) -> Tensor:
+    """Distortion plus lambda times rate of coding blocks, in squared steps, [n].
+
+    Args:
+        blocks: 16x16 luma residuals in steps, [n, 256].
+        size: of the transforms.
+    """
+    latents = blocks @ _transforms(blocks.device)[size].t()
+    coded = latents.abs().clamp_min_(0.5).log2_().mul_(2 * RATE_WEIGHT).add_(1 / 12 + RATE_WEIGHT * NONZERO_BITS)
+    return torch.minimum(coded, latents.square_()).sum(1)
+
+
+def rows_of(residual: Tensor, quality: Tensor) -> Tensor:
+    """Luma [B, 1, H, W] in 10-bit grey levels as blocks in steps, [B * H/16 * W/16, 256]."""
+    steps = (4 * nominal_step(quality))[:, None, None, None]
+    return F.pixel_unshuffle(residual / steps, 16).permute(0, 2, 3, 1).reshape(-1, 256)
+
+
 def _choose_sizes(residual: Tensor, quality: Tensor, sizes: int) -> Tensor:
     """The size with the smallest Lagrangian of each block.
 
     Args:
         residual: luma [B, 1, H, W] in 10-bit grey levels.
     """
-    steps = (4 * nominal_step(quality))[:, None, None, None]
-    blocks = F.pixel_unshuffle(residual / steps, 16)
-    b, n, h, w = blocks.shape
-    rows = blocks.permute(0, 2, 3, 1).reshape(-1, n)
-    transforms = _transforms(residual.device)
-
-    def costs(rows: Tensor, size: int) -> Tensor:
-        latents = rows @ transforms[size].t()
-        coded = latents.abs().clamp_min_(0.5).log2_().mul_(2 * RATE_WEIGHT).add_(1 / 12 + RATE_WEIGHT * NONZERO_BITS)
-        return torch.minimum(coded, latents.square_()).sum(1) + RATE_WEIGHT * SIZE_BITS[size]
-
-    best = costs(rows, 0)
+    rows = rows_of(residual, quality)
+    best = lagrangian(rows) + RATE_WEIGHT * SIZE_BITS[0]
     choice = torch.zeros_like(best)
     for size in range(1, sizes):
         at = (best > RATE_WEIGHT * SIZE_BITS[size]).nonzero()[:, 0]  # others cannot win anything
-        cost = costs(rows[at], size)
+        cost = lagrangian(rows[at], size) + RATE_WEIGHT * SIZE_BITS[size]
         choice[at] = torch.where(cost < best[at], float(size), choice[at])
         best[at] = torch.minimum(best[at], cost)
-    return choice.view(b, 1, h, w)
+    b, _, height, width = residual.shape
+    return choice.view(b, 1, height // 16, width // 16)
 
 
 @torch.no_grad()

@@ -19,8 +19,8 @@ from lvc.model.codebook import Quantiser
 from lvc.model.codec import Memory, Picture, Prediction
 from lvc.model.entropy import GroupTables, Observer, SymbolCoder
 from lvc.model.group import GroupState, fresh_tables
-from lvc.model.modes import Modes, code_modes
-from lvc.model.motion import Floats, MotionField, code_field
+from lvc.model.modes import code_modes
+from lvc.model.motion import Floats, MotionField, MotionTables, code_field
 from lvc.model.quality import RATE_WEIGHT, nominal_step
 from lvc.model.sizes import code_sizes
 from lvc.model.skip import code_skip
@@ -210,25 +210,22 @@ class GroupEncoder:
             state.motion.keep(step, [])
             return self._codec.nothing(1, padded_size(self._info), self._device), None
         looks = [self._look(step.first, step, target.y, quality)]
-        modes: Modes | None = None
         if step.second is not None:
             looks.append(self._look(step.second, step, target.y, quality, looks[0].field))
-            guesses = [warp.sample(look.planes, look.field, warp.BLOCK) for look in looks]
-            modes = choose_modes(target.y, guesses[0], guesses[1], quality)[0, 0].cpu().numpy()
-            code_modes(coder, state.tables.motion[1].modes, modes.shape[0], modes.shape[1], modes)
+        tables = state.tables.motion[len(looks) - 1]
+        guesses = [warp.sample(look.planes, look.field, warp.BLOCK) for look in looks]
+        chosen = choose_modes(target.y, guesses[0], guesses[1] if len(looks) > 1 else None, quality)
+        modes = chosen[0, 0].cpu().numpy()
+        code_modes(coder, tables.modes, len(looks), modes.shape[0], modes.shape[1], modes)
         fields: list[MotionField] = []
         for number, look in enumerate(looks):
-            share = None if modes is None else weights_of(modes, number)
             expected = state.motion.expected(step, fields[0] if number else None)
-            fields.append(self._motion(coder, step, look, target.y, expected, quality, share))
+            fields.append(self._motion(coder, tables, look, target.y, expected, quality, weights_of(modes, number)))
         state.motion.keep(step, fields)
         tensors = [torch.from_numpy(motion.vectors)[None].to(self._device) for motion in fields]
-        is_whole = torch.stack([(field & 3 == 0).all(-1) for field in tensors])
+        is_whole = torch.stack([(field & 3 == 0).all(-1) for field in tensors]).all(0)
         moved = [self._codec.moved(look.memory, field, look.planes) for look, field in zip(looks, tensors, strict=True)]
-        if modes is None:
-            return moved[0], is_whole[0]
-        mixed = self._codec.mixed(moved[0], moved[1], torch.from_numpy(modes)[None, None].to(self._device))
-        return mixed, is_whole.all(0)
+        return self._codec.mixed(moved[0], moved[1] if len(moved) > 1 else None, chosen), is_whole
 
     def _look(
         self, reference: int, step: Step, luma: torch.Tensor, quality: torch.Tensor, other: torch.Tensor | None = None
@@ -259,22 +256,20 @@ class GroupEncoder:
     def _motion(
         self,
         coder: RangeEncoder,
-        step: Step,
+        tables: MotionTables,
         look: "_Look",
         luma: torch.Tensor,
         expected: MotionField | None,
         quality: torch.Tensor,
-        weights: Floats | None,
+        weights: Floats,
     ) -> MotionField:
         """Decide on block sizes and write a field."""
-        there = None if weights is None else torch.from_numpy(weights)[None].to(luma)
+        there = torch.from_numpy(weights)[None].to(luma)
         field, level = motion_search.block_sizes(luma, look.planes, look.field, quality, there)
         wanted = MotionField(field[0].cpu().numpy(), level[0].cpu().numpy())
         choose = motion_search.RateChooser(luma, look.planes, quality, weights)
-        used = None if weights is None else weights > 0
-        tables = self._state.tables.motion[step.second is not None]
-        rows, cols = wanted.levels.shape
-        return code_field(coder, tables, rows, cols, expected, wanted, choose, used)
+        rows, cols = weights.shape
+        return code_field(coder, tables, rows, cols, expected, wanted, choose, weights > 0)
 
     def _blocks(
         self, coder: RangeEncoder, prediction: Prediction, is_whole: torch.Tensor | None, target: Picture

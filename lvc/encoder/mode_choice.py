@@ -1,14 +1,15 @@
-"""Which of two references each block is predicted from."""
+"""What each block is predicted from: one of its references, both or nothing."""
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from lvc.encoder.block_choice import lagrangian, rows_of
 from lvc.encoder.motion_search import LAMBDA_PER_STEP, misses_of
-from lvc.model.modes import BOTH, Modes
+from lvc.model.modes import BLOCK, BOTH, FIRST, NONE, SECOND, Modes
 from lvc.model.motion import Floats
-from lvc.model.quality import nominal_step
+from lvc.model.quality import RATE_WEIGHT, nominal_step
 
 BOTH_WEIGHT = 0.5
 """How much a mismatch of one of two predictions counts that are averaged."""
@@ -16,26 +17,52 @@ ONE_BITS = 2.0
 """About what it costs more to name one reference instead of both."""
 
 
+NONE_BITS = 35.0
+"""About what it costs more to code a block from nothing than its luma without the mean: means, colour, no memory."""
+
+
 @torch.no_grad()
-def choose_modes(target: Tensor, first: Tensor, second: Tensor, quality: Tensor) -> Tensor:
+def choose_modes(target: Tensor, first: Tensor, second: Tensor | None, quality: Tensor) -> Tensor:
     """The modes with the least left to code plus lambda times rate.
 
     Args:
         target: luma of the source, [B, 1, H, W].
-        first, second: the two predictions, likewise.
+        first, second: the predictions, likewise; no second one where there is one reference.
         quality: [B].
 
     Returns:
         [B, 1, H/16, W/16] int64, see :mod:`lvc.model.modes`.
     """
-    price = (ONE_BITS * LAMBDA_PER_STEP * nominal_step(quality))[:, None, None, None]
+    price = (LAMBDA_PER_STEP * nominal_step(quality))[:, None, None, None]
 
     def missed(guess: Tensor) -> Tensor:
         return F.avg_pool2d(misses_of(target - guess), 2) * 4
 
-    misses = [missed(guess) for guess in (first, second)]
-    one = (misses[1] < misses[0]).long()
-    return torch.where(torch.minimum(*misses) + price < missed((first + second) * 0.5), one, BOTH)
+    best = missed(first)
+    modes = torch.full(best.shape, FIRST, device=target.device)
+    if second is not None:
+        other = missed(second)
+        modes = torch.where(other < best, SECOND, modes)
+        best = torch.minimum(best, other) + ONE_BITS * price
+        both = missed((first + second) * 0.5)
+        modes = torch.where(both <= best, BOTH, modes)
+        best = torch.minimum(best, both)
+    alone = F.avg_pool2d(misses_of(target, means=False), 2) * 4
+    at = (alone < best).flatten().nonzero()[:, 0]
+    if len(at):
+        guess = _mixed(first, second, modes)
+        missed_now = lagrangian(rows_of(target - guess, quality)[at])
+        blocks = rows_of(target, quality)[at]
+        anew = lagrangian(blocks - blocks.mean(1, keepdim=True)) + RATE_WEIGHT * NONE_BITS
+        modes.view(-1)[at] = torch.where(anew < missed_now, NONE, modes.view(-1)[at])
+    return modes
+
+
+def _mixed(first: Tensor, second: Tensor | None, modes: Tensor) -> Tensor:
+    if second is None:
+        return first
+    mode = modes.repeat_interleave(BLOCK, 2).repeat_interleave(BLOCK, 3)
+    return torch.where(mode == BOTH, (first + second) * 0.5, torch.where(mode == FIRST, first, second))
 
 
 def weights_of(modes: Modes, number: int) -> Floats:

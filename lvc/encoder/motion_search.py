@@ -74,10 +74,14 @@ def _hadamard(device: torch.device) -> Tensor:
     return torch.kron(eight, eight).to(device) * (HADAMARD_SHARE / 8)
 
 
-def misses_of(difference: Tensor) -> Tensor:
-    """Sums of absolute Hadamard coefficients of each 8x8 block, [B, 1, H, W] to [B, 1, H/8, W/8]."""
-    blocks = F.pixel_unshuffle(difference, BLOCK)
-    return F.conv2d(blocks, _hadamard(difference.device)[:, :, None, None]).abs_().sum(1, keepdim=True)
+def misses_of(difference: Tensor, means: bool = True) -> Tensor:
+    """Sums of absolute Hadamard coefficients of each 8x8 block, [B, 1, H, W] to [B, 1, H/8, W/8].
+
+    Args:
+        means: whether they count, too.
+    """
+    rows = _hadamard(difference.device)[0 if means else 1 :, :, None, None]
+    return F.conv2d(F.pixel_unshuffle(difference, BLOCK), rows).abs_().sum(1, keepdim=True)
 
 
 class Matcher:

@@ -9,7 +9,7 @@
 Encoder, decoder and training run this same code and differ only in the :class:`LatentCoder` that they pass in.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
@@ -21,7 +21,7 @@ from lvc.exact import warp
 from lvc.exact.layers import ACT_MAX, clamp, make_exact, quality_knots
 from lvc.exact.layers import exact_layers as layers_of
 from lvc.model.config import ModelConfig
-from lvc.model.modes import BOTH, FIRST
+from lvc.model.modes import BOTH, FIRST, NONE
 from lvc.model.networks import (
     HYPER_MAX,
     PASSES,
@@ -202,21 +202,29 @@ class FrameCodec(nn.Module):
         c8, c16 = self.context(folded, past.state, past.magnitudes, knots)
         return Prediction(past.picture, c8, c16, past.state, quality, knots, intra)
 
-    def mixed(self, first: Memory, second: Memory, modes: Tensor) -> Memory:
-        """Predictions from two references as one.
+    def mixed(self, first: Memory, second: Memory | None, modes: Tensor) -> Memory:
+        """Predictions from one or two references, and from nothing, as one.
 
         Args:
             modes: [B, 1, H/16, W/16], see :mod:`lvc.model.modes`.
         """
         exact = self.exact
+        if second is not None:
 
-        def mix(a: Tensor, b: Tensor, factor: int) -> Tensor:
-            mode = modes.repeat_interleave(factor, 2).repeat_interleave(factor, 3)
-            mean = (a + b) * 0.5
-            return torch.where(mode == BOTH, mean.round() if exact else mean, torch.where(mode == FIRST, a, b))
+            def mix(a: Tensor, b: Tensor, factor: int) -> Tensor:
+                mode = modes.repeat_interleave(factor, 2).repeat_interleave(factor, 3)
+                mean = (a + b) * 0.5
+                return torch.where(mode == BOTH, mean.round() if exact else mean, torch.where(mode == FIRST, a, b))
 
-        picture = Picture(mix(first.picture.y, second.picture.y, 16), mix(first.picture.uv, second.picture.uv, 8))
-        return Memory(picture, mix(first.state, second.state, 2), mix(first.magnitudes, second.magnitudes, 1))
+            first = _blockwise(mix, first, second)
+        if not bool((modes == NONE).any()):
+            return first
+
+        def blank(a: Tensor, b: Tensor, factor: int) -> Tensor:
+            return torch.where(_enlarged(modes == NONE, factor), b, a)
+
+        y = first.picture.y
+        return _blockwise(blank, first, self.nothing(len(y), (y.shape[2], y.shape[3]), y.device))
 
     def code(
         self, prediction: Prediction, missed: Tensor | None, coder: LatentCoder, layers: int = len(BANDS)
@@ -330,6 +338,12 @@ class FrameCodec(nn.Module):
         self.exact = self.transform.exact = self.steps.exact = True
         self.requires_grad_(False)
         self.eval()
+
+
+def _blockwise(combine: Callable[[Tensor, Tensor, int], Tensor], a: Memory, b: Memory) -> Memory:
+    """Combine all planes of two memories; the last argument is how many samples of a plane make up 16 of luma."""
+    picture = Picture(combine(a.picture.y, b.picture.y, 16), combine(a.picture.uv, b.picture.uv, 8))
+    return Memory(picture, combine(a.state, b.state, 2), combine(a.magnitudes, b.magnitudes, 1))
 
 
 def _sizes(prediction: Prediction) -> Tensor:

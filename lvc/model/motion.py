@@ -65,7 +65,12 @@ class MotionTables:
     )
     shift: list[Table] = field(default_factory=lambda: [Table(_difference_counts(3.0), INCREMENT) for _ in range(2)])
 
-    modes: list[Table] = field(default_factory=fresh_tables)
+    modes: list[Table] = field(default_factory=lambda: fresh_tables(1))
+
+    @classmethod
+    def fresh(cls, references: int) -> "MotionTables":
+        """Of pictures with so many references."""
+        return cls(modes=fresh_tables(references))
 
     def all(self) -> list[Table]:
         """Every table, in a fixed order."""

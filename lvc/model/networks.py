@@ -67,7 +67,8 @@ def whiten(weight: Tensor, gain: float) -> None:
 
 def size_planes(sizes: Tensor) -> Tensor:
     """Transform sizes [B, 1, h, w] as features [B, SIZE_PLANES, h, w]: 1.0 where a block has that size, else 0."""
-    return torch.cat([(sizes == size).float() * UNIT for size in range(1, SIZES)], 1)
+    planes = torch.cat([(sizes == size).float() * UNIT for size in range(1, SIZES)], 1)
+    return planes.contiguous(memory_format=torch.channels_last)
 
 
 class Context(nn.Module):

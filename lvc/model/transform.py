@@ -74,7 +74,8 @@ def split_dct(parts: int) -> Tensor:
 
 
 def _by_size(blocks: Tensor, sizes: Tensor, weights: Tensor) -> Tensor:
-    """Multiply each block by the matrix of its size, in the precision of the matrices; zeros stay zero untouched.
+    """Multiply each block by the matrix of its size, in the precision of the matrices; zeros stay zero, untouched
+    where no gradient is wanted.
 
     Args:
         blocks: [B, 256, h, w].
@@ -83,7 +84,7 @@ def _by_size(blocks: Tensor, sizes: Tensor, weights: Tensor) -> Tensor:
     """
     b, n, h, w = blocks.shape
     rows = blocks.permute(0, 2, 3, 1).reshape(-1, n)
-    busy = rows.any(1)
+    busy = rows.any(1) | torch.is_grad_enabled()
     result = torch.zeros(rows.shape, dtype=weights.dtype, device=rows.device)
     for size, weight in enumerate(weights):
         at = (busy & (sizes.reshape(-1) == size)).nonzero()[:, 0]

@@ -60,7 +60,7 @@ class Statistics:
         return cls(
             [Quantiser.lattice(), Quantiser.lattice()],
             [[hyper] * HYPER_CHANNELS for _ in KINDS],
-            [[table.counts for table in MotionTables().all()] for _ in MOTION_KINDS],
+            [[table.counts for table in MotionTables.fresh(1 + kind).all()] for kind in range(len(MOTION_KINDS))],
             [table.counts for table in SkipTables().all()],
             [table.counts for table in SizeTables().all()],
         )

@@ -143,7 +143,6 @@ def _predicted(
         whole = (field & 3 == 0).all(-1)
         is_whole = whole if is_whole is None else is_whole & whole
     motion.keep(step, found)
-    if len(pasts) == 1:
-        return pasts[0], is_whole
-    modes = choose_modes(picture.y, pasts[0].picture.y, pasts[1].picture.y, quality)
-    return codec.mixed(pasts[0], pasts[1], modes), is_whole
+    second = pasts[1] if len(pasts) > 1 else None
+    modes = choose_modes(picture.y, pasts[0].picture.y, None if second is None else second.picture.y, quality)
+    return codec.mixed(pasts[0], second, modes), is_whole
