@@ -44,13 +44,14 @@ class SearchEffort:
         radius: full search range at quarter resolution, in samples of that resolution.
         wide_radius: the same at 1/16 resolution, 0 for none.
         propagations: rounds of trying the neighbours' vectors.
-        diagonal: refine in eight directions instead of four.
+        diagonal: refine in four directions ("none"), also in the one between the better two of them ("one"), or in
+            all eight ("all").
     """
 
     radius: int = 7
     wide_radius: int = 5
     propagations: int = 1
-    diagonal: bool = True
+    diagonal: str = "one"
 
     def over(self, pictures: int) -> "SearchEffort":
         """For a reference so many pictures away: what moves has gone further (measured with anchors every four
@@ -60,10 +61,10 @@ class SearchEffort:
         return replace(self, radius=radius, wide_radius=self.wide_radius and self.wide_radius + 2 * (pictures > 1))
 
 
-FAST = SearchEffort(radius=5, wide_radius=4, diagonal=False)
+FAST = SearchEffort(radius=5, wide_radius=4, diagonal="none")
 MEDIUM = SearchEffort()
-SLOW = SearchEffort(radius=10, wide_radius=7, propagations=3)
-TRAINING = SearchEffort(radius=5, wide_radius=0, diagonal=False)
+SLOW = SearchEffort(radius=10, wide_radius=7, propagations=3, diagonal="all")
+TRAINING = SearchEffort(radius=5, wide_radius=0, diagonal="none")
 
 
 @functools.cache
@@ -247,6 +248,75 @@ _CROSS = ((-1, 0), (1, 0), (0, -1), (0, 1))
 _DIAGONAL = ((-1, -1), (-1, 1), (1, -1), (1, 1))
 
 
+class _Candidates:
+    """The best vector of every 16x16 block so far.
+
+    Attributes:
+        field: [B, H/16, W/16, 2].
+        match: what decides.
+    """
+
+    def __init__(self, match: Matcher, price: Tensor, batch: int) -> None:
+        self.match, self._price = match, price
+        self._shape = (match.rows, match.cols)
+        self.pairs = (-(-match.rows // 2), -(-match.cols // 2))
+        self.field = torch.zeros(batch, *self.pairs, 2, dtype=torch.int64, device=match.device)
+        self._guess = self._moved = self.field
+        self._best = self._cost(self.field)
+
+    def _cost(self, field: Tensor) -> Tensor:
+        missed = _pool(self.match(_spread(field, 2, self._shape)), 2)
+        return missed + self._price * vector_bits(field, self._guess)
+
+    def expect(self, moved: Tensor) -> None:
+        """Vectors are predicted from this field, and by :meth:`recentre` from their neighbours, too."""
+        self._moved, self._guess = moved, moved
+        self._best = self._cost(self.field)
+
+    def consider(self, candidate: Tensor) -> Tensor:
+        """Take vectors [B, H/16, W/16, 2] where they are better; gives what they cost, [B, H/16, W/16]."""
+        candidate = candidate.clamp(-VECTOR_MAX, VECTOR_MAX)
+        cost = self._cost(candidate)
+        self.field = torch.where((cost < self._best)[..., None], candidate, self.field)
+        self._best = torch.minimum(self._best, cost)
+        return cost
+
+    def recentre(self) -> None:
+        """Predict vectors from the field as it is now."""
+        bits = vector_bits(self.field, self._guess)
+        self._guess = neighbour_median(self.field, self._moved)
+        self._best = self._best + self._price * (vector_bits(self.field, self._guess) - bits)
+
+    def propagate(self) -> None:
+        """Try the neighbours' vectors."""
+        rows, cols = self.pairs
+        swapped = self.field.permute(0, 3, 1, 2).double()
+        padded = F.pad(swapped, (1, 1, 1, 1), mode="replicate").long().permute(0, 2, 3, 1)
+        for dy, dx in _CROSS:
+            self.consider(padded[:, 1 + dy : 1 + dy + rows, 1 + dx : 1 + dx + cols])
+        self.recentre()
+
+    def refine(self, step: int, diagonal: str) -> None:
+        """Try vectors a step away."""
+        centre = self.field
+
+        def move(dy: int, dx: int) -> Tensor:
+            return self.consider(centre + torch.tensor([dy * step, dx * step], device=centre.device))
+
+        up, down, left, right = (move(dy, dx) for dy, dx in _CROSS)
+        if diagonal == "all":
+            for dy, dx in _DIAGONAL:
+                move(dy, dx)
+        elif diagonal == "one":
+            better = torch.stack([torch.where(up < down, -step, step), torch.where(left < right, -step, step)], -1)
+            self.consider(centre + better)
+
+    def decide_by(self, match: Matcher) -> None:
+        """From here on by another measure."""
+        self.match = match
+        self._best = self._cost(self.field)
+
+
 @torch.no_grad()
 def search(
     target: Tensor,
@@ -268,68 +338,28 @@ def search(
     Returns:
         Field [B, H/8, W/8, 2] int64 in quarter samples.
     """
-    matcher, fine = Matcher(target, planes, fine=False), Matcher(target, planes, fine=True)
-    shape = (rows, cols) = (matcher.rows, matcher.cols)
     price = (LAMBDA_PER_STEP * nominal_step(quality))[:, None, None]
-    b = target.shape[0]
-    pairs = (-(-rows // 2), -(-cols // 2))
-
-    def evaluate(pair_field: Tensor) -> Tensor:
-        return _pool(matcher(_spread(pair_field, 2, shape)), 2)
-
-    # 16x16: zero, the past field, coarse full searches; then neighbours, then finer and finer steps
-    field = torch.zeros(b, *pairs, 2, dtype=torch.int64, device=target.device)
-    guess = field
-    cost = evaluate(field)
+    best = _Candidates(Matcher(target, planes, fine=False), price, len(target))
+    # zero, the expected field, coarse full searches; then neighbours, then finer and finer steps
     found = _full_search(target, reference, 4, effort.radius, 16)
-    past = field if previous is None else previous[:, ::2, ::2]
-    shift = (found - past).flatten(1, 2).median(1).values[:, None, None]
-    guess = moved = past + shift
+    past = best.field if previous is None else previous[:, ::2, ::2]
+    moved = past + (found - past).flatten(1, 2).median(1).values[:, None, None]
     candidates = [past, moved, found]
     if effort.wide_radius:
         coarse = _full_search(target, reference, 16, effort.wide_radius, 64)
-        candidates.append(_spread(coarse, 4, pairs))
-    best = cost + price * vector_bits(field, guess)
-
-    def consider(candidate: Tensor) -> None:
-        nonlocal field, best
-        candidate = candidate.clamp(-VECTOR_MAX, VECTOR_MAX)
-        value = evaluate(candidate) + price * vector_bits(candidate, guess)
-        better = value < best
-        field = torch.where(better[..., None], candidate, field)
-        best = torch.minimum(best, value)
-
-    def recentre() -> None:
-        nonlocal guess, best
-        bits = vector_bits(field, guess)
-        guess = neighbour_median(field, moved)
-        best = best + price * (vector_bits(field, guess) - bits)
-
+        candidates.append(_spread(coarse, 4, best.pairs))
+    best.expect(moved)
     for candidate in candidates:
-        consider(candidate)
-    recentre()
-    directions = _CROSS + (_DIAGONAL if effort.diagonal else ())
-
-    def propagate() -> None:
-        padded = F.pad(field.permute(0, 3, 1, 2).double(), (1, 1, 1, 1), mode="replicate").long().permute(0, 2, 3, 1)
-        for dy, dx in _CROSS:
-            consider(padded[:, 1 + dy : 1 + dy + pairs[0], 1 + dx : 1 + dx + pairs[1]])
-        recentre()
-
-    def refine(step: int) -> None:
-        centre = field
-        for dy, dx in directions:
-            consider(centre + torch.tensor([dy * step, dx * step], device=target.device))
-
+        best.consider(candidate)
+    best.recentre()
     for step in (8, 4):
-        refine(step)
+        best.refine(step, effort.diagonal)
     for _ in range(effort.propagations):
-        propagate()
-    matcher = fine
-    best = evaluate(field) + price * vector_bits(field, guess)
+        best.propagate()
+    best.decide_by(Matcher(target, planes, fine=True))
     for step in (2, 1):
-        refine(step)
-    return _spread(field, 2, shape)
+        best.refine(step, effort.diagonal)
+    return _spread(best.field, 2, (best.match.rows, best.match.cols))
 
 
 @torch.no_grad()
