@@ -267,7 +267,7 @@ class GroupEncoder:
         there = torch.from_numpy(weights)[None].to(luma)
         field, level = motion_search.block_sizes(luma, look.planes, look.field, quality, there)
         wanted = MotionField(field[0].cpu().numpy(), level[0].cpu().numpy())
-        choose = motion_search.RateChooser(luma, look.planes, quality, weights)
+        choose = motion_search.RateChooser(luma, look.planes, quality, field, weights)
         rows, cols = weights.shape
         return code_field(coder, tables, rows, cols, expected, wanted, choose, weights > 0)
 

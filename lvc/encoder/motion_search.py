@@ -159,11 +159,15 @@ class RateChooser:
 
     Args:
         target, planes, quality, weights: as in :func:`block_sizes`, for a batch of one; weights [H/8, W/8].
+        field: the one that is wanted, [1, H/8, W/8, 2].
     """
 
-    def __init__(self, target: Tensor, planes: Tensor, quality: Tensor, weights: Floats | None = None) -> None:
+    def __init__(
+        self, target: Tensor, planes: Tensor, quality: Tensor, field: Tensor, weights: Floats | None = None
+    ) -> None:
         self._matcher = Matcher(target, planes, fine=True)
         self._weights = weights
+        self._wanted = self._matcher(field)[0].cpu().numpy()
         self._price = LAMBDA_PER_STEP * float(nominal_step(quality))
 
     def __call__(self, y: Ints, x: Ints, size: int, wanted: Ints, guess: Ints, extra_bits: Floats) -> Ints:
@@ -172,17 +176,11 @@ class RateChooser:
         if not len(at):
             return wanted
         block, cell_y, cell_x = cells_of(y[at], x[at], size, self._matcher.rows, self._matcher.cols)
-        device = self._matcher.device
-        cells = [torch.from_numpy(each).to(device) for each in (cell_y, cell_x)]
-
-        def misses(vectors: Ints) -> Floats:
-            found = self._matcher.blocks(cells[0], cells[1], torch.from_numpy(vectors[at][block]).to(device))
-            worse = found.cpu().numpy()
-            if self._weights is not None:
-                worse = worse * self._weights[cell_y, cell_x]
-            return np.bincount(block, worse, len(at)).astype(np.float64)
-
-        worth = misses(guess) - misses(wanted) <= self._price * extra_bits[at]
+        cells = (torch.from_numpy(each).to(self._matcher.device) for each in (cell_y, cell_x, guess[at][block]))
+        worse = self._matcher.blocks(*cells).cpu().numpy() - self._wanted[cell_y, cell_x]
+        if self._weights is not None:
+            worse = worse * self._weights[cell_y, cell_x]
+        worth = np.bincount(block, worse, len(at)) <= self._price * extra_bits[at]
         chosen = wanted.copy()
         chosen[at[worth]] = guess[at[worth]]
         return chosen
