@@ -176,22 +176,26 @@ class PlainMotion(PlainTables):
                 result[block] = limit(guesses[block][0] + v), limit(guesses[block][1] + h)
         return result
 
-    def modes(self, coder: PlainDecoder, rows: int, cols: int) -> list[list[int]]:
-        """Modes of a picture between two, rows and columns of 16x16 blocks, from where the coder stands."""
+    def modes(self, coder: PlainDecoder, references: int, rows: int, cols: int) -> list[list[int]]:
+        """Modes of a picture with references, rows and columns of 16x16 blocks, from where the coder stands."""
         self.coder = coder
+        counted = 2 if references == 2 else 3
         blocks = [(y, x) for y in range(rows) for x in range(cols)]
         even = [(y, x) for y, x in blocks if (y + x) % 2 == 0]
         modes = dict(zip(even, self._symbols(18, len(even)), strict=True))
-        counts = {place: sum(modes.get(near) == 2 for near in around(*place)) for place in blocks if place not in modes}
+        odd = [place for place in blocks if place not in modes]
+        counts = {place: sum(modes.get(near) == counted for near in around(*place)) for place in odd}
         for number in range(5):
             such = [place for place, count in counts.items() if count == number]
             modes.update(zip(such, self._symbols(19 + number, len(such)), strict=True))
+        if references == 1 and set(modes.values()) & {1, 2}:
+            raise ValueError("a second reference where there is one")
         return [[modes[y, x] for x in range(cols)] for y in range(rows)]
 
 
 class PlainPicture(NamedTuple):
-    """What is read of a picture: where it stands in display order, its references, what is taken from them, and how
-    large the transforms of what is added are.
+    """What is read of a picture: where it stands in display order, its references, what is taken from them (no modes
+    where there are none), and how large the transforms of what is added are.
     """
 
     position: int
@@ -235,12 +239,10 @@ class PlainGroup:
             flags = [[0] * cols] * rows
             if references:
                 tables = self._motion[len(references) - 1]
-                if len(references) == 2:
-                    modes = tables.modes(coder, rows, cols)
+                modes = tables.modes(coder, len(references), rows, cols)
                 for number in range(len(references)):
-                    used = None if modes is None else uses(modes, number)
                     past = self._expected(known, position, references, fields)
-                    vectors, levels = tables.read(coder, 2 * rows, 2 * cols, past, used)
+                    vectors, levels = tables.read(coder, 2 * rows, 2 * cols, past, uses(modes, number))
                     fields.append((np.array(vectors), np.array(levels)))
                 flags = self._flags = self._skip.read(coder, rows, cols, self._flags)
                 known[references[0], position] = fields[0]

@@ -395,6 +395,22 @@ def with_chunk(kind: bytes, payload: bytes) -> bytes:
     return pack_header(HEADER) + chunk.pack_chunk(kind, 1, payload)
 
 
+@pytest.mark.parametrize("position", [1 << 63, (1 << 63) + FIRST_CHUNK, (1 << 64) - 1, (1 << 63) - 1, len(SMALL), 0])
+def test_positions_are_not_believed(position: int) -> None:
+    """END names a place where no index can be, with a right checksum: beyond what any file can seek to, and others."""
+    whole = bytearray(SMALL)
+    head = len(chunk.pack_head(chunk.END, chunk.MANDATORY, 24))
+    payload = SMALL[-38 + head : -4][:16] + position.to_bytes(8, "big")
+    whole[-38:] = chunk.pack_chunk(chunk.END, chunk.MANDATORY, payload)
+    reader = Reader(io.BytesIO(whole))
+    with pytest.raises(FormatError, match="no chunk begins here") as caught:
+        reader._stored_index()
+    assert caught.value.position == position
+    assert Reader(io.BytesIO(whole)).read_index() == Reader(io.BytesIO(SMALL)).read_index()
+    with pytest.raises(FormatError, match="END does not add up"):
+        read(bytes(whole))
+
+
 def test_lengths_are_not_believed() -> None:
     head = pack_header(HEADER) + chunk.pack_head(b"GOP ", 1, limits.MAX_CHUNK_BYTES)
     tracemalloc.start()

@@ -96,11 +96,11 @@ def test_finished_groups_are_not_coded_again(folder: Path, tmp_path: Path, monke
     coded = []
     original = GroupEncoder.encode
 
-    def interrupted(self: GroupEncoder, frame: Frame) -> list[CodedPicture]:
+    def interrupted(self: GroupEncoder, frame: Frame, later: Frame | None = None) -> list[CodedPicture]:
         coded.append(frame)
         if len(coded) == 11:
             raise KeyboardInterrupt
-        return original(self, frame)
+        return original(self, frame, later)
 
     monkeypatch.setattr(GroupEncoder, "encode", interrupted)
     options = {"keyint": 4, "model": folder / "tiny.lvcm", "device": "cpu", "resume": True}

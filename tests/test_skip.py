@@ -201,12 +201,15 @@ class Moving:
 
 @functools.cache
 def model_with_counts() -> Model:
-    """What training starts from, with counts of its own for each table of block maps and pictures between two."""
+    """What training starts from, with counts of its own for each table of block maps and motion."""
     start = Statistics.start()
-    between = [counts + index + np.arange(len(counts)) % 3 for index, counts in enumerate(start.motion[1])]
+    motion = [
+        [counts + index + np.arange(len(counts)) % (3 - kind) for index, counts in enumerate(rows)]
+        for kind, rows in enumerate(start.motion)
+    ]
     skip = [counts + 3 * index + np.array([0, 5]) for index, counts in enumerate(start.skip)]
     sizes = [counts + 2 * index + np.array([0, 5, 9]) for index, counts in enumerate(start.sizes)]
-    statistics = replace(start, motion=[start.motion[0], between], skip=skip, sizes=sizes)
+    statistics = replace(start, motion=motion, skip=skip, sizes=sizes)
     torch.manual_seed(3)
     return exported(FrameCodec(config_named("tiny")), statistics, {}, "counts")[1]
 
@@ -246,14 +249,13 @@ def predicted(picture: PlainPicture, frames: list[Frame]) -> Picture:
         old, field = as_picture(frames[reference]), torch.from_numpy(vectors)[None]
         chroma = warp.compensate(old.uv, warp.chroma_field(field), warp.BLOCK // 2)
         pasts.append(Picture(warp.compensate(old.y, field), chroma))
-    if picture.modes is None:
-        return pasts[0]
+    assert picture.modes is not None
     modes = torch.from_numpy(picture.modes)
     planes = []
-    for first, second, side in zip(*pasts, (16, 8), strict=True):
+    for first, second, side in zip(pasts[0], pasts[-1], (16, 8), strict=True):
         mode = modes.repeat_interleave(side, 0).repeat_interleave(side, 1)
-        mean = ((first + second) / 2).round()
-        planes.append(torch.where(mode == 0, first, torch.where(mode == 1, second, mean)))
+        choices = [first, second, ((first + second) / 2).round(), torch.full_like(first, 512)]
+        planes.append(sum(torch.where(mode == number, plane, 0) for number, plane in enumerate(choices)))
     return Picture(*planes)
 
 
@@ -276,11 +278,12 @@ def test_skipped_blocks_are_the_reference_moved(
         guess, new = predicted(picture, frames), as_picture(frames[picture.position])
         assert torch.equal(guess.y[..., enlarged(skip, 16)], new.y[..., enlarged(skip, 16)])
         assert torch.equal(guess.uv[..., enlarged(skip, 8)], new.uv[..., enlarged(skip, 8)])
-        still = skip
+        assert picture.modes is not None
+        still = skip * torch.from_numpy(picture.modes != 3)
         for field in picture.fields:
             sizes = torch.from_numpy(field).abs().sum(2).view(HEIGHT // 16, 2, WIDTH // 16, 2).sum((1, 3))
             still = still * (sizes == 0)
-        if picture.modes is None:
+        if len(picture.references) == 1:
             old = as_picture(frames[picture.references[0]])
             assert torch.equal(old.y[..., enlarged(still, 16)], new.y[..., enlarged(still, 16)])
             assert torch.equal(old.uv[..., enlarged(still, 8)], new.uv[..., enlarged(still, 8)])
