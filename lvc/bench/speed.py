@@ -20,6 +20,8 @@ from lvc.media.scaling import scaled, scaled_info
 from lvc.scratch import scratch_folder
 
 SIZES = {"360p": (640, 360), "720p": (1280, 720), "1080p": (1920, 1080)}
+LEAST_FRAMES = 9
+"""Large pictures are coded fewer at a time, about as many samples as at 360p; a group needs some."""
 ROUNDS = 2
 """Every codec has its turn this often; the faster time counts, the others waited for something else."""
 
@@ -94,7 +96,7 @@ def measure_speed(
 
     Args:
         threads: 1, or 0 for all.
-        frames: from the start of the clip, as many as there are.
+        frames: from the start of the clip, at 360p; fewer of larger sizes, see LEAST_FRAMES.
         on_turn: called with a line on what comes next.
 
     Raises:
@@ -108,7 +110,8 @@ def measure_speed(
     with scratch_folder() as temporary:
         for size, (width, height) in SIZES.items():
             path = temporary / f"{size}.y4m"
-            count = _write_scaled(clip, path, width, height, frames)
+            some = max(min(frames, LEAST_FRAMES), round(frames * 640 * 360 / (width * height)))
+            count = _write_scaled(clip, path, width, height, min(frames, some))
             turns = [_Turn(size, spec, device) for spec in specs for device in _devices(spec)]
             rows += list(_measure_size(turns, Clip(path, count), threads, on_turn))
             path.unlink()
