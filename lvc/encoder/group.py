@@ -11,7 +11,7 @@ from lvc.container import BETWEEN, INTRA, PREDICTED, FrameRecord, Step, coding_o
 from lvc.encoder import motion_search
 from lvc.encoder.block_choice import choose_blocks
 from lvc.encoder.mode_choice import choose_modes, weights_of
-from lvc.encoder.settings import EFFORTS, RUN, TRY_EVERY, EncoderSettings, quality_bonus
+from lvc.encoder.settings import EFFORTS, FIRST_RUN_BIAS, RUN, TRY_EVERY, EncoderSettings, quality_bonus
 from lvc.encoder.still import stillness
 from lvc.exact import warp
 from lvc.model import Model
@@ -143,7 +143,7 @@ class GroupEncoder:
             after = self._state, self.estimated_bits
             self._state, self.estimated_bits = before
             coded, other = self._attempt(run, orders[1])
-            self._is_between_better = other < cost
+            self._is_between_better = other < cost * (1.0 if self._runs else FIRST_RUN_BIAS)
             if not self._is_between_better:
                 coded, (self._state, self.estimated_bits) = plain, after
         self._runs += 1
