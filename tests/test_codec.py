@@ -41,9 +41,10 @@ class Clip:
         return self._side.pop(0) if self._side else None
 
 
-def encode(clip: Clip, **settings: Any) -> tuple[bytes, EncodeResult]:
+def encode(clip: Clip, model: Model | None = None, **settings: Any) -> tuple[bytes, EncodeResult]:
     sink = io.BytesIO()
-    result = encode_stream(clip, sink, model=tiny_model(), settings=EncoderSettings(**{"preset": "fast", **settings}))
+    chosen = EncoderSettings(**{"preset": "fast", **settings})
+    result = encode_stream(clip, sink, model=model or tiny_model(), settings=chosen)
     return sink.getvalue(), result
 
 
@@ -53,8 +54,8 @@ def only_tiny(identity: bytes) -> Model:
     return tiny_model()
 
 
-def decode(data: bytes, **options: Any) -> list[Frame]:
-    items = Decoder(io.BytesIO(data), load_model=only_tiny, **options)
+def decode(data: bytes, model: Model | None = None, **options: Any) -> list[Frame]:
+    items = Decoder(io.BytesIO(data), load_model=only_tiny if model is None else lambda _: model, **options)
     return [item for item in items if isinstance(item, Frame)]
 
 
@@ -97,20 +98,21 @@ def test_the_decoder_sees_what_the_encoder_saw(size: tuple[int, int], bit_depth:
 
 
 def test_qualities() -> None:
+    """Of a model that adds no errors of its own, as random networks do to whatever is predicted from nothing."""
     clip = Clip("mix", 64, 48, 4)
     sizes, errors = [], []
     for quality in (1, 5, 30, 60, 95, 100):
-        data, result = encode(clip, quality=quality)
+        data, result = encode(clip, plain_model(), quality=quality)
         assert result.bytes == len(data) == sum(result.parts.values())
         sizes.append(len(data))
-        errors.append(error_of(decode(data), clip.frames, 8))
+        errors.append(error_of(decode(data, plain_model()), clip.frames, 8))
         records = [record.quality for group in groups(data) for record in group.gop.frames]
         bonus = [INTRA_BONUS, *(CASCADE[t % len(CASCADE)] for t in range(1, 4))]
         share = min(1.0, (100 - quality) / 20)
         assert records == [quality + round(share * extra) for extra in bonus]
     assert sizes == sorted(sizes)
     assert errors == sorted(errors, reverse=True)
-    assert errors[-1] < 12
+    assert errors[-1] < 1
 
 
 @pytest.mark.parametrize("preset", ["fast", "medium", "slow"])
@@ -122,11 +124,13 @@ def test_presets_are_the_encoders_business(preset: str) -> None:
 @pytest.mark.parametrize("part", ["scalar", "noadapt", "nomotion", "nocascade"])
 def test_ablations_change_the_file(part: str) -> None:
     clip = Clip("pan", 64, 48, 4)
-    plain, _ = encode(clip)
-    data, _ = encode(clip, ablate=frozenset({part}))
+    # random networks make pictures so rough that nothing is predicted from them
+    model = plain_model() if part == "nomotion" else tiny_model()
+    plain, _ = encode(clip, model)
+    data, _ = encode(clip, model, ablate=frozenset({part}))
     assert data != plain
     if part in ("nomotion", "nocascade"):  # the others need a decoder that leaves the same thing out
-        assert len(decode(data)) == 4
+        assert len(decode(data, model)) == 4
 
 
 def test_scene_cuts_start_groups() -> None:

@@ -1,14 +1,18 @@
 """Rate control while an encode runs: sources that are read once, and long ones of which only samples are known."""
 
+import copy
 import io
+import itertools
 import json
 import math
+import pickle
 import random
 from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
+import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
@@ -16,11 +20,12 @@ import lvc
 from lvc.cli import main
 from lvc.container import BETWEEN, INTRA, PREDICTED, FrameRecord, Gop, GopChunk, Reader, Step, coding_order
 from lvc.encoder import EncoderSettings, aiming, encode_stream, search
-from lvc.encoder.rate import FRAME_BYTES, SLOPE, Aim, RateControl
-from lvc.encoder.settings import quality_bonus
+from lvc.encoder.rate import FRAME_BYTES, GROUP_BYTES, SLOPE, Aim, Pace, RateControl
+from lvc.encoder.settings import INTRA_BONUS, STILL_BONUS, quality_bonus
 from lvc.errors import InputError
 from lvc.passes import passes_for
 from lvc.progress import Progress
+from lvc.video import Frame
 from lvc.workers import Crew
 from tests.between import always_between
 from tests.clips import clip_frames, clip_info, make_clip
@@ -134,6 +139,47 @@ def test_a_plan_between_its_points() -> None:
     assert Aim(50, 100, 1000).bits_until(2.5) == 2500
 
 
+def test_bits_of_an_intra_picture_are_held_until_the_next_one() -> None:
+    """How much finer it was meant to be than the rest, and what that is worth, the next picture's quality tells."""
+    aim = Aim(50, 100, 300_000)
+    intra = FrameRecord(0, 1, INTRA, 77, 0, 0, 0, bytes(9_000))
+    other = FrameRecord(1, 1, PREDICTED, 48, 0, 0, 0, bytes(900))
+    step = Step(1, 0)
+    pace = Pace(aim, clip_info(32, 32, 2))
+    pace.add(intra, Step(0))
+    assert pace._spent == 8 * (9_000 + FRAME_BYTES + GROUP_BYTES)
+    assert pace._cost == 0
+    pace.add(other, step)
+    both = 8 * (9_000 + 900 + 2 * FRAME_BYTES + GROUP_BYTES)
+    assert pace._spent == both
+    plain = 48 - quality_bonus(step, 48)
+    assert pace._cost == pytest.approx(both * math.exp(SLOPE * (50 - plain)))
+    pace.add(other, step)  # nothing is left
+    extra = 8 * (900 + FRAME_BYTES)
+    assert pace._cost == pytest.approx((both + extra) * math.exp(SLOPE * (50 - plain)))
+    assert pace._spent == both + extra
+    # whatever quality the intra picture had
+    twin = Pace(aim, clip_info(32, 32, 2))
+    twin.add(replace(intra, quality=59), Step(0))
+    twin.add(other, step)
+    twin.add(other, step)
+    assert (twin._cost, twin._spent) == (pace._cost, pace._spent)
+
+
+def test_groups_of_one_picture_count_with_the_next() -> None:
+    """None is lost and none counts twice where intra pictures follow each other; copies hold what they held."""
+    aim = Aim(50, 100, 300_000)
+    sizes = [1_000, 3_000, 2_000, 4_000, 500]
+    pace = Pace(aim, clip_info(32, 32, 5))
+    for number, size in enumerate(sizes):
+        pace.add(FrameRecord(number, 1, INTRA, 50 + INTRA_BONUS, 0, 0, 0, bytes(size)), Step(0))
+        counted = sizes[: (number + 1) // 2 * 2]
+        assert pace._cost == pytest.approx(8 * (sum(counted) + len(counted) * (FRAME_BYTES + GROUP_BYTES)))
+        pace = pickle.loads(pickle.dumps(copy.copy(pace)))
+    assert pace._held == 8 * (500 + FRAME_BYTES + GROUP_BYTES)
+    assert pace._spent == 8 * (sum(sizes) + 5 * (FRAME_BYTES + GROUP_BYTES))
+
+
 # Sources that are read once
 
 
@@ -217,6 +263,33 @@ def test_key_pictures_that_nothing_foretold(folder: Path) -> None:
     encode_stream(Clip(), sink, model=tiny_model(), settings=EncoderSettings(preset="fast"), rate=aim)
     groups = [item.gop for item in Reader(io.BytesIO(sink.getvalue())) if isinstance(item, GopChunk)]
     assert len(groups[1].frames[0].payload) * 8 <= 1.5 * 8_000
+
+
+def test_key_pictures_that_are_too_dear_at_any_quality(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Still noise at a rate that no picture of it meets: the coarsest one is taken, fine as still pictures are."""
+    noise = np.random.default_rng(1)
+    planes = [noise.integers(0, 256, (side, side)).astype(np.uint16) for side in (64, 32, 32)]
+
+    class Clip:
+        info = clip_info(64, 64, 6)
+
+        def __iter__(self):
+            return iter([Frame(planes, pts, 1) for pts in range(6)])
+
+        def take_side(self):
+            return None
+
+    original, calls = Pace.is_too_dear, itertools.count(1)
+
+    def counted(self: Pace, record: FrameRecord) -> bool:
+        assert next(calls) <= 20, "it is coded again and again"
+        return original(self, record)
+
+    monkeypatch.setattr(Pace, "is_too_dear", counted)
+    sink = io.BytesIO()
+    encode_stream(Clip(), sink, model=tiny_model(), settings=EncoderSettings(preset="fast"), rate=Aim(60, 100, 1_000))
+    (group,) = (item.gop for item in Reader(io.BytesIO(sink.getvalue())) if isinstance(item, GopChunk))
+    assert group.frames[0].quality <= 1 + INTRA_BONUS + STILL_BONUS
 
 
 # Long files

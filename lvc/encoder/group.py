@@ -54,6 +54,10 @@ def _position(picture: CodedPicture) -> int:
     return picture.step.position
 
 
+def _bits(coded: Sequence[CodedPicture]) -> float:
+    return 8.0 * sum(len(picture.record.payload) for picture in coded)
+
+
 def _error(source: Sequence[Plane], decoded: Sequence[Plane], bit_depth: int) -> float:
     """Summed squared error in 8-bit grey levels, chroma samples weighted 4 to 6 (four times as many, in luma's)."""
     y, u, v = (float(np.square(a.astype(np.float32) - b).sum()) for a, b in zip(source, decoded, strict=True))
@@ -143,7 +147,8 @@ class GroupEncoder:
             after = self._state, self.estimated_bits
             self._state, self.estimated_bits = before
             coded, other = self._attempt(run, orders[1])
-            self._is_between_better = other < cost * (1.0 if self._runs else FIRST_RUN_BIAS)
+            forgiven = 0.0 if self._runs else FIRST_RUN_BIAS * _bits(plain)
+            self._is_between_better = other < cost + forgiven
             if not self._is_between_better:
                 coded, (self._state, self.estimated_bits) = plain, after
         self._runs += 1
@@ -153,11 +158,10 @@ class GroupEncoder:
         """Code pictures in an order; gives them in display order and their bits plus lambda times distortion."""
         first = len(self.records)
         coded = sorted((self._code(run[step.position - first], step) for step in steps), key=_position)
-        bits = 8.0 * sum(len(picture.record.payload) for picture in coded)
         depth = self._info.bit_depth
         error = sum(_error(frame.planes, picture.planes, depth) for frame, picture in zip(run, coded, strict=True))
         step = float(nominal_step(torch.tensor(self.quality)))
-        return coded, bits + error / (step * step * RATE_WEIGHT)
+        return coded, _bits(coded) + error / (step * step * RATE_WEIGHT)
 
     def _quality(self, step: Step) -> int:
         # a fraction of a quality is a share of pictures one quality finer, spread evenly

@@ -135,7 +135,13 @@ def code_stretch(
             group.quality = rate.pace.quality(rate.seconds(frame.pts))
         with exact_arithmetic():
             coded = group.encode(frame, later)
-        while rate is not None and coded and len(group.records) == 1 and rate.pace.is_too_dear(group.records[0]):
+        while (
+            rate is not None
+            and coded
+            and len(group.records) == 1
+            and group.quality > 1
+            and rate.pace.is_too_dear(group.records[0])
+        ):
             coarser = group.quality - _COARSER
             group = GroupEncoder(model, coding.info, settings, where)
             group.quality = max(1.0, coarser)
