@@ -34,8 +34,8 @@ class FrameRecord:
         duration: in ticks, 0 where unknown.
         kind: 0 intra, 1 predicted, 2 between; 3 is reserved.
         quality: 1 to 100 for this frame.
-        motion_bytes, hyper_bytes: how many of the payload's bytes belong to modes and motion, and to skip map, transform
-            sizes and hyper-latent (informative; together at most the payload).
+        motion_bytes, hyper_bytes: how many of the payload's bytes belong to modes and motion, and to skip map,
+            transform sizes and hyper-latent (informative; together at most the payload).
         picture_crc: CRC-32 of the decoded picture.
         payload: the range coder's bytes.
     """
