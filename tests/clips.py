@@ -164,3 +164,15 @@ def make_clip(
     with VideoWriter(path, info, lossless=lossless) as writer:
         for frame in clip_frames(kind, width, height, frames, bit_depth=bit_depth, seed=seed):
             writer.write(frame)
+
+
+class FrameList:
+    """Frames as a source for the encoder, without side streams."""
+
+    frames: list[Frame]
+
+    def __iter__(self) -> Iterator[Frame]:
+        return iter(self.frames)
+
+    def take_side(self) -> bytes | None:
+        return None

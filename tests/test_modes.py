@@ -2,7 +2,7 @@
 
 import functools
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -22,7 +22,7 @@ from lvc.model.weights import pack, unpack
 from lvc.rangecoder import RangeDecoder, RangeEncoder, Table
 from lvc.video import Frame, VideoInfo
 from tests.between import always_between
-from tests.clips import clip_frames, clip_info
+from tests.clips import FrameList, clip_frames, clip_info
 from tests.models import small_books, tiny_codec, tiny_model
 from tests.plain_format import PlainDecoder, PlainGroup, PlainMotion, uses
 from tests.round_trip import Code, all_learn, read_garbage, round_trip
@@ -400,7 +400,7 @@ def test_the_choice_for_a_batch_is_the_choice_for_each(references: int) -> None:
 WIDTH, HEIGHT, FRAMES = 96, 64, 6
 
 
-class Coming:
+class Coming(FrameList):
     """A source: rough texture that pans slowly, into which something smooth comes, column by column of blocks."""
 
     def __init__(self, bit_depth: int = 8) -> None:
@@ -414,12 +414,6 @@ class Coming:
             luma = wild.copy()
             luma[:, : 16 * t] = np.rint(calm[:, : 16 * t])
             self.frames.append(Frame([luma, *frame.planes[1:]], t, 1))
-
-    def __iter__(self) -> Iterator[Frame]:
-        return iter(self.frames)
-
-    def take_side(self) -> bytes | None:
-        return None
 
 
 @functools.cache

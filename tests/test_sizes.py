@@ -3,7 +3,6 @@
 import functools
 import io
 import math
-from collections.abc import Iterator
 from dataclasses import replace
 from fractions import Fraction
 from typing import Any
@@ -30,7 +29,7 @@ from lvc.model.weights import Statistics, pack, unpack
 from lvc.rangecoder import RangeDecoder, RangeEncoder
 from lvc.video import Frame, VideoInfo
 from tests.between import always_between
-from tests.clips import clip_frames, clip_info
+from tests.clips import FrameList, clip_frames, clip_info
 from tests.models import plain_model, small_books, tiny_codec, tiny_model
 from tests.plain_format import PlainDecoder, PlainGroup, PlainSizes
 from tests.round_trip import Code, all_learn, read_garbage, round_trip
@@ -481,7 +480,7 @@ def test_the_choice_for_a_batch_is_the_choice_for_each() -> None:
 # -- files ----------------------------------------------------------------------------------------------------------
 
 
-class Mixed:
+class Mixed(FrameList):
     """A source: from left to right a smooth wave, texture, tiles and letters; all of it moves or changes."""
 
     def __init__(self, frames: int = 6) -> None:
@@ -494,12 +493,6 @@ class Mixed:
             luma = np.select([zones == number for number in range(4)], parts)
             planes = [np.rint(luma).clip(0, 255).astype(np.uint16), *frame.planes[1:]]
             self.frames.append(Frame(planes, t, 1))
-
-    def __iter__(self) -> Iterator[Frame]:
-        return iter(self.frames)
-
-    def take_side(self) -> bytes | None:
-        return None
 
 
 @functools.cache

@@ -27,7 +27,7 @@ from lvc.rangecoder import RangeDecoder, RangeEncoder
 from lvc.training.export import exported
 from lvc.video import Frame, VideoInfo
 from tests.between import always_between
-from tests.clips import clip_frames, clip_info
+from tests.clips import FrameList, clip_frames, clip_info
 from tests.models import plain_model, tiny_model
 from tests.plain_format import PlainDecoder, PlainGroup, PlainPicture, PlainSkip
 from tests.round_trip import Code, all_learn, read_garbage, round_trip
@@ -179,7 +179,7 @@ def test_a_skipped_block_has_no_symbols_and_stays() -> None:
 # -- files ----------------------------------------------------------------------------------------------------------
 
 
-class Moving:
+class Moving(FrameList):
     """A source: a view of a still picture that moves by whole samples, 10-bit, so that output and reference are one."""
 
     def __init__(self, step: tuple[int, int], frames: int = 6) -> None:
@@ -191,12 +191,6 @@ class Moving:
             luma = wide[0][y : y + HEIGHT, x : x + WIDTH]
             chroma = [plane[y // 2 : (y + HEIGHT) // 2, x // 2 : (x + WIDTH) // 2] for plane in wide[1:]]
             self.frames.append(Frame([luma, *chroma], t, 1))
-
-    def __iter__(self) -> Iterator[Frame]:
-        return iter(self.frames)
-
-    def take_side(self) -> bytes | None:
-        return None
 
 
 @functools.cache
