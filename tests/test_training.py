@@ -1,5 +1,6 @@
 """Training: it learns, survives a kill, and runs on several processes."""
 
+import itertools
 import json
 import math
 import os
@@ -16,7 +17,7 @@ import numpy as np
 import pytest
 import torch
 
-from lvc.container import coding_order
+from lvc.container import INTRA, PREDICTED, coding_order
 from lvc.encoder import motion_search
 from lvc.errors import InputError, ModelError
 from lvc.exact.layers import exact_layers, set_fake
@@ -26,14 +27,14 @@ from lvc.model.config import config_named
 from lvc.training.command import train
 from lvc.training.data import CropSampler, clip_batches, load_clip, load_folder, to_picture
 from lvc.training.loop import BETWEEN_KINDS, Balance, Trainer, TrainingSettings
-from lvc.training.loss import LAMBDA, FrameCost, run_sequence, sequence_quality
+from lvc.training.loss import LAMBDA, Carried, FrameCost, run_sequence, sequence_quality
 from lvc.training.rate import HyperTables, TrainingCoder, logistic_bits
 from lvc.training.schedule import Schedule
 from tests.clips import clip_frames, make_clip
 
 ROOT = Path(__file__).resolve().parent.parent
 SIDE, FRAMES = 96, 8
-SHORT = Schedule(stages=((0.0, 1), (0.3, 2), (0.7, 3)), warm_steps=3)
+SHORT = Schedule(stages=((0.0, 1), (0.3, 2), (0.7, 3)), pieces=(1,), warm_steps=3)
 
 
 @pytest.fixture(autouse=True)
@@ -91,7 +92,7 @@ def cost_of(trainer: Trainer, clips: Path) -> float:
 def test_the_loss_falls(tmp_path: Path, clips: Path) -> None:
     start = Trainer(settings_in(tmp_path, clips, checkpoint=tmp_path / "start.ckpt"))
     start.save()
-    schedule = Schedule(peak=4e-3, stages=((0.0, 1), (0.1, 2)), warm_steps=5)
+    schedule = Schedule(peak=4e-3, stages=((0.0, 1), (0.1, 2)), pieces=(1,), warm_steps=5)
     settings = settings_in(tmp_path, clips, steps=20, schedule=schedule, start_from=start.settings.checkpoint)
     trainer = Trainer(settings)
     rows: list[dict[str, Any]] = []
@@ -339,7 +340,7 @@ def test_sequences_with_pictures_between() -> None:
         )
         for frame in clip
     ]
-    steps = coding_order(BETWEEN_KINDS)
+    steps = coding_order([INTRA, *BETWEEN_KINDS[0]])
     inputs = [Picture(picture.y.clone().requires_grad_(), picture.uv) for picture in pictures]
     costs = run_sequence(codec, tables, inputs, [torch.tensor([60.0])] * 5, steps=steps)
     assert [step.position for step in steps] == [0, 4, 2, 1, 3]
@@ -351,6 +352,54 @@ def test_sequences_with_pictures_between() -> None:
         )
         reached = {at for at, gradient in enumerate(gradients) if gradient is not None and bool(gradient.any())}
         assert reached == touched
+
+
+class Noiseless(TrainingCoder):
+    """The same each time."""
+
+    def hyper(self, proposal: torch.Tensor | None, mask: torch.Tensor) -> torch.Tensor:
+        assert proposal is not None
+        self.bits = self.bits + self.tables.bits(proposal, mask)
+        return proposal.round() * mask
+
+
+def test_pieces_of_a_sequence() -> None:
+    """They cost what the whole sequence costs, and gradients stay within each."""
+    torch.manual_seed(2)
+    codec, tables = FrameCodec(config_named("tiny")), HyperTables()
+    pictures = [
+        to_picture(
+            torch.from_numpy(frame.planes[0].astype(np.uint8))[None],
+            torch.from_numpy(np.stack(frame.planes[1:]).astype(np.uint8))[None],
+        )
+        for frame in clip_frames("pan", 64, 64, 7)
+    ]
+    steps = coding_order([INTRA, PREDICTED, *BETWEEN_KINDS[1], PREDICTED])
+    quality = [torch.tensor([60.0])] * 7
+    with torch.no_grad():
+        whole = run_sequence(codec, tables, pictures, quality, steps=steps, make_coder=Noiseless)
+    inputs = [Picture(picture.y.clone().requires_grad_(), picture.uv) for picture in pictures]
+    carried, parts = Carried(), []
+    for piece in (slice(0, 2), slice(2, 6), slice(6, 7)):
+        parts += run_sequence(
+            codec, tables, inputs, quality[piece], steps=steps[piece], make_coder=Noiseless, carried=carried
+        )
+        carried.cut()
+    for one, other in zip(whole, parts, strict=True):
+        assert all(torch.equal(a, b) for a, b in zip(one, other, strict=True))
+    last = torch.autograd.grad(parts[-1].error.sum(), [each.y for each in inputs], allow_unused=True)
+    assert [at for at, gradient in enumerate(last) if gradient is not None] == [6]
+
+
+def test_long_sequences_in_training(tmp_path: Path, clips: Path) -> None:
+    schedule = Schedule(stages=((0.0, 3),), pieces=(1, 3), pieces_from=0.3, warm_steps=3)
+    rows: list[dict[str, Any]] = []
+    Trainer(settings_in(tmp_path, clips, steps=20, schedule=schedule)).run(lambda _, row: rows.append(row))
+    at = [row["at"] for row in rows]
+    assert not any(at[:6])
+    assert max(at) > 4
+    assert all(0 in (a, b) or b > a for a, b in itertools.pairwise(at))
+    assert max(at) < FRAMES
 
 
 def test_gradients_reach_every_parameter() -> None:

@@ -77,6 +77,11 @@ class Memory(NamedTuple):
             torch.cat([p.magnitudes for p in parts]),
         )
 
+    def detach(self) -> "Memory":
+        """The same without the way back to where it came from."""
+        picture = Picture(self.picture.y.detach(), self.picture.uv.detach())
+        return Memory(picture, self.state.detach(), self.magnitudes.detach())
+
     def pick(self, index: int) -> "Memory":
         """One of a batch, as a batch of one."""
         at = slice(index, index + 1)

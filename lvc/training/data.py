@@ -79,7 +79,11 @@ PACES, PACE_SHARES = (1, 2, 4), (0.7, 0.2, 0.1)
 
 
 class CropSampler:
-    """Random crops of consecutive frames, moving shots preferred, mirrored and time-reversed at random."""
+    """Random crops of consecutive frames, moving shots preferred, mirrored and time-reversed at random.
+
+    Attributes:
+        longest: most frames that a crop can have.
+    """
 
     def __init__(self, clips: list[Clip], stills: list[Clip], crop: int, seed: int) -> None:
         self.clips = clips
@@ -88,6 +92,7 @@ class CropSampler:
         self.random = np.random.default_rng(seed)
         weight = np.array([len(c.y) * (0.4 + min(c.motion, MOTION_SATURATION) / MOTION_SATURATION) for c in clips])
         self.weight = weight
+        self.longest = max((len(c.y) for c in clips if min(c.y.shape[1:]) >= crop), default=0)
 
     def batch(self, size: int, frames: int) -> list[Picture]:
         """``frames`` pictures of ``size`` crops each."""

@@ -1,6 +1,7 @@
 """The training loop: one command from clips to a model, resumable after a kill, on one process or many."""
 
 import functools
+import itertools
 import json
 import os
 import pickle
@@ -26,7 +27,7 @@ from lvc.model.weights import load as load_model
 from lvc.training.data import Clip, CropSampler, load_folder
 from lvc.training.export import exported
 from lvc.training.fit import fit
-from lvc.training.loss import CoderMaker, FrameCost, run_sequence, sequence_quality
+from lvc.training.loss import Carried, CoderMaker, FrameCost, run_sequence, sequence_quality
 from lvc.training.rate import HyperTables, TrainingCoder
 from lvc.training.schedule import Schedule
 from lvc.training.start import measure_scales, take_model
@@ -34,8 +35,8 @@ from lvc.training.validate import validate
 from lvc.training.vector import CodebookLearner, VectorCoder
 
 QUALITY_BINS = 10
-BETWEEN_KINDS = [INTRA, BETWEEN, BETWEEN, BETWEEN, PREDICTED]
-"""Sequences with frames between anchors."""
+BETWEEN_KINDS = ([BETWEEN, BETWEEN, BETWEEN, PREDICTED], [BETWEEN, PREDICTED, BETWEEN, PREDICTED])
+"""What may follow an anchor where there are frames between."""
 
 
 @dataclass
@@ -79,9 +80,28 @@ class Learner(nn.Module):
         self.tables = HyperTables()
         self.make_coder: CoderMaker = TrainingCoder
 
-    def forward(self, pictures: list[Picture], qualities: list[Tensor], steps: list[Step]) -> list[FrameCost]:
+    def forward(
+        self, pictures: list[Picture], qualities: list[Tensor], steps: list[Step], carried: Carried
+    ) -> list[FrameCost]:
         """See :func:`lvc.training.loss.run_sequence`."""
-        return run_sequence(self.codec, self.tables, pictures, qualities, make_coder=self.make_coder, steps=steps)
+        return run_sequence(
+            self.codec, self.tables, pictures, qualities, make_coder=self.make_coder, steps=steps, carried=carried
+        )
+
+
+@dataclass
+class Sequence:
+    """Pictures that are learned from piece by piece.
+
+    Attributes:
+        pictures: in display order.
+        pieces: steps and their qualities [B] that are still to come.
+        carried: what the pieces before have left.
+    """
+
+    pictures: list[Picture]
+    pieces: list[tuple[list[Step], list[Tensor]]]
+    carried: Carried = field(default_factory=Carried)
 
 
 class Balance:
@@ -146,6 +166,7 @@ class Trainer:
         self.clips: list[Clip] = []
         self.codebooks: CodebookLearner | None = None
         self.validated: float | None = None
+        self.sequence: Sequence | None = None
 
     # -- state ----------------------------------------------------------------------------------------------------
 
@@ -249,7 +270,8 @@ class Trainer:
                     on_step(self, row)
                 if self.step % 20 == 0:
                     self._write(journal, row)
-                if now - saved > 60 * settings.save_minutes:
+                whole = self.sequence is None or not self.sequence.pieces  # a checkpoint does not hold half sequences
+                if whole and now - saved > 60 * settings.save_minutes:
                     self.save()
                     saved = time.monotonic()
                 if validation and now - validated > 60 * settings.validate_minutes:
@@ -267,32 +289,47 @@ class Trainer:
             torch.distributed.broadcast(done, 0)
         return bool(done)
 
-    def _one_step(self, learner: nn.Module) -> dict[str, Any]:
+    def _new_sequence(self) -> Sequence:
         if self.sampler is None:
             raise ValueError("training has no clips yet")
-        schedule, progress = self.settings.schedule, self.progress
+        schedule, progress, random = self.settings.schedule, self.progress, self.sampler.random
         frames = schedule.frames(progress)
+        batch = self.settings.batch * max(1, 4 // frames)
+        lengths, kinds = [], [INTRA]
+        for piece in range(int(random.choice(schedule.most_pieces(progress)))):
+            added = [PREDICTED] * (frames if piece else frames - 1)
+            if frames > 2 and random.random() < schedule.between:
+                added = BETWEEN_KINDS[int(random.integers(len(BETWEEN_KINDS)))]
+            if piece and len(kinds) + len(added) > self.sampler.longest:
+                break
+            lengths.append(len(added) + (0 if piece else 1))
+            kinds += added
+        steps = coding_order(kinds)
+        base = pick_quality(random, batch)
+        bonuses = (float(random.uniform(0, 9)), float(random.uniform(0, 5)), float(random.uniform(0, 7)))
+        qualities = [quality.to(self.device) for quality in sequence_quality(base, steps, *bonuses)]
+        ends = list(itertools.accumulate(lengths))
+        pieces = [(steps[end - n : end], qualities[end - n : end]) for n, end in zip(lengths, ends, strict=True)]
+        return Sequence(self.sampler.batch(batch, len(kinds)), pieces)
+
+    def _one_step(self, learner: nn.Module) -> dict[str, Any]:
+        schedule, progress = self.settings.schedule, self.progress
         set_fake(self.learner, schedule.fake(progress))
         if schedule.vectors(progress) and self.codebooks is None:
             self._use_codebooks(self._fitted())
         rate = schedule.learning_rate(progress, self.steps_in_run)
         for group in self.optimiser.param_groups:
             group["lr"] = rate * group["factor"]
-        batch = self.settings.batch * max(1, 4 // frames)
-        random = self.sampler.random
-        kinds = [INTRA, *[PREDICTED] * (frames - 1)]
-        if frames > 2 and random.random() < schedule.between:
-            kinds = BETWEEN_KINDS
-        steps = coding_order(kinds)
-        base = pick_quality(random, batch)
-        bonuses = (float(random.uniform(0, 9)), float(random.uniform(0, 5)), float(random.uniform(0, 7)))
-        qualities = [quality.to(self.device) for quality in sequence_quality(base, steps, *bonuses)]
-        pictures = self.sampler.batch(batch, len(kinds))
-        costs = learner(pictures, qualities, steps)
+        if self.sequence is None or not self.sequence.pieces:
+            self.sequence = self._new_sequence()
+        steps, qualities = self.sequence.pieces.pop(0)
+        costs = learner(self.sequence.pictures, qualities, steps, self.sequence.carried)
+        self.sequence.carried.cut()
         total = torch.zeros((), device=self.device)
-        for t, (cost, quality) in enumerate(zip(costs, qualities, strict=True)):
+        for step, cost, quality in zip(steps, costs, qualities, strict=True):
             lagrangian = cost.lagrangian(quality)
-            total = total + (lagrangian * self.balance.weight(min(t, 1), quality, lagrangian)).mean()
+            kind = 0 if step.first is None else 1
+            total = total + (lagrangian * self.balance.weight(kind, quality, lagrangian)).mean()
         loss = total / len(steps)
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
@@ -307,7 +344,8 @@ class Trainer:
             "step": self.step,
             "elapsed": round(self.elapsed, 1),
             "progress": round(progress, 4),
-            "frames": frames,
+            "frames": len(steps),
+            "at": steps[0].position,
             "rate": rate,
             "norm": round(float(norm), 3),
             "intra": _mean_log(level[0]),

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
@@ -74,6 +75,19 @@ class FrameCost(NamedTuple):
         return self.bits + LAMBDA / nominal_step(quality).square() * self.error
 
 
+@dataclass
+class Carried:
+    """What a run of pictures leaves for the next: coded pictures by position, and the motion between them."""
+
+    memories: dict[int, Memory] = field(default_factory=dict)
+    motion: MotionMemory = field(default_factory=MotionMemory)
+
+    def cut(self) -> None:
+        """Keep the last anchor only (all that later pictures refer to), and let no gradient through to before it."""
+        last = max(self.memories)
+        self.memories = {last: self.memories[last].detach()}
+
+
 def run_sequence(
     codec: FrameCodec,
     tables: HyperTables,
@@ -82,21 +96,24 @@ def run_sequence(
     effort: motion_search.SearchEffort = motion_search.TRAINING,
     make_coder: CoderMaker = TrainingCoder,
     steps: Sequence[Step] | None = None,
+    carried: Carried | None = None,
 ) -> list[FrameCost]:
     """Code a run of pictures with gradients through the references.
 
     Args:
         pictures: in display order.
-        qualities: [B] each, in coding order.
+        qualities: [B] each, for each step.
         steps: the coding order; where not given, the first picture is intra, each other one predicted from the last.
+        carried: what steps before these have left; this run's pictures are added to it.
 
     Returns:
         What each picture cost, in coding order.
     """
     if steps is None:
         steps = coding_order([INTRA, *[PREDICTED] * (len(pictures) - 1)])
-    memories: dict[int, Memory] = {}
-    motion = MotionMemory()
+    if carried is None:
+        carried = Carried()
+    memories, motion = carried.memories, carried.motion
     costs = []
     size = (pictures[0].y.shape[-2], pictures[0].y.shape[-1])
     for step, quality in zip(steps, qualities, strict=True):

@@ -10,8 +10,11 @@ class Schedule:
 
     Attributes:
         peak: largest learning rate; it falls along a cosine to ``floor`` times that.
-        stages: (progress at which it starts, frames in a sequence).
-        between: share of the longer sequences that have frames between anchors.
+        stages: (progress at which it starts, frames through which gradients go).
+        between: share of pieces of sequences that have frames between anchors.
+        pieces: of how many pieces a sequence may be; each goes on from what the one before has left, without gradients,
+            so that the networks meet pictures many steps away from an intra picture.
+        pieces_from: progress from which there is more than one.
         vector_from: progress from which the codebooks are in the loop.
         fake_from: progress from which weights and activations are rounded as in the exact model.
         warm_steps: steps over which the learning rate rises at its start; one that goes on from its checkpoint is warm.
@@ -19,8 +22,10 @@ class Schedule:
 
     peak: float = 1.4e-3
     floor: float = 0.02
-    stages: tuple[tuple[float, int], ...] = ((0.0, 1), (0.02, 2), (0.04, 4), (0.8, 6))
+    stages: tuple[tuple[float, int], ...] = ((0.0, 1), (0.02, 2), (0.04, 4))
     between: float = 0.5
+    pieces: tuple[int, ...] = (1, 2, 6)
+    pieces_from: float = 0.1
     fake_from: float = 0.85
     vector_from: float = 0.9
     warm_steps: int = 40
@@ -34,6 +39,10 @@ class Schedule:
     def frames(self, progress: float) -> int:
         """Length of the training sequences."""
         return max(frames for start, frames in self.stages if progress >= start)
+
+    def most_pieces(self, progress: float) -> tuple[int, ...]:
+        """Of how many pieces a sequence may be."""
+        return self.pieces if progress >= self.pieces_from else (1,)
 
     def vectors(self, progress: float) -> bool:
         """Whether the codebooks are in the loop."""
