@@ -89,8 +89,8 @@ class Pages:
         size = chance.choice((10, 11, 12, 13, 14, 15, 16, 18, 22))
         font = chance.choice(self.fonts)
         style = (
-            f"body{{background:{background};color:{ink};font:{size}px '{font}';line-height:{chance.uniform(1.1, 1.7):.2f};"
-            f"margin:{chance.randint(4, 40)}px}} h1,h2{{color:{chance.choice((ink, *ACCENTS))}}}"
+            f"body{{background:{background};color:{ink};font:{size}px '{font}';margin:{chance.randint(4, 40)}px;"
+            f"line-height:{chance.uniform(1.1, 1.7):.2f}}} h1,h2{{color:{chance.choice((ink, *ACCENTS))}}}"
             f"a,b.k{{color:{chance.choice(ACCENTS)}}} i.c{{color:{chance.choice(ACCENTS)}}}"
         )
         return f"<meta charset=utf-8><style>{style}</style><body>{body}"
@@ -146,13 +146,16 @@ class Pages:
             fill = chance.choice((colour, f"linear-gradient({chance.randint(0, 180)}deg,{colour},{other})", "none"))
             look = (
                 f"display:inline-block;margin:6px;padding:{chance.randint(3, 26)}px {chance.randint(6, 40)}px;"
-                f"background:{fill};border:{chance.randint(0, 2)}px solid {other};border-radius:{chance.randint(0, 14)}px;"
+                f"background:{fill};border:{chance.randint(0, 2)}px solid {other};"
+                f"border-radius:{chance.randint(0, 14)}px;"
                 f"box-shadow:0 {chance.randint(0, 4)}px {chance.randint(0, 12)}px rgba(0,0,0,.3);"
                 f"font-size:{chance.randint(9, 26)}px;color:{chance.choice(('#fff', '#000', other))}"
             )
             field = f"<input value='{self.words.phrase(2)}'><input type=checkbox checked><input type=range>"
             sign = chance.choice("★☰✓✕→▶♥⚙●◆▲■ ")
-            parts.append(field if chance.random() < 0.15 else f"<div style='{look}'>{sign} {self.words.phrase(5)}</div>")
+            parts.append(
+                field if chance.random() < 0.15 else f"<div style='{look}'>{sign} {self.words.phrase(5)}</div>"
+            )
         return "".join(parts)
 
     def _slide(self) -> str:

@@ -12,7 +12,7 @@ from lvc.model.codebook import Codebook, Quantiser
 from lvc.model.codec import FrameCodec
 from lvc.model.config import config_named
 from lvc.model.networks import LOG_STEP
-from lvc.model.weights import Statistics
+from lvc.model.weights import Statistics, unpack
 from lvc.training.export import exported
 
 SMALL_BOOK = 60
@@ -80,13 +80,16 @@ def tiny_bytes(seed: int = 1) -> bytes:
 @functools.cache
 def tiny_model(seed: int = 1) -> Model:
     """The exact model in :func:`tiny_bytes`."""
-    from lvc.model.weights import unpack
-
     return unpack(tiny_bytes(seed), "tiny")
 
 
 @functools.cache
-def plain_model() -> Model:
+def plain_bytes() -> bytes:
     """What training starts from: DCT, networks that add nothing to the picture, codebooks of integers."""
     torch.manual_seed(3)
-    return exported(FrameCodec(config_named("tiny")), Statistics.start(), {}, "plain")[1]
+    return exported(FrameCodec(config_named("tiny")), Statistics.start(), {}, "plain")[0]
+
+
+def plain_model() -> Model:
+    """The same, ready to use."""
+    return unpack(plain_bytes(), "plain")

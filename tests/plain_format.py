@@ -153,6 +153,7 @@ class PlainMotion(PlainTables):
         size = 1 << level
         guesses: dict[Vector, Vector] = {}
         kinds: dict[Vector, Vector] = {}
+        options: dict[Vector, list[Vector]] = {}
         for y, x in blocks:
             my, mx = min(y + size // 2, rows - 1), min(x + size // 2, cols - 1)
             near = [known[p] for p in ((my, x - 1), (y - 1, mx), (my, x + size), (y + size, mx)) if p in known]
@@ -160,17 +161,24 @@ class PlainMotion(PlainTables):
                 corners = ((y - 1, x - 1), (y - 1, x + size), (y + size, x - 1), (y + size, x + size))
                 near = [known[p] for p in corners if p in known]
             kinds[y, x] = min(len(near), 2), int(len(set(near)) <= 1)
+            others = [*near, moved[my][mx]]
             if len(near) % 2 == 0:
                 near.append(moved[my][mx])
             guesses[y, x] = int(statistics.median(v for v, _ in near)), int(statistics.median(h for _, h in near))
+            options[y, x] = [v for v in dict.fromkeys(others) if v != guesses[y, x]]
         equal: dict[Vector, int] = {}
         sent = [block for block in blocks if self._sent(block, level)]
         for kind in [(n, agree) for n in (0, 1, 2) for agree in (0, 1)]:
             mine = [block for block in sent if kinds[block] == kind]
             equal.update(zip(mine, self._symbols(6 + 2 * kind[0] + kind[1], len(mine)), strict=True))
         result = dict(guesses)
+        taken: dict[Vector, int] = {}
+        for many in range(1, 6):
+            mine = [block for block in sent if not equal[block] and len(options[block]) == many]
+            taken.update(zip(mine, self._symbols(23 + many, len(mine)), strict=True))
+        result.update({block: options[block][number - 1] for block, number in taken.items() if number})
         for agree in (0, 1):
-            mine = [block for block in sent if not equal[block] and kinds[block][1] == agree]
+            mine = [block for block in sent if not (equal[block] or taken.get(block)) and kinds[block][1] == agree]
             down, across = (self._differences(12 + 2 * agree + component, len(mine)) for component in (0, 1))
             for block, v, h in zip(mine, down, across, strict=True):
                 result[block] = limit(guesses[block][0] + v), limit(guesses[block][1] + h)

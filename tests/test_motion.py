@@ -5,19 +5,24 @@ import pytest
 import torch
 
 from lvc.encoder import motion_search
+from lvc.encoder.motion_blocks import RateChooser, block_sizes
 from lvc.encoder.motion_search import FAST, MEDIUM, SLOW, TRAINING, VECTOR_MAX, SearchEffort
 from lvc.exact import warp
 from lvc.model.motion import (
     LENGTHS,
     LEVELS,
+    OPTIONS,
     SMALL,
     VECTOR_LIMIT,
     Floats,
     Ints,
     MotionField,
     MotionTables,
+    _code_vectors,
+    _saved_bits,
     code_field,
 )
+from lvc.model.motion import _Predicted as Known
 from lvc.model.skip import Flags
 from lvc.rangecoder import RangeDecoder, RangeEncoder
 from tests.clips import clip_frames
@@ -164,14 +169,47 @@ def test_an_encoder_decides_on_nothing_that_is_not_used() -> None:
     used = random.random((16, 24)) < 0.2
     seen: list[tuple[int, int]] = []
 
-    def choose(y: Ints, x: Ints, size: int, wanted: Ints, guess: Ints, extra_bits: Floats) -> Ints:
-        assert len(y) == len(x) == len(wanted) == len(guess) == len(extra_bits)
+    def choose(y: Ints, x: Ints, size: int, wanted: Ints, options: Ints, saved: Floats) -> Ints:
+        assert len(y) == len(x) == len(wanted) == options.shape[1] == saved.shape[1]
+        assert len(options) == len(saved) == 1 + OPTIONS
         assert all(used[a : a + size, b : b + size].any() for a, b in zip(y, x, strict=True))
         seen.extend(zip(y, x, strict=True))
-        return guess
+        return options[0]
 
     code_field(RangeEncoder(), MotionTables(), 16, 24, None, blocks(random, 16, 24, 40, 0.9), choose, used)
     assert len(set(seen)) == len(seen) > 10
+
+
+@pytest.mark.parametrize("many", range(OPTIONS + 1))
+def test_what_a_known_vector_saves(many: int) -> None:
+    """The encoder is told, for every vector that it may take instead, by how much fewer bits it comes."""
+    random = np.random.default_rng(many)
+    tables = MotionTables()
+    options = np.stack([np.array([[3 * k, -7 * k]]) for k in range(1, OPTIONS + 1)])
+    known = Known(np.zeros((1, 2), np.int64), np.array([2]), np.array([many % 2]), options, np.array([many]))
+
+    def bits(vector: Ints) -> float:
+        encoder = RangeEncoder()
+        _code_vectors(encoder, tables, vector, known)
+        return encoder.bits
+
+    for wanted in (random.integers(-200, 200, (1, 2)), options[0], options[-1], known.guess):
+        saved = _saved_bits(tables, wanted, known)
+        assert saved.shape == (1 + OPTIONS, 1)
+        assert not saved[1 + many :].any()
+        for vector, less in zip([known.guess, *options[:many]], saved[:, 0], strict=False):
+            assert bits(wanted) - bits(vector) == pytest.approx(less)
+
+
+def test_vectors_of_neighbours_are_cheap() -> None:
+    """Three motions mixed up, which no median foresees, against as many vectors as there are blocks."""
+    random = np.random.default_rng(5)
+    few = np.array([[40, -31], [-17, 60], [3, 9]])[random.integers(0, 3, (16, 16))]
+    sizes = [
+        sum(round_trip([MotionField(vectors.repeat(2, 0).repeat(2, 1), np.ones((32, 32), np.int64))]))
+        for vectors in (few, few + random.integers(-30, 31, few.shape))
+    ]
+    assert sizes[0] < 0.5 * sizes[1]
 
 
 @pytest.mark.parametrize("size", [(3, 5), (8, 8), (9, 17), (12, 30)])
@@ -281,7 +319,7 @@ def found_by(
     quality, planes = torch.full((len(target),), 60.0), warp.phases(reference)
     field = motion_search.search(target, reference, planes, previous, quality, effort)
     assert torch.equal(field[:, ::2, ::2].repeat_interleave(2, 1).repeat_interleave(2, 2), field)
-    return motion_search.block_sizes(target, planes, field, quality)
+    return block_sizes(target, planes, field, quality)
 
 
 @pytest.mark.parametrize("effort", [FAST, MEDIUM, SLOW])
@@ -322,23 +360,23 @@ def test_a_mismatch_that_does_not_matter_splits_nothing() -> None:
     true = true.repeat_interleave(2, 1).repeat_interleave(2, 2)
     quality, planes = torch.tensor([60.0]), warp.phases(reference)
     target = warp.sample(planes, true, 8)
-    _, levels = motion_search.block_sizes(target, planes, true, quality)
+    _, levels = block_sizes(target, planes, true, quality)
     assert float((levels == 1).float().mean()) > 0.9
     weights = torch.ones(1, rows, cols)
-    same, same_levels = motion_search.block_sizes(target, planes, true, quality, weights)
+    same, same_levels = block_sizes(target, planes, true, quality, weights)
     assert torch.equal(same, true)
     assert torch.equal(same_levels, levels)
     weights[:, :, 16:] = 0
-    field, levels = motion_search.block_sizes(target, planes, true, quality, weights)
+    field, levels = block_sizes(target, planes, true, quality, weights)
     assert torch.equal(field[:, :, :16], true[:, :, :16])
     assert float((levels[:, :, :16] == 1).float().mean()) > 0.9
     assert bool((levels[:, :, 16:] == LEVELS[0]).all())
     y, x = (np.array(axis) for axis in ([0, 2, 4], [0, 18, 30]))
     wanted, guess = true[0].numpy()[y, x], true[0].numpy()[y, x] + 90
-    chosen = motion_search.RateChooser(target, planes, quality, true, weights[0].double().numpy())(
-        y, x, 2, wanted, guess, np.array([0.1, 0.1, 0.1])
+    chosen = RateChooser(target, planes, quality, true, weights[0].double().numpy())(
+        y, x, 2, wanted, np.stack([guess, wanted, guess + 1]), np.array([[0.1] * 3, [0.0] * 3, [0.1, 0.1, 0.2]])
     )
-    assert np.array_equal(chosen, [wanted[0], guess[1], guess[2]])
+    assert np.array_equal(chosen, [wanted[0], guess[1], guess[2] + 1])
 
 
 def test_references_further_away_are_searched_more_widely() -> None:

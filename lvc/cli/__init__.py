@@ -7,6 +7,7 @@ import contextlib
 import os
 import signal
 import sys
+import threading
 import warnings
 from types import FrameType
 from typing import Any
@@ -68,7 +69,7 @@ class _Group(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
-            with _terminated_as_exit(), warnings.catch_warnings():
+            with _terminated_as_exit(), _no_interrupt_lost(), warnings.catch_warnings():
                 warnings.showwarning = _show_warning  # type: ignore[assignment]
                 return super().invoke(ctx)
         except (KeyboardInterrupt, click.Abort):
@@ -130,6 +131,29 @@ def _terminated_as_exit() -> Any:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+@contextlib.contextmanager
+def _no_interrupt_lost() -> Any:
+    """Python drops what is raised in finalisers and callbacks, an interrupt that happens to come then, too (imports run
+    such callbacks all the time): send it once more, a little later.
+    """
+    report, main = sys.unraisablehook, threading.main_thread().ident
+
+    def again(lost: "sys.UnraisableHookArgs") -> None:
+        number = signal.SIGINT if issubclass(lost.exc_type, KeyboardInterrupt) else signal.SIGTERM
+        if main is None or not issubclass(lost.exc_type, (KeyboardInterrupt, SystemExit)):
+            report(lost)
+            return
+        timer = threading.Timer(0.05, signal.pthread_kill, (main, number))
+        timer.daemon = True
+        timer.start()
+
+    sys.unraisablehook = again if hasattr(signal, "pthread_kill") else report
+    try:
+        yield
+    finally:
+        sys.unraisablehook = report
 
 
 def _abandon_stdout() -> None:

@@ -11,6 +11,7 @@ from lvc.container import BETWEEN, INTRA, PREDICTED, FrameRecord, Step, coding_o
 from lvc.encoder import motion_search
 from lvc.encoder.block_choice import choose_blocks
 from lvc.encoder.mode_choice import choose_modes, weights_of
+from lvc.encoder.motion_blocks import RateChooser, block_sizes
 from lvc.encoder.settings import EFFORTS, FIRST_RUN_BIAS, RUN, TRY_EVERY, EncoderSettings, quality_bonus
 from lvc.encoder.still import stillness
 from lvc.exact import warp
@@ -269,9 +270,9 @@ class GroupEncoder:
     ) -> MotionField:
         """Decide on block sizes and write a field."""
         there = torch.from_numpy(weights)[None].to(luma)
-        field, level = motion_search.block_sizes(luma, look.planes, look.field, quality, there)
+        field, level = block_sizes(luma, look.planes, look.field, quality, there)
         wanted = MotionField(field[0].cpu().numpy(), level[0].cpu().numpy())
-        choose = motion_search.RateChooser(luma, look.planes, quality, field, weights)
+        choose = RateChooser(luma, look.planes, quality, field, weights)
         rows, cols = weights.shape
         return code_field(coder, tables, rows, cols, expected, wanted, choose, weights > 0)
 

@@ -1,7 +1,7 @@
-"""Motion search: block sizes and vectors by what is left to code plus lambda times rate.
+"""Motion search: the vectors by which the least is left to code, lambda times their rate counted.
 
-First by sums of absolute differences, then, from half samples on and for the decision on block sizes, by sums of
-absolute Hadamard coefficients, which follow the bits better.
+First by sums of absolute differences, then, from half samples on (and later on block sizes, see
+:mod:`lvc.encoder.motion_blocks`), by sums of absolute Hadamard coefficients, which follow the bits better.
 
 Everything here is the encoder's freedom; only :mod:`lvc.model.motion` fixes what a field costs and means. Batched:
 one call searches every picture of a batch.
@@ -10,19 +10,15 @@ one call searches every picture of a batch.
 import functools
 from dataclasses import dataclass, replace
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from lvc.exact.warp import BLOCK, FIRST, LAST
-from lvc.model.motion import Floats, Ints, cells_of
 from lvc.model.quality import nominal_step
 
 VECTOR_MAX = 2047
 """Largest component of a vector, in quarter samples."""
-LEVELS = 4
-"""Block sizes 8, 16, 32 and 64."""
 MEAN_SHARE = 0.3
 """How much of a block's mean difference counts in a sum of absolute differences: a change of brightness is one latent,
 not a reason to look elsewhere (measured: -1.9 % rate over three clips against counting all of it)."""
@@ -151,41 +147,6 @@ def _summed(difference: Tensor) -> Tensor:
     return levelled * (2 * (1 - MEAN_SHARE)) + plain * (2 * MEAN_SHARE)
 
 
-class RateChooser:
-    """Takes the predicted vector where what it saves in bits is worth its worse match: the search knows rates only
-    roughly, since what a vector is predicted from is decided after it.
-
-    Implements :class:`lvc.model.motion.Chooser` for one picture.
-
-    Args:
-        target, planes, quality, weights: as in :func:`block_sizes`, for a batch of one; weights [H/8, W/8].
-        field: the one that is wanted, [1, H/8, W/8, 2].
-    """
-
-    def __init__(
-        self, target: Tensor, planes: Tensor, quality: Tensor, field: Tensor, weights: Floats | None = None
-    ) -> None:
-        self._matcher = Matcher(target, planes, fine=True)
-        self._weights = weights
-        self._wanted = self._matcher(field)[0].cpu().numpy()
-        self._price = LAMBDA_PER_STEP * float(nominal_step(quality))
-
-    def __call__(self, y: Ints, x: Ints, size: int, wanted: Ints, guess: Ints, extra_bits: Floats) -> Ints:
-        """See the protocol."""
-        at = np.flatnonzero(extra_bits > 0)
-        if not len(at):
-            return wanted
-        block, cell_y, cell_x = cells_of(y[at], x[at], size, self._matcher.rows, self._matcher.cols)
-        cells = (torch.from_numpy(each).to(self._matcher.device) for each in (cell_y, cell_x, guess[at][block]))
-        worse = self._matcher.blocks(*cells).cpu().numpy() - self._wanted[cell_y, cell_x]
-        if self._weights is not None:
-            worse = worse * self._weights[cell_y, cell_x]
-        worth = np.bincount(block, worse, len(at)) <= self._price * extra_bits[at]
-        chosen = wanted.copy()
-        chosen[at[worth]] = guess[at[worth]]
-        return chosen
-
-
 def vector_bits(vector: Tensor, guess: Tensor) -> Tensor:
     """About what a vector costs given its prediction: [..., 2] each, bits [...]."""
     difference = (vector - guess).abs().float()
@@ -231,18 +192,20 @@ def _full_search(target: Tensor, reference: Tensor, scale: int, radius: int, blo
     return vector * (4 * scale)
 
 
-def _spread(field: Tensor, factor: int, like: tuple[int, int]) -> Tensor:
+def spread(field: Tensor, factor: int, like: tuple[int, int]) -> Tensor:
+    """Each entry for factor x factor blocks, [B, h, w, ...] to [B, *like, ...]."""
     return field.repeat_interleave(factor, 1).repeat_interleave(factor, 2)[:, : like[0], : like[1]]
 
 
-def _pool(cost: Tensor, factor: int) -> Tensor:
+def pool(cost: Tensor, factor: int) -> Tensor:
     """Sum blocks of factor x factor, zero beyond the border: [B, h, w] to [B, ceil(h/f), ceil(w/f)]."""
     h, w = cost.shape[1:]
     padded = F.pad(cost, (0, -w % factor, 0, -h % factor))
     return F.avg_pool2d(padded[:, None], factor)[:, 0] * (factor * factor)
 
 
-_CROSS = ((-1, 0), (1, 0), (0, -1), (0, 1))
+CROSS = ((-1, 0), (1, 0), (0, -1), (0, 1))
+"""Above, below, left and right."""
 _DIAGONAL = ((-1, -1), (-1, 1), (1, -1), (1, 1))
 
 
@@ -263,7 +226,7 @@ class _Candidates:
         self._best = self._cost(self.field)
 
     def _cost(self, field: Tensor) -> Tensor:
-        missed = _pool(self.match(_spread(field, 2, self._shape)), 2)
+        missed = pool(self.match(spread(field, 2, self._shape)), 2)
         return missed + self._price * vector_bits(field, self._guess)
 
     def expect(self, moved: Tensor) -> None:
@@ -290,7 +253,7 @@ class _Candidates:
         rows, cols = self.pairs
         swapped = self.field.permute(0, 3, 1, 2).double()
         padded = F.pad(swapped, (1, 1, 1, 1), mode="replicate").long().permute(0, 2, 3, 1)
-        for dy, dx in _CROSS:
+        for dy, dx in CROSS:
             self.consider(padded[:, 1 + dy : 1 + dy + rows, 1 + dx : 1 + dx + cols])
         self.recentre()
 
@@ -301,7 +264,7 @@ class _Candidates:
         def move(dy: int, dx: int) -> Tensor:
             return self.consider(centre + torch.tensor([dy * step, dx * step], device=centre.device))
 
-        up, down, left, right = (move(dy, dx) for dy, dx in _CROSS)
+        up, down, left, right = (move(dy, dx) for dy, dx in CROSS)
         if diagonal == "all":
             for dy, dx in _DIAGONAL:
                 move(dy, dx)
@@ -345,7 +308,7 @@ def search(
     candidates = [past, moved, found]
     if effort.wide_radius:
         coarse = _full_search(target, reference, 16, effort.wide_radius, 64)
-        candidates.append(_spread(coarse, 4, best.pairs))
+        candidates.append(spread(coarse, 4, best.pairs))
     best.expect(moved)
     for candidate in candidates:
         best.consider(candidate)
@@ -357,76 +320,4 @@ def search(
     best.decide_by(Matcher(target, planes, fine=True))
     for step in (2, 1):
         best.refine(step, effort.diagonal)
-    return _spread(best.field, 2, (best.match.rows, best.match.cols))
-
-
-@torch.no_grad()
-def block_sizes(
-    target: Tensor, planes: Tensor, full: Tensor, quality: Tensor, weights: Tensor | None = None
-) -> tuple[Tensor, Tensor]:
-    """Split 16x16 blocks and merge them, bottom-up, where the Lagrangian cost falls.
-
-    Args:
-        target, planes, quality: as in :func:`search`.
-        full: the field that it found.
-        weights: how much a mismatch counts, [B, H/8, W/8], 0 where vectors do not matter; None: 1.
-
-    Returns:
-        Field [B, H/8, W/8, 2], and the level of the block that each 8x8 block belongs to (0: 8x8 ... 3: 64x64),
-        [B, H/8, W/8].
-    """
-    matcher = Matcher(target, planes, fine=True)
-    price = (LAMBDA_PER_STEP * nominal_step(quality))[:, None, None]
-
-    def misses(field: Tensor) -> Tensor:
-        found = matcher(field)
-        return found if weights is None else found * weights
-
-    def rate(field: Tensor, guess: Tensor, size: int) -> Tensor:
-        bits = price * vector_bits(field, guess)
-        return bits if weights is None else torch.where(_pool(weights, size) > 0, bits, 0.0)
-
-    rows, cols = shape = (matcher.rows, matcher.cols)
-    pairs = full[:, ::2, ::2]
-    field, guess = full, _spread(neighbour_median(pairs, pairs), 2, shape)
-    single = misses(field)
-    cost16 = _pool(single, 2) + rate(field[:, ::2, ::2], guess[:, ::2, ::2], 2)
-    # 8x8 blocks take a neighbour's vector from outside their 16x16 block, or their own
-    small, small_cost = field, single + rate(field, guess, 1)
-    padded = F.pad(field.permute(0, 3, 1, 2).double(), (1, 1, 1, 1), mode="replicate").long().permute(0, 2, 3, 1)
-    for dy, dx in _CROSS:
-        candidate = padded[:, 1 + dy : 1 + dy + rows, 1 + dx : 1 + dx + cols]
-        value = misses(candidate) + price * vector_bits(candidate, guess).clamp_min(2.0)
-        better = value < small_cost
-        small = torch.where(better[..., None], candidate, small)
-        small_cost = torch.minimum(small_cost, value)
-    split_cost = _pool(small_cost, 2) + price * 3
-    split = split_cost < cost16
-    mask = _spread(split[..., None], 2, shape)
-    field = torch.where(mask, small, field)
-    level = torch.where(mask[..., 0], 0, 1)
-    cost = torch.minimum(split_cost, cost16)
-    for size in (1, 2):  # four of 16 to one of 32, four of 32 to one of 64
-        factor = 2 << size
-        children = _pool(cost, 2) + price
-        whole = whole_field = None
-        step = factor // 2
-        for dy, dx in ((0, 0), (0, 1), (1, 0), (1, 1)):
-            y = torch.arange(0, rows, factor, device=field.device) + dy * step
-            x = torch.arange(0, cols, factor, device=field.device) + dx * step
-            corner = field[:, y.clamp_max(rows - 1)][:, :, x.clamp_max(cols - 1)]
-            spread = _spread(corner, factor, shape)
-            value = _pool(misses(spread), factor) + rate(corner, guess[:, ::factor, ::factor], factor)
-            if whole is None or whole_field is None:
-                whole, whole_field = value, corner
-            else:
-                whole_field = torch.where((value < whole)[..., None], corner, whole_field)
-                whole = torch.minimum(whole, value)
-        if whole is None or whole_field is None:
-            raise ValueError("no candidate for a larger block")
-        merge = whole <= children
-        mask = _spread(merge[..., None], factor, shape)
-        field = torch.where(mask, _spread(whole_field, factor, shape), field)
-        level = torch.where(mask[..., 0], size + 1, level)
-        cost = torch.minimum(whole, children)
-    return field, level
+    return spread(best.field, 2, (best.match.rows, best.match.cols))

@@ -3,7 +3,8 @@
 At each size all split flags come first, then the vectors of the blocks that stay whole, in four rounds, by even and odd
 rows and columns: the second round sees neighbours at its corners, the last two on all four sides. A vector is predicted
 by the component-wise median of the neighbours known so far and of the field that is expected, moved by what the
-whole picture moves more than it did (one vector, sent first); often it equals the prediction, one cheap flag.
+whole picture moves more than it did (one vector, sent first); often it equals the prediction, one cheap flag. If not,
+it may be taken over from one of those neighbours or from the expected field; only else its difference is sent.
 Everything within one round is independent, so a round is a handful of array operations and range coder calls.
 
 Where a picture has two references (see :mod:`lvc.model.modes`), nothing is sent of blocks that do not use this one:
@@ -13,7 +14,7 @@ One function serves both directions, see :mod:`lvc.rangecoder`. Vectors are (ver
 """
 
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -34,7 +35,11 @@ LENGTHS = 13
 """Larger ones: a symbol for their number of bits, then the bits; at most 2^13 - 1 beyond SMALL."""
 VECTOR_LIMIT = 4095
 """Components of a vector lie within +-VECTOR_LIMIT; decoders limit what they read."""
+OPTIONS = 5
+"""Vectors that a block may take over where it does not take the predicted one: of four neighbours, and the expected."""
 INCREMENT = 24
+_FAR = int(np.iinfo(np.int64).max)
+"""Components of vectors that are not known."""
 
 
 def _difference_counts(width: float) -> Ints:
@@ -51,7 +56,8 @@ class MotionTables:
     """Adaptive tables of one group of pictures.
 
     split: [level - 1][was split there before]; same: [neighbours known: 0, 1, 2...4][do they agree];
-    difference: [do they agree][component]; shift: [component] of the whole picture; modes: see :mod:`lvc.model.modes`.
+    difference: [do they agree][component]; shift: [component] of the whole picture; modes: see :mod:`lvc.model.modes`;
+    which: [options - 1], the number of the vector that is taken over from 1 on, 0 where none is.
     """
 
     split: list[list[Table]] = field(
@@ -64,8 +70,10 @@ class MotionTables:
         default_factory=lambda: [[Table(_difference_counts(w), INCREMENT) for _ in range(2)] for w in (6.0, 2.5)]
     )
     shift: list[Table] = field(default_factory=lambda: [Table(_difference_counts(3.0), INCREMENT) for _ in range(2)])
-
     modes: list[Table] = field(default_factory=lambda: fresh_tables(1))
+    which: list[Table] = field(
+        default_factory=lambda: [Table([60, *[40 // n] * n], INCREMENT) for n in range(1, OPTIONS + 1)]
+    )
 
     @classmethod
     def fresh(cls, references: int) -> "MotionTables":
@@ -74,7 +82,7 @@ class MotionTables:
 
     def all(self) -> list[Table]:
         """Every table, in a fixed order."""
-        rows = (*self.split, *self.same, *self.difference, self.shift, self.modes)
+        rows = (*self.split, *self.same, *self.difference, self.shift, self.modes, self.which)
         return [table for row in rows for table in row]
 
     def adapt(self) -> None:
@@ -98,15 +106,15 @@ class MotionField:
 class Chooser(Protocol):
     """An encoder that decides block by block, when it is known what the vectors cost."""
 
-    def __call__(self, y: Ints, x: Ints, size: int, wanted: Ints, guess: Ints, extra_bits: Floats) -> Ints:
+    def __call__(self, y: Ints, x: Ints, size: int, wanted: Ints, options: Ints, saved: Floats) -> Ints:
         """The vectors to code.
 
         Args:
             y, x: first 8x8 block of n blocks of the same size, [n].
             size: in 8x8 blocks, 1 to 8.
             wanted: the vectors that were searched, [n, 2].
-            guess: the vectors predicted from what is coded already, [n, 2].
-            extra_bits: what the first cost more than the second, [n] float.
+            options: vectors that are known already, [k, n, 2], the predicted one first.
+            saved: how many bits each of them costs less than the wanted one, [k, n]; 0 where it is none.
         """
         ...
 
@@ -147,23 +155,56 @@ def cells_of(y: Ints, x: Ints, size: int, rows: int, cols: int) -> tuple[Ints, I
     return inside // (size * size), cell_y[inside], cell_x[inside]
 
 
-def _predict(
-    vectors: Ints, known: npt.NDArray[np.bool_], past: Ints, y: Ints, x: Ints, size: int
-) -> tuple[Ints, Ints, Ints]:
-    """Prediction [n, 2], number of known neighbours 0...2 (2 means more), and whether they agree, for n blocks."""
+class _Predicted(NamedTuple):
+    """What is known of the vectors of n blocks.
+
+    Attributes:
+        guess: the predicted ones, [n, 2].
+        near: number of known neighbours, 0...2 (2 means more), [n].
+        agree: whether these are equal, 0 or 1, [n].
+        options: others that may be taken over, all different, [OPTIONS, n, 2]; the first ``many`` [n] are meant.
+    """
+
+    guess: Ints
+    near: Ints
+    agree: Ints
+    options: Ints
+    many: Ints
+
+    def pick(self, at: Ints) -> "_Predicted":
+        """Of some of the blocks."""
+        return _Predicted(self.guess[at], self.near[at], self.agree[at], self.options[:, at], self.many[at])
+
+    def which(self, vectors: Ints) -> Ints:
+        """Number of the option that each vector [n, 2] is, from 1 on; 0 where it is none."""
+        equal = (self.options == vectors).all(2) & (np.arange(OPTIONS)[:, None] < self.many)
+        return np.asarray(np.where(equal.any(0), equal.argmax(0) + 1, 0))
+
+
+def _others(guess: Ints, vectors: Ints) -> tuple[Ints, Ints]:
+    """Vectors [OPTIONS, n, 2] without those that are not known, the guess, and repetitions; and how many are left."""
+    new = (vectors[..., 0] != _FAR) & (vectors != guess).any(2)
+    for later in range(1, OPTIONS):
+        for earlier in range(later):
+            new[later] &= ~(new[earlier] & (vectors[later] == vectors[earlier]).all(1))
+    order = np.argsort(~new, axis=0, kind="stable")
+    return np.take_along_axis(vectors, order[..., None], 0), new.sum(0)
+
+
+def _predict(vectors: Ints, known: npt.NDArray[np.bool_], past: Ints, y: Ints, x: Ints, size: int) -> _Predicted:
+    """What is known of n blocks of a size from those coded before, and from the expected field."""
     rows, cols = known.shape
     middle_y, middle_x = np.minimum(y + size // 2, rows - 1), np.minimum(x + size // 2, cols - 1)
     sides = ((middle_y, x - 1), (y - 1, middle_x), (middle_y, x + size), (y + size, middle_x))
     corners = ((y - 1, x - 1), (y - 1, x + size), (y + size, x - 1), (y + size, x + size))
-    far = int(np.iinfo(np.int64).max)
 
     def look(places: tuple[tuple[Ints, Ints], ...]) -> tuple[Ints, Ints]:
-        """Vectors [4, n, 2], ``far`` where not known, and the number of known ones [n]."""
+        """Vectors [4, n, 2], ``_FAR`` where not known, and the number of known ones [n]."""
         ny, nx = (np.stack(axis) for axis in zip(*places, strict=True))
         inside = (ny >= 0) & (ny < rows) & (nx >= 0) & (nx < cols)
         cy, cx = np.where(inside, ny, 0), np.where(inside, nx, 0)
         there = inside & known[cy, cx]
-        return np.where(there[..., None], vectors[cy, cx], far), there.sum(0)
+        return np.where(there[..., None], vectors[cy, cx], _FAR), there.sum(0)
 
     around, count = look(sides)
     lonely = count == 0
@@ -173,12 +214,13 @@ def _predict(
         count = np.where(lonely, corner_count, count)
     even = count % 2 == 0  # the past makes the number of candidates odd
     temporal = past[middle_y, middle_x]
-    stack = np.concatenate([around, np.where(even[:, None], temporal, far)[None]])
-    highest = np.where(around == far, -far, around).max(0)
+    stack = np.concatenate([around, np.where(even[:, None], temporal, _FAR)[None]])
+    highest = np.where(around == _FAR, -_FAR, around).max(0)
     agree = ((around.min(0) == highest).all(1) | (count == 0)).astype(np.int64)
     stack.sort(axis=0)
     guess = np.take_along_axis(stack, ((count + even) // 2)[None, :, None].repeat(2, 2), 0)[0]
-    return guess, np.minimum(count, 2), agree
+    options, many = _others(guess, np.concatenate([around, temporal[None]]))
+    return _Predicted(guess, np.minimum(count, 2), agree, options, many)
 
 
 def _code_shift(coder: Coder, tables: MotionTables, past: Ints, wanted: Ints | None) -> Ints:
@@ -193,39 +235,57 @@ def _code_shift(coder: Coder, tables: MotionTables, past: Ints, wanted: Ints | N
     return shift
 
 
-def _code_vectors(
-    coder: Coder, tables: MotionTables, wanted: Ints | None, guess: Ints, count: Ints, agree: Ints
-) -> Ints:
+def _code_vectors(coder: Coder, tables: MotionTables, wanted: Ints | None, known: _Predicted) -> Ints:
     """Vectors [n, 2] of n independent blocks."""
-    n = len(guess)
+    n = len(known.guess)
     differs = np.zeros(n, dtype=np.int64)
     for c in range(3):
         for a in range(2):
-            at = np.flatnonzero((count == c) & (agree == a))
-            given = None if wanted is None else (wanted[at] != guess[at]).any(1).astype(np.int64)
+            at = np.flatnonzero((known.near == c) & (known.agree == a))
+            given = None if wanted is None else (wanted[at] != known.guess[at]).any(1).astype(np.int64)
             differs[at] = 1 - coder.code(tables.same[c][a], None if given is None else 1 - given, len(at))
-    vectors = guess.copy()
+    which = np.zeros(n, dtype=np.int64)
+    choice = None if wanted is None else known.which(wanted)
+    for m in range(1, OPTIONS + 1):
+        at = np.flatnonzero((differs == 1) & (known.many == m))
+        which[at] = coder.code(tables.which[m - 1], None if choice is None else choice[at], len(at))
+    vectors = known.guess.copy()
+    taken = np.flatnonzero(which)
+    vectors[taken] = known.options[which[taken] - 1, taken]
     for a in range(2):
-        at = np.flatnonzero((differs == 1) & (agree == a))
+        at = np.flatnonzero((differs == 1) & (which == 0) & (known.agree == a))
         for component in range(2):
-            given = None if wanted is None else wanted[at, component] - guess[at, component]
+            given = None if wanted is None else wanted[at, component] - known.guess[at, component]
             vectors[at, component] += _code_difference(coder, tables.difference[a][component], given, len(at))
     return np.clip(vectors, -VECTOR_LIMIT, VECTOR_LIMIT)
 
 
-def _extra_bits(tables: MotionTables, wanted: Ints, guess: Ints, count: Ints, agree: Ints) -> Floats:
-    """What vectors [n, 2] cost more than their predictions, [n] float, by the tables as they are."""
-    bits = np.zeros(len(guess))
+def _saved_bits(tables: MotionTables, wanted: Ints, known: _Predicted) -> Floats:
+    """How much less than vectors [n, 2] the predicted ones and the options cost, by the tables as they are.
+
+    Returns:
+        [1 + OPTIONS, n]; 0 where there is no such option.
+    """
+    n = len(wanted)
+    same, differs, by_which = np.zeros(n), np.zeros(n), np.zeros((1 + OPTIONS, n))
     for c in range(3):
         for a in range(2):
-            differs, same = tables.same[c][a].bits
-            bits += ((count == c) & (agree == a)) * (differs - same)
+            at = (known.near == c) & (known.agree == a)
+            differs[at], same[at] = tables.same[c][a].bits
+    for m in range(1, OPTIONS + 1):
+        by_which[: m + 1, known.many == m] = tables.which[m - 1].bits[:, None]
+    costs = np.concatenate([same[None], differs + by_which[1:]])
+    sent = differs + by_which[0]
     for component in range(2):
-        symbols, length, _ = _symbols_of(wanted[:, component] - guess[:, component])
+        symbols, length, _ = _symbols_of(wanted[:, component] - known.guess[:, component])
         by_table = np.stack([rows[component].bits[symbols] for rows in tables.difference])
-        bits += np.where(agree == 1, by_table[1], by_table[0]) + length
-    extra: Floats = np.where((wanted == guess).all(1), 0.0, bits)
-    return extra
+        sent += np.where(known.agree == 1, by_table[1], by_table[0]) + length
+    which = known.which(wanted)
+    now = np.where(which > 0, np.take_along_axis(costs, which[None], 0)[0], sent)
+    now = np.where((wanted == known.guess).all(1), same, now)
+    real = np.concatenate([np.ones((1, n), dtype=bool), np.arange(OPTIONS)[:, None] < known.many])
+    saved: Floats = np.where(real, now - costs, 0.0)
+    return saved
 
 
 def code_field(
@@ -244,7 +304,7 @@ def code_field(
         rows, cols: of 8x8 luma blocks.
         past: the field that is expected (see :class:`lvc.model.group.MotionMemory`), None where nothing is known.
         wanted: what to write; None when reading.
-        choose: when writing, may take the predictions instead; what was written is returned.
+        choose: when writing, may take what is known already instead; what was written is returned.
         used: of which 8x8 blocks the vectors matter, [rows, cols]; None: of all.
 
     Raises:
@@ -281,13 +341,14 @@ def code_field(
             by, bx = y[mine], x[mine]
             if not len(by):
                 continue
-            found, count, agree = _predict(vectors, known, moved, by, bx, size)
-            sent = np.flatnonzero(matters[mine])
-            sy, sx, guess, count, agree = by[sent], bx[sent], found[sent], count[sent], agree[sent]
+            before_round = _predict(vectors, known, moved, by, bx, size)
+            found, sent = before_round.guess.copy(), np.flatnonzero(matters[mine])
+            sy, sx, predicted = by[sent], bx[sent], before_round.pick(sent)
             given = None if wanted is None else wanted.vectors[sy, sx]
             if given is not None and choose is not None:
-                given = choose(sy, sx, size, given, guess, _extra_bits(tables, given, guess, count, agree))
-            found[sent] = _code_vectors(coder, tables, given, guess, count, agree)
+                options = np.concatenate([predicted.guess[None], predicted.options])
+                given = choose(sy, sx, size, given, options, _saved_bits(tables, given, predicted))
+            found[sent] = _code_vectors(coder, tables, given, predicted)
             block, cy, cx = cells_of(by, bx, size, rows, cols)
             vectors[cy, cx] = found[block]
             levels[cy, cx] = level

@@ -1,0 +1,123 @@
+"""What becomes of the motion that was found: block sizes, and cheaper vectors where they are nearly as good.
+
+Everything here is the encoder's freedom; only :mod:`lvc.model.motion` fixes what a field costs and means.
+"""
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from lvc.encoder.motion_search import CROSS, LAMBDA_PER_STEP, Matcher, neighbour_median, pool, spread, vector_bits
+from lvc.model.motion import Floats, Ints, cells_of
+from lvc.model.quality import nominal_step
+
+
+@torch.no_grad()
+def block_sizes(
+    target: Tensor, planes: Tensor, full: Tensor, quality: Tensor, weights: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
+    """Split 16x16 blocks and merge them, bottom-up, where the Lagrangian cost falls.
+
+    Args:
+        target, planes, quality: as in :func:`search`.
+        full: the field that it found.
+        weights: how much a mismatch counts, [B, H/8, W/8], 0 where vectors do not matter; None: 1.
+
+    Returns:
+        Field [B, H/8, W/8, 2], and the level of the block that each 8x8 block belongs to (0: 8x8 ... 3: 64x64),
+        [B, H/8, W/8].
+    """
+    matcher = Matcher(target, planes, fine=True)
+    price = (LAMBDA_PER_STEP * nominal_step(quality))[:, None, None]
+
+    def misses(field: Tensor) -> Tensor:
+        found = matcher(field)
+        return found if weights is None else found * weights
+
+    def rate(field: Tensor, guess: Tensor, size: int) -> Tensor:
+        bits = price * vector_bits(field, guess)
+        return bits if weights is None else torch.where(pool(weights, size) > 0, bits, 0.0)
+
+    rows, cols = shape = (matcher.rows, matcher.cols)
+    pairs = full[:, ::2, ::2]
+    field, guess = full, spread(neighbour_median(pairs, pairs), 2, shape)
+    single = misses(field)
+    cost16 = pool(single, 2) + rate(field[:, ::2, ::2], guess[:, ::2, ::2], 2)
+    # 8x8 blocks take a neighbour's vector from outside their 16x16 block, or their own
+    small, small_cost = field, single + rate(field, guess, 1)
+    padded = F.pad(field.permute(0, 3, 1, 2).double(), (1, 1, 1, 1), mode="replicate").long().permute(0, 2, 3, 1)
+    for dy, dx in CROSS:
+        candidate = padded[:, 1 + dy : 1 + dy + rows, 1 + dx : 1 + dx + cols]
+        value = misses(candidate) + price * vector_bits(candidate, guess).clamp_min(2.0)
+        better = value < small_cost
+        small = torch.where(better[..., None], candidate, small)
+        small_cost = torch.minimum(small_cost, value)
+    split_cost = pool(small_cost, 2) + price * 3
+    split = split_cost < cost16
+    mask = spread(split[..., None], 2, shape)
+    field = torch.where(mask, small, field)
+    level = torch.where(mask[..., 0], 0, 1)
+    cost = torch.minimum(split_cost, cost16)
+    for size in (1, 2):  # four of 16 to one of 32, four of 32 to one of 64
+        factor = 2 << size
+        children = pool(cost, 2) + price
+        whole = whole_field = None
+        step = factor // 2
+        for dy, dx in ((0, 0), (0, 1), (1, 0), (1, 1)):
+            y = torch.arange(0, rows, factor, device=field.device) + dy * step
+            x = torch.arange(0, cols, factor, device=field.device) + dx * step
+            corner = field[:, y.clamp_max(rows - 1)][:, :, x.clamp_max(cols - 1)]
+            value = pool(misses(spread(corner, factor, shape)), factor) + rate(
+                corner, guess[:, ::factor, ::factor], factor
+            )
+            if whole is None or whole_field is None:
+                whole, whole_field = value, corner
+            else:
+                whole_field = torch.where((value < whole)[..., None], corner, whole_field)
+                whole = torch.minimum(whole, value)
+        if whole is None or whole_field is None:
+            raise ValueError("no candidate for a larger block")
+        merge = whole <= children
+        mask = spread(merge[..., None], factor, shape)
+        field = torch.where(mask, spread(whole_field, factor, shape), field)
+        level = torch.where(mask[..., 0], size + 1, level)
+        cost = torch.minimum(whole, children)
+    return field, level
+
+
+class RateChooser:
+    """Takes a vector that is known already where what it saves in bits is worth its worse match: the search knows rates
+    only roughly, since what a vector is predicted from is decided after it.
+
+    Implements :class:`lvc.model.motion.Chooser` for one picture.
+
+    Args:
+        target, planes, quality, weights: as in :func:`block_sizes`, for a batch of one; weights [H/8, W/8].
+        field: the one that is wanted, [1, H/8, W/8, 2].
+    """
+
+    def __init__(
+        self, target: Tensor, planes: Tensor, quality: Tensor, field: Tensor, weights: Floats | None = None
+    ) -> None:
+        self._matcher = Matcher(target, planes, fine=True)
+        self._weights = weights
+        self._wanted = self._matcher(field)[0].cpu().numpy()
+        self._price = LAMBDA_PER_STEP * float(nominal_step(quality))
+
+    def __call__(self, y: Ints, x: Ints, size: int, wanted: Ints, options: Ints, saved: Floats) -> Ints:
+        """See the protocol."""
+        chosen, best = wanted.copy(), np.zeros(len(wanted))
+        for option, bits in zip(options, saved, strict=True):
+            at = np.flatnonzero(self._price * bits > best)  # others cannot win more
+            if not len(at):
+                continue
+            block, cell_y, cell_x = cells_of(y[at], x[at], size, self._matcher.rows, self._matcher.cols)
+            cells = (torch.from_numpy(each).to(self._matcher.device) for each in (cell_y, cell_x, option[at][block]))
+            worse = self._matcher.blocks(*cells).cpu().numpy() - self._wanted[cell_y, cell_x]
+            if self._weights is not None:
+                worse = worse * self._weights[cell_y, cell_x]
+            won = self._price * bits[at] - np.bincount(block, worse, len(at))
+            better = won > best[at]
+            chosen[at[better]], best[at[better]] = option[at[better]], won[better]
+        return chosen
