@@ -31,8 +31,11 @@ def block_sizes(
     matcher = Matcher(target, planes, fine=True)
     price = (LAMBDA_PER_STEP * nominal_step(quality))[:, None, None]
 
+    searched = matcher(full)
+    matters = None if weights is None else weights > 0
+
     def misses(field: Tensor) -> Tensor:
-        found = matcher(field)
+        found = matcher.changed(field, full, searched, matters)
         return found if weights is None else found * weights
 
     def rate(field: Tensor, guess: Tensor, size: int) -> Tensor:
@@ -68,9 +71,8 @@ def block_sizes(
             y = torch.arange(0, rows, factor, device=field.device) + dy * step
             x = torch.arange(0, cols, factor, device=field.device) + dx * step
             corner = field[:, y.clamp_max(rows - 1)][:, :, x.clamp_max(cols - 1)]
-            value = pool(misses(spread(corner, factor, shape)), factor) + rate(
-                corner, guess[:, ::factor, ::factor], factor
-            )
+            value = pool(misses(spread(corner, factor, shape)), factor)
+            value = value + rate(corner, guess[:, ::factor, ::factor], factor)
             if whole is None or whole_field is None:
                 whole, whole_field = value, corner
             else:
@@ -107,17 +109,20 @@ class RateChooser:
 
     def __call__(self, y: Ints, x: Ints, size: int, wanted: Ints, options: Ints, saved: Floats) -> Ints:
         """See the protocol."""
-        chosen, best = wanted.copy(), np.zeros(len(wanted))
-        for option, bits in zip(options, saved, strict=True):
-            at = np.flatnonzero(self._price * bits > best)  # others cannot win more
-            if not len(at):
-                continue
-            block, cell_y, cell_x = cells_of(y[at], x[at], size, self._matcher.rows, self._matcher.cols)
-            cells = (torch.from_numpy(each).to(self._matcher.device) for each in (cell_y, cell_x, option[at][block]))
-            worse = self._matcher.blocks(*cells).cpu().numpy() - self._wanted[cell_y, cell_x]
-            if self._weights is not None:
-                worse = worse * self._weights[cell_y, cell_x]
-            won = self._price * bits[at] - np.bincount(block, worse, len(at))
-            better = won > best[at]
-            chosen[at[better]], best[at[better]] = option[at[better]], won[better]
+        number, at = np.nonzero(saved > 0)
+        if not len(at):
+            return wanted
+        block, cell_y, cell_x = cells_of(y[at], x[at], size, self._matcher.rows, self._matcher.cols)
+        cells = (
+            torch.from_numpy(each).to(self._matcher.device) for each in (cell_y, cell_x, options[number, at][block])
+        )
+        worse = self._matcher.blocks(*cells).cpu().numpy() - self._wanted[cell_y, cell_x]
+        if self._weights is not None:
+            worse = worse * self._weights[cell_y, cell_x]
+        won = np.zeros_like(saved)
+        won[number, at] = self._price * saved[number, at] - np.bincount(block, worse, len(at))
+        best = won.argmax(0)
+        taken = np.flatnonzero(won.max(0) > 0)
+        chosen = wanted.copy()
+        chosen[taken] = options[best[taken], taken]
         return chosen

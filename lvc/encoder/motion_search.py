@@ -113,8 +113,20 @@ class Matcher:
 
     def __call__(self, field: Tensor) -> Tensor:
         """[B, H/8, W/8] sums over 64 samples for field [B, H/8, W/8, 2]."""
-        every = slice(None)
-        return self._at(every, field.reshape(-1, 2)).view(field.shape[:-1])
+        return self.of(slice(None), field.reshape(-1, 2)).view(field.shape[:-1])
+
+    def changed(self, field: Tensor, before: Tensor, known: Tensor, where: Tensor | None = None) -> Tensor:
+        """The same, where it is known for another field; looked at are only blocks of other vectors.
+
+        Args:
+            where: bool [B, H/8, W/8]; others stay as they are known to be.
+        """
+        differ = (field != before).any(-1)
+        at = (differ if where is None else differ & where).view(-1).nonzero()[:, 0]
+        if not len(at):
+            return known
+        found = self.of(at, field.reshape(-1, 2)[at])
+        return known.reshape(-1).index_copy(0, at, found).view_as(known)
 
     def blocks(self, y: Tensor, x: Tensor, vectors: Tensor) -> Tensor:
         """The same [n] of some blocks of the first picture of the batch.
@@ -123,9 +135,10 @@ class Matcher:
             y, x: their rows and columns, [n] int64.
             vectors: [n, 2].
         """
-        return self._at(y * self.cols + x, vectors)
+        return self.of(y * self.cols + x, vectors)
 
-    def _at(self, which: Tensor | slice, vectors: Tensor) -> Tensor:
+    def of(self, which: Tensor | slice, vectors: Tensor) -> Tensor:
+        """The same [n] of some blocks of the batch, given by their places [n] in it."""
         v, h = vectors[:, 0], vectors[:, 1]
         row = (self._y[which] + (v >> 2)).clamp_(FIRST, self._lowest) - FIRST
         col = (self._x[which] + (h >> 2)).clamp_(FIRST, self._furthest) - FIRST
@@ -219,14 +232,21 @@ class _Candidates:
 
     def __init__(self, match: Matcher, price: Tensor, batch: int) -> None:
         self.match, self._price = match, price
-        self._shape = (match.rows, match.cols)
-        self.pairs = (-(-match.rows // 2), -(-match.cols // 2))
-        self.field = torch.zeros(batch, *self.pairs, 2, dtype=torch.int64, device=match.device)
+        self.pairs = rows, cols = match.rows // 2, match.cols // 2
+        self.field = torch.zeros(batch, rows, cols, 2, dtype=torch.int64, device=match.device)
         self._guess = self._moved = self.field
+        places = torch.arange(batch * match.rows * match.cols, device=match.device)
+        self._cells = places.view(batch, rows, 2, cols, 2).transpose(2, 3).reshape(-1, 4)
         self._best = self._cost(self.field)
 
+    def _missed(self, at: Tensor | slice, field: Tensor) -> Tensor:
+        """Of some blocks [n], given by their places in the batch."""
+        cells = self._cells[at]
+        vectors = field.reshape(-1, 2)[at].repeat_interleave(4, 0)
+        return self.match.of(cells.view(-1), vectors).view(-1, 4).sum(1)
+
     def _cost(self, field: Tensor) -> Tensor:
-        missed = pool(self.match(spread(field, 2, self._shape)), 2)
+        missed = self._missed(slice(None), field).view(field.shape[:-1])
         return missed + self._price * vector_bits(field, self._guess)
 
     def expect(self, moved: Tensor) -> None:
@@ -237,7 +257,13 @@ class _Candidates:
     def consider(self, candidate: Tensor) -> Tensor:
         """Take vectors [B, H/16, W/16, 2] where they are better; gives what they cost, [B, H/16, W/16]."""
         candidate = candidate.clamp(-VECTOR_MAX, VECTOR_MAX)
-        cost = self._cost(candidate)
+        at = (candidate != self.field).any(-1).view(-1).nonzero()[:, 0]
+        if not len(at):
+            return self._best
+        missed = self._missed(at, candidate)
+        bits = vector_bits(candidate, self._guess)
+        cost = self._best.reshape(-1).index_copy(0, at, missed + (self._price * bits).reshape(-1)[at])
+        cost = cost.view_as(self._best)
         self.field = torch.where((cost < self._best)[..., None], candidate, self.field)
         self._best = torch.minimum(self._best, cost)
         return cost
