@@ -17,8 +17,8 @@ from lvc.bench.run import make_plan, run_plan
 from lvc.bench.stages import OTHER, STAGES, macs, stage_seconds
 from lvc.bench.workers import CrashError, Workers
 from lvc.errors import InputError, LvcError
-from lvc.media import VideoWriter
-from tests.clips import clip_frames, clip_info
+from lvc.media import VideoReader, VideoWriter
+from tests.clips import clip_frames, clip_info, make_clip
 
 FRAMES = 4
 CONDITIONS = Conditions(frames=FRAMES)
@@ -106,19 +106,21 @@ def test_what_a_row_depends_on_changes_its_key(clip: Path, tmp_path: Path) -> No
 def test_failures_are_named_and_the_rest_goes_on(clip: Path, tmp_path: Path) -> None:
     broken = tmp_path / "broken.mkv"
     broken.write_bytes(b"no video")
-    odd = tmp_path / "odd.y4m"
-    with VideoWriter(odd, clip_info(65, 48, FRAMES), format="y4m") as writer:  # x264 takes even widths only
-        for frame in clip_frames("pan", 65, 48, FRAMES):
+    deep = tmp_path / "deep.y4m"
+    with VideoWriter(deep, clip_info(64, 48, FRAMES, bit_depth=10), format="y4m") as writer:  # vp9 takes 8 bits only
+        for frame in clip_frames("pan", 64, 48, FRAMES, bit_depth=10):
             writer.write(frame)
-    clips = [Clip(path, FRAMES) for path in (broken, odd, clip)]
-    rows, failures, _ = run(clips, ["x264:crf=20,40", "vp9:preset=8:crf=40"], tmp_path / "report", Cache(None))
-    assert [(row["clip"], row["codec"]) for row in rows] == [("odd", "vp9 8"), ("pan", "x264 medium")] * 1 + [
-        ("pan", "x264 medium"),
+    clips = [Clip(path, FRAMES) for path in (broken, deep, clip)]
+    rows, failures, _ = run(clips, ["vp9:preset=8:crf=20,40", "x264:crf=40"], tmp_path / "report", Cache(None))
+    assert [(row["clip"], row["codec"]) for row in rows] == [
+        ("deep", "x264 medium"),
         ("pan", "vp9 8"),
+        ("pan", "vp9 8"),
+        ("pan", "x264 medium"),
     ]
     assert len(failures) == 2
     assert "broken.mkv" in failures[0]
-    assert "odd: x264:preset=medium:crf=20" in failures[1]
+    assert "deep: vp9:preset=8:crf=20" in failures[1]
     stored = [json.loads(line) for line in (tmp_path / "report" / "results.jsonl").read_text().splitlines()]
     assert sum("error" in row for row in stored) == 1
 
@@ -128,6 +130,21 @@ def test_several_at_a_time_give_the_same_rows(clip: Path, tmp_path: Path) -> Non
     one, _, _ = run(clips, ["x264:crf=20,40"], tmp_path / "a", Cache(None))
     two, _, _ = run(clips, ["x264:crf=20,40"], tmp_path / "b", Cache(None), jobs=2)
     assert sorted(row["bytes"] for row in two) == sorted(row["bytes"] for row in one)
+
+
+@pytest.mark.parametrize(("width", "height"), [(65, 48), (64, 49), (67, 51)])
+def test_odd_sizes_lose_a_row_or_column(tmp_path: Path, width: int, height: int) -> None:
+    """Alike for all codecs: the metrics compare what was coded."""
+    make_clip(tmp_path / "odd.mkv", "mix", width=width, height=height, frames=2, lossless=True)
+    found, _, _ = run([Clip(tmp_path / "odd.mkv", 2)], ["x264:crf=20"], tmp_path / "report", Cache(None))
+    assert [(row["width"], row["height"]) for row in found] == [(width // 2 * 2, height // 2 * 2)]
+    with VideoReader(tmp_path / "odd.mkv") as reader:
+        for whole, cut in zip(reader, Clip(tmp_path / "odd.mkv").read(), strict=True):
+            for a, b in zip(whole.planes, cut.planes, strict=True):
+                assert np.array_equal(a[: b.shape[0], : b.shape[1]], b)
+            assert [plane.shape for plane in cut.planes] == [(height // 2 * 2, width // 2 * 2)] + 2 * [
+                (height // 2, width // 2)
+            ]
 
 
 def test_folders_and_files(clip: Path, tmp_path: Path) -> None:

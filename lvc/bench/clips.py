@@ -2,16 +2,19 @@
 
 import hashlib
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
+
+import numpy as np
 
 from lvc.errors import InputError
 from lvc.media import VideoReader
 from lvc.video import Frame, VideoInfo
 
-SUFFIXES = {".mkv", ".mp4", ".mov", ".webm", ".avi", ".y4m", ".m4v", ".ts", ".mpg", ".ogv"}
+_VIDEO = {".mkv", ".mp4", ".mov", ".webm", ".avi", ".y4m", ".m4v", ".ts", ".mpg", ".ogv"}
+SUFFIXES = _VIDEO | {".jpg", ".jpeg", ".png"}
 """What is taken from a folder."""
 
 
@@ -34,13 +37,13 @@ class Clip:
 
     @cached_property
     def info(self) -> VideoInfo:
-        """What is true of the stream.
+        """What is true of the stream; an odd last row or column is left out, since not all codecs take odd sizes.
 
         Raises:
             InputError: it cannot be read as video.
         """
         with VideoReader(self.path) as reader:
-            return reader.info
+            return replace(reader.info, width=reader.info.width // 2 * 2, height=reader.info.height // 2 * 2)
 
     @cached_property
     def sha256(self) -> str:
@@ -61,8 +64,12 @@ class Clip:
         Raises:
             InputError: the clip is damaged or has no frames.
         """
+        rows, cols = self.info.height, self.info.width
         with VideoReader(self.path) as reader:
-            yield from islice(reader, self.frames)
+            for frame in islice(reader, self.frames):
+                y, u, v = frame.planes
+                planes = [y[:rows, :cols], u[: rows // 2, : cols // 2], v[: rows // 2, : cols // 2]]
+                yield replace(frame, planes=[np.ascontiguousarray(plane) for plane in planes])
 
 
 def find_clips(paths: Iterable[Path], frames: int | None = None) -> list[Clip]:

@@ -17,7 +17,7 @@ from lvc.errors import LvcError
 from lvc.media import filters, peers
 from lvc.video import Plane
 
-ROW_VERSION = 2
+ROW_VERSION = 3
 """Part of every key: raise it when measures or fields change."""
 
 PER_FRAME = ("psnr", "psnr_y", "psnr_u", "psnr_v", "ssim", "ms_ssim")
@@ -56,7 +56,8 @@ class Conditions:
         intra = "one intra picture" if self.one_intra else "one intra picture and those the encoder puts at scene cuts"
         device = "" if self.device == "cpu" else f", lvc on {self.device}"
         return (
-            f"{self.name} conditions: {frames} of each clip, {intra}, 4:2:0 at the source's bit depth, "
+            f"{self.name} conditions: {frames} of each clip, {intra}, 4:2:0 at the source's bit depth "
+            "without odd last rows and columns, "
             f"{threads}{device}; "
             "sizes with all headers, without encoders' settings text; PSNR per frame in dB, weighted 6:1:1, averaged"
         )
