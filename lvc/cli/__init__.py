@@ -138,14 +138,14 @@ def _no_interrupt_lost() -> Any:
     """Python drops what is raised in finalisers and callbacks, an interrupt that happens to come then, too (imports run
     such callbacks all the time): send it once more, a little later.
     """
-    report, main = sys.unraisablehook, threading.main_thread().ident
+    report, thread = sys.unraisablehook, threading.main_thread().ident
 
     def again(lost: "sys.UnraisableHookArgs") -> None:
-        number = signal.SIGINT if issubclass(lost.exc_type, KeyboardInterrupt) else signal.SIGTERM
-        if main is None or not issubclass(lost.exc_type, (KeyboardInterrupt, SystemExit)):
+        if thread is None or not issubclass(lost.exc_type, (KeyboardInterrupt, SystemExit)):
             report(lost)
             return
-        timer = threading.Timer(0.05, signal.pthread_kill, (main, number))
+        number = signal.SIGINT if issubclass(lost.exc_type, KeyboardInterrupt) else signal.SIGTERM
+        timer = threading.Timer(0.05, signal.pthread_kill, (thread, number))
         timer.daemon = True
         timer.start()
 

@@ -5,10 +5,17 @@ Everything here is the encoder's freedom; only :mod:`lvc.model.motion` fixes wha
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from lvc.encoder.motion_search import CROSS, LAMBDA_PER_STEP, Matcher, neighbour_median, pool, spread, vector_bits
+from lvc.encoder.motion_search import (
+    LAMBDA_PER_STEP,
+    Matcher,
+    neighbour_median,
+    neighbours,
+    pool,
+    spread,
+    vector_bits,
+)
 from lvc.model.motion import Floats, Ints, cells_of
 from lvc.model.quality import nominal_step
 
@@ -20,7 +27,7 @@ def block_sizes(
     """Split 16x16 blocks and merge them, bottom-up, where the Lagrangian cost falls.
 
     Args:
-        target, planes, quality: as in :func:`search`.
+        target, planes, quality: as in :func:`lvc.encoder.motion_search.search`.
         full: the field that it found.
         weights: how much a mismatch counts, [B, H/8, W/8], 0 where vectors do not matter; None: 1.
 
@@ -49,9 +56,7 @@ def block_sizes(
     cost16 = pool(single, 2) + rate(field[:, ::2, ::2], guess[:, ::2, ::2], 2)
     # 8x8 blocks take a neighbour's vector from outside their 16x16 block, or their own
     small, small_cost = field, single + rate(field, guess, 1)
-    padded = F.pad(field.permute(0, 3, 1, 2).double(), (1, 1, 1, 1), mode="replicate").long().permute(0, 2, 3, 1)
-    for dy, dx in CROSS:
-        candidate = padded[:, 1 + dy : 1 + dy + rows, 1 + dx : 1 + dx + cols]
+    for candidate in neighbours(field):
         value = misses(candidate) + price * vector_bits(candidate, guess).clamp_min(2.0)
         better = value < small_cost
         small = torch.where(better[..., None], candidate, small)

@@ -167,13 +167,18 @@ def vector_bits(vector: Tensor, guess: Tensor) -> Tensor:
     return torch.where(bits > 0, bits + 2.5, 0.3)
 
 
+def neighbours(field: Tensor) -> list[Tensor]:
+    """The vectors above, below, left and right of each one, [B, h, w, 2]; at the border its own."""
+    h, w = field.shape[1:3]
+    # replicate padding takes no integers; components are far below 2^24
+    padded = F.pad(field.permute(0, 3, 1, 2).float(), (1, 1, 1, 1), mode="replicate").to(field.dtype)
+    padded = padded.permute(0, 2, 3, 1)
+    return [padded[:, 1 + dy : 1 + dy + h, 1 + dx : 1 + dx + w] for dy, dx in _CROSS]
+
+
 def neighbour_median(field: Tensor, fifth: Tensor) -> Tensor:
     """Component-wise median of the four neighbours and a fifth vector, [B, h, w, 2]."""
-    padded = F.pad(field.permute(0, 3, 1, 2).float(), (1, 1, 1, 1), mode="replicate").to(field.dtype)
-    h, w = field.shape[1:3]
-    around = [fifth.permute(0, 3, 1, 2)]
-    around += [padded[:, :, dy : dy + h, dx : dx + w] for dy, dx in ((0, 1), (2, 1), (1, 0), (1, 2))]
-    return torch.stack(around).median(0).values.permute(0, 2, 3, 1)
+    return torch.stack([fifth, *neighbours(field)]).median(0).values
 
 
 def _full_search(target: Tensor, reference: Tensor, scale: int, radius: int, block: int) -> Tensor:
@@ -217,7 +222,7 @@ def pool(cost: Tensor, factor: int) -> Tensor:
     return F.avg_pool2d(padded[:, None], factor)[:, 0] * (factor * factor)
 
 
-CROSS = ((-1, 0), (1, 0), (0, -1), (0, 1))
+_CROSS = ((-1, 0), (1, 0), (0, -1), (0, 1))
 """Above, below, left and right."""
 _DIAGONAL = ((-1, -1), (-1, 1), (1, -1), (1, 1))
 
@@ -276,11 +281,8 @@ class _Candidates:
 
     def propagate(self) -> None:
         """Try the neighbours' vectors."""
-        rows, cols = self.pairs
-        swapped = self.field.permute(0, 3, 1, 2).double()
-        padded = F.pad(swapped, (1, 1, 1, 1), mode="replicate").long().permute(0, 2, 3, 1)
-        for dy, dx in CROSS:
-            self.consider(padded[:, 1 + dy : 1 + dy + rows, 1 + dx : 1 + dx + cols])
+        for candidate in neighbours(self.field):
+            self.consider(candidate)
         self.recentre()
 
     def refine(self, step: int, diagonal: str) -> None:
@@ -290,7 +292,7 @@ class _Candidates:
         def move(dy: int, dx: int) -> Tensor:
             return self.consider(centre + torch.tensor([dy * step, dx * step], device=centre.device))
 
-        up, down, left, right = (move(dy, dx) for dy, dx in CROSS)
+        up, down, left, right = (move(dy, dx) for dy, dx in _CROSS)
         if diagonal == "all":
             for dy, dx in _DIAGONAL:
                 move(dy, dx)

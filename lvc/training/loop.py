@@ -296,7 +296,7 @@ class Trainer:
         frames = schedule.frames(progress)
         batch = self.settings.batch * max(1, 4 // frames)
         lengths, kinds = [], [INTRA]
-        for piece in range(int(random.choice(schedule.most_pieces(progress)))):
+        for piece in range(int(random.choice(schedule.numbers_of_pieces(progress)))):
             added = [PREDICTED] * (frames if piece else frames - 1)
             if frames > 2 and random.random() < schedule.between:
                 added = BETWEEN_KINDS[int(random.integers(len(BETWEEN_KINDS)))]

@@ -40,8 +40,8 @@ class Schedule:
         """Length of the training sequences."""
         return max(frames for start, frames in self.stages if progress >= start)
 
-    def most_pieces(self, progress: float) -> tuple[int, ...]:
-        """Of how many pieces a sequence may be."""
+    def numbers_of_pieces(self, progress: float) -> tuple[int, ...]:
+        """Of how many pieces a sequence may be, each number as likely as the others."""
         return self.pieces if progress >= self.pieces_from else (1,)
 
     def vectors(self, progress: float) -> bool:
