@@ -43,7 +43,8 @@ def tiny_codec(seed: int = 1) -> FrameCodec:
                 scales = (scales * 16).round() / 16
                 layer.knots[:, half:] = torch.from_numpy(scales * (LOG_STEP / UNIT))
         codec.start_state.copy_(torch.from_numpy(random.normal(0, 0.5, codec.start_state.shape)))
-        codec.steps.offset.add_(torch.arange(codec.steps.offset.shape[1]) // 24 * 0.02)
+        codec.steps.offset.add_(torch.arange(codec.steps.offset.shape[2]) // 24 * 0.02)
+        codec.steps.offset[0] -= 0.1
         for weight in (*codec.transform.luma_inverse, codec.transform.chroma_inverse):
             weight[random.integers(0, 64, 20), random.integers(0, 64, 20)] += 3 / 2**14
     return codec

@@ -163,7 +163,7 @@ def test_batches_of_several_kinds_and_qualities() -> None:
     intra = groups(encode(Clip("static", 32, 48, 1), quality=33)[0])[0].gop.frames[0]
     pieces.append(Gop((intra, intra, *(replace(record, pts=record.pts + 9) for record in pieces[0].frames))))
     data = written(encode(Clip("pan", 32, 48, 1))[0], pieces)
-    with pytest.raises(MismatchError):
+    with pytest.raises((FormatError, MismatchError)):
         decode(data)  # tables and vectors have adapted: the same bytes after an intra picture mean something else
     data = written(data, [*pieces[:4], Gop((intra,))])
     assert len(decode(data)) == 13

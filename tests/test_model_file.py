@@ -94,7 +94,7 @@ def test_the_identity_names_every_bit() -> None:
 
 def test_a_finer_quality_never_has_a_coarser_step() -> None:
     table = tiny_model().codec.steps.table
-    assert bool((table[1:] <= table[:-1]).all())
+    assert bool((table[:, 1:] <= table[:, :-1]).all())
     assert int(table.min()) >= 1
 
 
@@ -167,17 +167,17 @@ def test_odd_descriptions_are_refused(name: str) -> None:
 
 ENTRIES: dict[str, tuple[str, list[Any]]] = {
     "unknown type": ("steps", ["steps", "f4", [100, 384], 0]),
-    "other shape": ("steps", ["steps", "i4", [384, 100], 0]),
-    "negative shape": ("steps", ["steps", "i4", [-1, 384], 0]),
-    "negative place": ("steps", ["steps", "i4", [100, 384], -4]),
-    "beyond the end": ("steps", ["steps", "i4", [100, 384], 1 << 25]),
-    "far beyond the end": ("steps", ["steps", "i4", [100, 384], 1 << 70]),
+    "other shape": ("steps", ["steps", "i4", [2, 384, 100], 0]),
+    "negative shape": ("steps", ["steps", "i4", [-1, 100, 384], 0]),
+    "negative place": ("steps", ["steps", "i4", [2, 100, 384], -4]),
+    "beyond the end": ("steps", ["steps", "i4", [2, 100, 384], 1 << 25]),
+    "far beyond the end": ("steps", ["steps", "i4", [2, 100, 384], 1 << 70]),
     "huge": ("intra.book0.entries", ["intra.book0.entries", "i4", [1 << 40, 4], 0]),
     "nothing by much": ("intra.book0.entries", ["intra.book0.entries", "i4", [1 << 70, 0], 0]),
     "no entries": ("intra.book0.entries", ["intra.book0.entries", "i4", [0, 4], 0]),
     "flat": ("intra.book0.entries", ["intra.book0.entries", "i4", [240], 0]),
     "other dimension": ("intra.book0.entries", ["intra.book0.entries", "i4", [60, 2], 0]),
-    "missing": ("steps", ["stop", "i4", [100, 384], 0]),
+    "missing": ("steps", ["stop", "i4", [2, 100, 384], 0]),
 }
 
 

@@ -113,7 +113,7 @@ def choose_blocks(
     missed = codec.transformed(prediction, target, choice)
     if is_whole is None:
         return Blocks(torch.zeros_like(choice), choice, missed)
-    magnitude = missed / codec.steps(prediction.quality)
+    magnitude = missed / codec.steps(prediction.quality, prediction.intra)
     energy = magnitude.square()
     left = 1 / 12 + RATE_WEIGHT * _bits(magnitude)
     error = energy.sum(1, keepdim=True)

@@ -241,7 +241,7 @@ class FrameCodec(nn.Module):
             layers: how many bands are decoded, from the lowest on, 1...3; the latents of the others are zero.
         """
         knots, c16 = prediction.knots, prediction.c16
-        step = self.steps(prediction.quality)
+        step = self.steps(prediction.quality, prediction.intra)
         sizes = size_planes(_sizes(prediction))
         prior = self.intra_prior if prediction.intra else self.inter_prior
         z = None if missed is None else self._analyse(prediction, missed, step)
@@ -299,9 +299,11 @@ class FrameCodec(nn.Module):
             y = torch.where(_enlarged(prediction.skip, 16), prediction.picture.y, y)
             uv = torch.where(_enlarged(prediction.skip, 8), prediction.picture.uv, uv)
             state = torch.where(_enlarged(prediction.skip, 2), prediction.state, state)
-        magnitudes = latents.abs() / self.steps(prediction.quality) * 16.0
+        step = self.steps(prediction.quality, prediction.intra)
         if self.exact:
-            magnitudes = (latents.abs().double() * 16.0 / self.steps(prediction.quality).double()).round().float()
+            magnitudes = (latents.abs().double() * 16.0 / step.double()).round().float()
+        else:
+            magnitudes = latents.abs() / step * 16.0
         return Memory(Picture(y.clamp(0, PEAK), uv.clamp(0, PEAK)), state, magnitudes.clamp(0, ACT_MAX))
 
     # -- encoder --------------------------------------------------------------------------------------------------

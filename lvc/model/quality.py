@@ -26,38 +26,41 @@ loss, per sample (see :mod:`lvc.training.loss`)."""
 
 
 class Steps(nn.Module):
-    """Quantisation step of every latent at every quality.
+    """Quantisation step of every latent at every quality, for intra pictures (0) and for predicted ones (1).
 
-    In training a smooth function of learned offsets; exact models hold the table of integers.
+    In training smooth functions of learned offsets; exact models hold the tables of integers.
     """
 
     table: Tensor
 
     def __init__(self) -> None:
         super().__init__()
-        self.offset = nn.Parameter(torch.where(chroma_latents(), CHROMA_STEP, 0.0).repeat(KNOTS, 1))
-        self.register_buffer("table", torch.zeros(100, LATENTS, dtype=torch.int32))
+        self.offset = nn.Parameter(torch.where(chroma_latents(), CHROMA_STEP, 0.0).repeat(2, KNOTS, 1))
+        self.register_buffer("table", torch.zeros(2, 100, LATENTS, dtype=torch.int32))
         self.exact = False
 
-    def forward(self, quality: Tensor) -> Tensor:
+    def forward(self, quality: Tensor, intra: bool) -> Tensor:
         """Steps in latent units.
 
         Args:
             quality: [B], 1...100; whole numbers when exact.
+            intra: of what kind the picture is.
 
         Returns:
             [B, 384, 1, 1], integers of 1 or more when exact.
         """
+        kind = 0 if intra else 1
         if self.exact:
-            return self.table[quality.long() - 1].float()[:, :, None, None]
-        offset = (quality_knots(quality)[:, :, None] * self.offset).sum(1)
+            return self.table[kind, quality.long() - 1].float()[:, :, None, None]
+        offset = (quality_knots(quality)[:, :, None] * self.offset[kind]).sum(1)
         step = nominal_step(quality)[:, None] * LATENTS_PER_GREY * torch.exp2(offset)
         return step[:, :, None, None]
 
     @torch.no_grad()
     def snap(self) -> None:
-        """Fill the integer table from the learned offsets."""
+        """Fill the integer tables from the learned offsets."""
         quality = torch.arange(1, 101, dtype=torch.float32, device=self.offset.device)
-        step = self.forward(quality)[:, :, 0, 0].round().clamp(1, 2**16)
-        # a finer quality never has a coarser step
-        self.table.copy_(step.flip(0).cummax(0).values.flip(0).int())
+        for kind, table in enumerate(self.table):
+            step = self.forward(quality, kind == 0)[:, :, 0, 0].round().clamp(1, 2**16)
+            # a finer quality never has a coarser step
+            table.copy_(step.flip(0).cummax(0).values.flip(0).int())

@@ -56,7 +56,7 @@ def take_model(codec: FrameCodec, tables: HyperTables, model: Model) -> None:
     state = model.codec.state_dict()
     knots = (1 + 99 * torch.arange(KNOTS) / (KNOTS - 1)).round()
     start = nominal_step(knots)[:, None] * LATENTS_PER_GREY
-    state["steps.offset"] = torch.log2(model.codec.steps.table[knots.long() - 1] / start)
+    state["steps.offset"] = torch.log2(model.codec.steps.table[:, knots.long() - 1] / start)
     codec.load_state_dict(state)
     counts = sum(torch.tensor(np.stack(rows)).float() for rows in model.statistics.hyper)
     tables.logits.copy_(torch.log(cast(Tensor, counts)))
