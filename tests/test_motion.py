@@ -373,7 +373,7 @@ def test_a_mismatch_that_does_not_matter_splits_nothing() -> None:
     assert bool((levels[:, :, 16:] == LEVELS[0]).all())
     y, x = (np.array(axis) for axis in ([0, 2, 4], [0, 18, 30]))
     wanted, guess = true[0].numpy()[y, x], true[0].numpy()[y, x] + 90
-    chosen = RateChooser(target, planes, quality, true, weights[0].double().numpy())(
+    chosen = RateChooser(target, planes, quality, weights[0].double().numpy())(
         y, x, 2, wanted, np.stack([guess, wanted, guess + 1]), np.array([[0.1] * 3, [0.0] * 3, [0.1, 0.1, 0.2]])
     )
     assert np.array_equal(chosen, [wanted[0], guess[1], guess[2] + 1])

@@ -12,7 +12,7 @@ from lvc.encoder import motion_search
 from lvc.encoder.block_choice import choose_blocks
 from lvc.encoder.mode_choice import choose_modes, weights_of
 from lvc.encoder.motion_blocks import RateChooser, block_sizes
-from lvc.encoder.settings import EFFORTS, FIRST_RUN_BIAS, RUN, TRY_EVERY, EncoderSettings, quality_bonus
+from lvc.encoder.settings import ANCHOR_WEIGHT, EFFORTS, RUN, TRY_EVERY, EncoderSettings, quality_bonus
 from lvc.encoder.still import stillness
 from lvc.exact import warp
 from lvc.model import Model
@@ -148,19 +148,19 @@ class GroupEncoder:
             after = self._state, self.estimated_bits
             self._state, self.estimated_bits = before
             coded, other = self._attempt(run, orders[1])
-            forgiven = 0.0 if self._runs else FIRST_RUN_BIAS * _bits(plain)
-            self._is_between_better = other < cost + forgiven
+            self._is_between_better = other < cost
             if not self._is_between_better:
                 coded, (self._state, self.estimated_bits) = plain, after
         self._runs += 1
         return coded
 
     def _attempt(self, run: list[Frame], steps: list[Step]) -> tuple[list[CodedPicture], float]:
-        """Code pictures in an order; gives them in display order and their bits plus lambda times distortion."""
+        """Code pictures in an order; gives them in display order, and their bits plus lambda times distortion."""
         first = len(self.records)
         coded = sorted((self._code(run[step.position - first], step) for step in steps), key=_position)
         depth = self._info.bit_depth
-        error = sum(_error(frame.planes, picture.planes, depth) for frame, picture in zip(run, coded, strict=True))
+        errors = [_error(frame.planes, picture.planes, depth) for frame, picture in zip(run, coded, strict=True)]
+        error = sum(errors) + ANCHOR_WEIGHT * errors[-1]
         step = float(nominal_step(torch.tensor(self.quality)))
         return coded, _bits(coded) + error / (step * step * RATE_WEIGHT)
 
@@ -272,7 +272,7 @@ class GroupEncoder:
         there = torch.from_numpy(weights)[None].to(luma)
         field, level = block_sizes(luma, look.planes, look.field, quality, there)
         wanted = MotionField(field[0].cpu().numpy(), level[0].cpu().numpy())
-        choose = RateChooser(luma, look.planes, quality, field, weights)
+        choose = RateChooser(luma, look.planes, quality, weights)
         rows, cols = weights.shape
         return code_field(coder, tables, rows, cols, expected, wanted, choose, weights > 0)
 

@@ -101,15 +101,11 @@ class RateChooser:
 
     Args:
         target, planes, quality, weights: as in :func:`block_sizes`, for a batch of one; weights [H/8, W/8].
-        field: the one that is wanted, [1, H/8, W/8, 2].
     """
 
-    def __init__(
-        self, target: Tensor, planes: Tensor, quality: Tensor, field: Tensor, weights: Floats | None = None
-    ) -> None:
+    def __init__(self, target: Tensor, planes: Tensor, quality: Tensor, weights: Floats) -> None:
         self._matcher = Matcher(target, planes, fine=True)
         self._weights = weights
-        self._wanted = self._matcher(field)[0].cpu().numpy()
         self._price = LAMBDA_PER_STEP * float(nominal_step(quality))
 
     def __call__(self, y: Ints, x: Ints, size: int, wanted: Ints, options: Ints, saved: Floats) -> Ints:
@@ -117,17 +113,21 @@ class RateChooser:
         number, at = np.nonzero(saved > 0)
         if not len(at):
             return wanted
-        block, cell_y, cell_x = cells_of(y[at], x[at], size, self._matcher.rows, self._matcher.cols)
-        cells = (
-            torch.from_numpy(each).to(self._matcher.device) for each in (cell_y, cell_x, options[number, at][block])
-        )
-        worse = self._matcher.blocks(*cells).cpu().numpy() - self._wanted[cell_y, cell_x]
-        if self._weights is not None:
-            worse = worse * self._weights[cell_y, cell_x]
+        some = np.unique(at)
+        misses = np.zeros(len(y))
+        misses[some] = self._misses(y[some], x[some], size, wanted[some])
         won = np.zeros_like(saved)
-        won[number, at] = self._price * saved[number, at] - np.bincount(block, worse, len(at))
+        worse = self._misses(y[at], x[at], size, options[number, at]) - misses[at]
+        won[number, at] = self._price * saved[number, at] - worse
         best = won.argmax(0)
         taken = np.flatnonzero(won.max(0) > 0)
         chosen = wanted.copy()
         chosen[taken] = options[best[taken], taken]
         return chosen
+
+    def _misses(self, y: Ints, x: Ints, size: int, vectors: Ints) -> Floats:
+        """What n blocks miss, weighted, [n]."""
+        block, cell_y, cell_x = cells_of(y, x, size, self._matcher.rows, self._matcher.cols)
+        cells = (torch.from_numpy(each).to(self._matcher.device) for each in (cell_y, cell_x, vectors[block]))
+        missed = self._matcher.blocks(*cells).cpu().numpy() * self._weights[cell_y, cell_x]
+        return np.bincount(block, missed, len(y))

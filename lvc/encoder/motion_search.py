@@ -100,11 +100,11 @@ class Matcher:
         self._target = blocks.transpose(2, 3).reshape(b * self.rows * self.cols, BLOCK * BLOCK // every)
         hp, wp = planes.shape[-2:]
         self._area, self._wp = hp * wp, wp
-        self._flat = planes.reshape(-1)
+        # what begins at any sample and is as wide as a block
+        self._rows = planes.reshape(-1).as_strided((planes.numel() - BLOCK + 1, BLOCK), (1, 1))
         # places are 32 bits wide where that is enough: there are many of them
-        self._type = torch.int32 if self._flat.numel() < 1 << 31 else torch.int64
-        within = torch.arange(0, BLOCK, every, device=device)[:, None] * wp + torch.arange(BLOCK, device=device)
-        self._within = within.flatten().to(self._type)
+        self._type = torch.int32 if planes.numel() < 1 << 31 else torch.int64
+        self._within = (torch.arange(0, BLOCK, every, device=device) * wp).to(self._type)
         y = torch.arange(self.rows, device=device)[None, :, None] * BLOCK
         x = torch.arange(self.cols, device=device)[None, None, :] * BLOCK
         self._y, self._x = y.expand(b, -1, self.cols).flatten(), x.expand(b, self.rows, -1).flatten()
@@ -144,7 +144,7 @@ class Matcher:
         col = (self._x[which] + (h >> 2)).clamp_(FIRST, self._furthest) - FIRST
         place = self._start[which] + ((v & 3) * 4 + (h & 3)) * self._area + row * self._wp + col
         index = place.to(self._type)[:, None] + self._within
-        found = self._flat.index_select(0, index.view(-1)).view(-1, len(self._within))
+        found = self._rows.index_select(0, index.view(-1)).view(-1, len(self._within) * BLOCK)
         found.sub_(self._target[which])
         if self._fine:
             coefficients = found @ _hadamard(found.device)  # it is symmetric

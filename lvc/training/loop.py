@@ -30,6 +30,7 @@ from lvc.training.fit import fit
 from lvc.training.loss import Carried, CoderMaker, FrameCost, run_sequence, sequence_quality
 from lvc.training.rate import HyperTables, TrainingCoder
 from lvc.training.schedule import Schedule
+from lvc.training.soap import Soap
 from lvc.training.start import measure_scales, take_model
 from lvc.training.validate import validate
 from lvc.training.vector import CodebookLearner, VectorCoder
@@ -50,6 +51,7 @@ class TrainingSettings:
         validation: folder of clips for rate-distortion points, every ``validate_minutes``.
         stills: folder of pictures mixed into intra training.
         fit_crops: crops from which codebooks are fitted.
+        schedule: None for the usual one, from the start or from a model.
     """
 
     clips: Path
@@ -67,7 +69,7 @@ class TrainingSettings:
     save_minutes: float = 2.0
     start_from: Path | None = None
     fit_crops: int = 48
-    schedule: Schedule = field(default_factory=Schedule)
+    schedule: Schedule | None = None
     quiet: bool = False
 
 
@@ -146,6 +148,8 @@ class Trainer:
 
     def __init__(self, settings: TrainingSettings) -> None:
         self.settings = settings
+        usual = Schedule() if settings.start_from is None else Schedule.going_on()
+        self.schedule = settings.schedule or usual
         self.world = int(os.environ.get("WORLD_SIZE", "1"))
         self.rank = int(os.environ.get("RANK", "0"))
         self.device = torch.device(settings.device)
@@ -155,9 +159,7 @@ class Trainer:
         rest: list[nn.Parameter] = []
         for name, parameter in self.learner.named_parameters():
             (transform if ".transform." in name or ".steps." in name else rest).append(parameter)
-        self.optimiser = torch.optim.Adam(
-            [{"params": rest, "factor": 1.0}, {"params": transform, "factor": 0.05}], lr=1e-3, betas=(0.9, 0.98)
-        )
+        self.optimiser = Soap([{"params": rest, "factor": 1.0}, {"params": transform, "factor": 0.05, "turned": False}])
         self.balance = Balance()
         self.step = 0
         self.elapsed = 0.0
@@ -292,7 +294,7 @@ class Trainer:
     def _new_sequence(self) -> Sequence:
         if self.sampler is None:
             raise ValueError("training has no clips yet")
-        schedule, progress, random = self.settings.schedule, self.progress, self.sampler.random
+        schedule, progress, random = self.schedule, self.progress, self.sampler.random
         frames = schedule.frames(progress)
         batch = self.settings.batch * max(1, 4 // frames)
         lengths, kinds = [], [INTRA]
@@ -306,14 +308,14 @@ class Trainer:
             kinds += added
         steps = coding_order(kinds)
         base = pick_quality(random, batch)
-        bonuses = (float(random.uniform(0, 9)), float(random.uniform(0, 5)), float(random.uniform(0, 7)))
+        bonuses = (float(random.uniform(0, 16)), float(random.uniform(0, 9)), float(random.uniform(0, 7)))
         qualities = [quality.to(self.device) for quality in sequence_quality(base, steps, *bonuses)]
         ends = list(itertools.accumulate(lengths))
         pieces = [(steps[end - n : end], qualities[end - n : end]) for n, end in zip(lengths, ends, strict=True)]
         return Sequence(self.sampler.batch(batch, len(kinds)), pieces)
 
     def _one_step(self, learner: nn.Module) -> dict[str, Any]:
-        schedule, progress = self.settings.schedule, self.progress
+        schedule, progress = self.schedule, self.progress
         set_fake(self.learner, schedule.fake(progress))
         if schedule.vectors(progress) and self.codebooks is None:
             self._use_codebooks(self._fitted())
