@@ -16,6 +16,11 @@ CASCADE = (3, 0, 1, 0)
 """The same of predicted pictures that follow each other, in turns: a finer one serves as a better reference."""
 BETWEEN_BONUS = (8, 2, -2, -7)
 """The same by depth: anchors with pictures between them, pictures between two, pictures between these, and so on."""
+REFRESH, REFRESH_EVERY = 8, 32
+"""What is added to that of the anchor at every 32nd position, where there are pictures between: what an intra picture
+gave fades in parts that stay still (measured over 150 frames there and back: flower 9 % more bits, 0.5 dB, worth 13 %,
+and 0.2 instead of 0.9 dB lost; a talking head neutral).
+"""
 RUN = 8
 """Pictures from one anchor to the next, where there are any between (measured against 4, at 25 frames: flower -6 %,
 road -3 %, others 0)."""
@@ -43,6 +48,7 @@ def quality_bonus(step: Step, quality: float, still: float = 0.0) -> int:
         bonus = CASCADE[step.position % len(CASCADE)]
     else:
         bonus = BETWEEN_BONUS[min(step.depth, len(BETWEEN_BONUS) - 1)]
+        bonus += REFRESH if step.depth == 0 and step.position % REFRESH_EVERY == 0 else 0
     return round(bonus * min(1.0, (100 - quality) / (100 - _FINE)))
 
 
