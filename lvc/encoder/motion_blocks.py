@@ -130,4 +130,4 @@ class RateChooser:
         block, cell_y, cell_x = cells_of(y, x, size, self._matcher.rows, self._matcher.cols)
         cells = (torch.from_numpy(each).to(self._matcher.device) for each in (cell_y, cell_x, vectors[block]))
         missed = self._matcher.blocks(*cells).cpu().numpy() * self._weights[cell_y, cell_x]
-        return np.bincount(block, missed, len(y))
+        return np.asarray(np.bincount(block, missed, len(y)), dtype=np.float64)
