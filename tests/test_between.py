@@ -11,7 +11,15 @@ import pytest
 from lvc.container import BETWEEN, GopChunk, Step, coding_order
 from lvc.decoder import Decoder
 from lvc.edit import Span
-from lvc.encoder.settings import BETWEEN_BONUS, CASCADE, INTRA_BONUS, TRY_EVERY, quality_bonus
+from lvc.encoder.settings import (
+    BETWEEN_BONUS,
+    CASCADE,
+    INTRA_BONUS,
+    REFRESH,
+    REFRESH_EVERY,
+    TRY_EVERY,
+    quality_bonus,
+)
 from lvc.errors import FormatError, MismatchError
 from lvc.model.group import MotionMemory
 from lvc.model.motion import MotionField
@@ -192,7 +200,7 @@ def test_qualities(monkeypatch: pytest.MonkeyPatch) -> None:
     """By depth; towards quality 100 the differences vanish."""
     always_between(monkeypatch)
     clip = Clip("pan", 32, 32, 6)
-    anchor, upper, lower = BETWEEN_BONUS
+    anchor, upper, lower, _ = BETWEEN_BONUS
     for quality in (1, 30, 90, 100):
         data, _ = encode(clip, quality=quality)
         share = min(1.0, (100 - quality) / 20)
@@ -200,6 +208,8 @@ def test_qualities(monkeypatch: pytest.MonkeyPatch) -> None:
         records = [record.quality for record in groups(data)[0].gop.frames]
         assert records == [max(1, quality + round(share * extra)) for extra in bonus]
     assert {quality_bonus(step, 100) for step in coding_order([0, 2, 2, 2, 1, 1])} == {0}
+    assert quality_bonus(Step(REFRESH_EVERY, REFRESH_EVERY - 8), 50) == anchor + REFRESH
+    assert quality_bonus(Step(REFRESH_EVERY, REFRESH_EVERY - 1), 50) == CASCADE[0]
     data, _ = encode(clip, quality=40, ablate=frozenset({"nocascade"}))
     assert {record.quality for record in groups(data)[0].gop.frames} == {40}
 

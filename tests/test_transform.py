@@ -90,6 +90,7 @@ def random_residual(batch: int, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
     return y, uv
 
 
+@torch.no_grad()
 def test_the_inverse_inverts_each_size() -> None:
     """In maps where they are mixed; with another map other blocks come out, and only where the maps differ."""
     y, uv = random_residual(3, 1)

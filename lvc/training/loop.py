@@ -30,7 +30,6 @@ from lvc.training.fit import fit
 from lvc.training.loss import Carried, CoderMaker, FrameCost, run_sequence, sequence_quality
 from lvc.training.rate import HyperTables, TrainingCoder
 from lvc.training.schedule import Schedule
-from lvc.training.soap import Soap
 from lvc.training.start import measure_scales, take_model
 from lvc.training.validate import validate
 from lvc.training.vector import CodebookLearner, VectorCoder
