@@ -158,7 +158,9 @@ class Trainer:
         rest: list[nn.Parameter] = []
         for name, parameter in self.learner.named_parameters():
             (transform if ".transform." in name or ".steps." in name else rest).append(parameter)
-        self.optimiser = Soap([{"params": rest, "factor": 1.0}, {"params": transform, "factor": 0.05, "turned": False}])
+        self.optimiser = torch.optim.Adam(
+            [{"params": rest, "factor": 1.0}, {"params": transform, "factor": 0.05}], lr=1e-3, betas=(0.9, 0.98)
+        )
         self.balance = Balance()
         self.step = 0
         self.elapsed = 0.0
