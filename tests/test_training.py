@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 import torch
 
-from lvc.container import INTRA, PREDICTED, coding_order
+from lvc.container import BETWEEN, INTRA, PREDICTED, coding_order
 from lvc.encoder import motion_search
 from lvc.errors import InputError, ModelError
 from lvc.exact.layers import exact_layers, set_fake
@@ -92,7 +92,7 @@ def cost_of(trainer: Trainer, clips: Path) -> float:
 def test_the_loss_falls(tmp_path: Path, clips: Path) -> None:
     start = Trainer(settings_in(tmp_path, clips, checkpoint=tmp_path / "start.ckpt"))
     start.save()
-    schedule = Schedule(peak=4e-3, stages=((0.0, 1), (0.1, 2)), pieces=(1,), warm_steps=5)
+    schedule = Schedule(peak=4e-3, stages=((0.0, 1), (0.1, 2)), alone=0.0, pieces=(1,), warm_steps=5)
     settings = settings_in(tmp_path, clips, steps=20, schedule=schedule, start_from=start.settings.checkpoint)
     trainer = Trainer(settings)
     rows: list[dict[str, Any]] = []
@@ -181,12 +181,12 @@ def test_weights_only(tmp_path: Path, clips: Path) -> None:
 
     def watched(learner: torch.nn.Module) -> dict[str, Any]:
         weights.append(trainer.learner.codec.start_state.detach().clone())
-        weights.append(trainer.learner.codec.hyper.decode.weight.detach().clone())
+        weights.append(trainer.learner.codec.inter.hyper.decode.weight.detach().clone())
         return honest(learner)
 
     trainer._one_step = watched  # type: ignore[method-assign]
     trainer.run()
-    assert torch.equal(weights[1], first.learner.codec.hyper.decode.weight)
+    assert torch.equal(weights[1], first.learner.codec.inter.hyper.decode.weight)
     assert trainer.step == 3
 
 
@@ -308,7 +308,7 @@ def test_rate_of_training() -> None:
         assert float(torch.exp2(-bits.double()).sum()) == pytest.approx(1, abs=1e-3)
     zero, three = (
         HyperTables()
-        .bits(torch.tensor([0.0, 3.0]).view(2, 1, 1, 1).expand(2, 8, 1, 1), torch.ones(2, 1, 1, 1))
+        .bits(0, torch.tensor([0.0, 3.0]).view(2, 1, 1, 1).expand(2, 8, 1, 1), torch.ones(2, 1, 1, 1))
         .tolist()
     )
     assert 0 < zero < three
@@ -359,7 +359,7 @@ class Noiseless(TrainingCoder):
 
     def hyper(self, proposal: torch.Tensor | None, mask: torch.Tensor) -> torch.Tensor:
         assert proposal is not None
-        self.bits = self.bits + self.tables.bits(proposal, mask)
+        self.bits = self.bits + self.tables.bits(self.kind, proposal, mask)
         return proposal.round() * mask
 
 
@@ -402,6 +402,23 @@ def test_long_sequences_in_training(tmp_path: Path, clips: Path) -> None:
     assert max(at) < FRAMES
 
 
+@pytest.mark.parametrize("only", ["intra", "inter"])
+def test_only_one_kind_learns(tmp_path: Path, clips: Path, only: str) -> None:
+    """Networks of the other kind, and what both share, stay as they are."""
+    settings = settings_in(tmp_path, clips, steps=4, only=only, schedule=Schedule(pieces=(1,), warm_steps=1).only(only))
+    trainer = Trainer(settings)
+    before: dict[str, torch.Tensor] = {}
+
+    def note(trainer: Trainer, row: dict[str, Any]) -> None:
+        if row["step"] == 0:
+            before.update({name: p.detach().clone() for name, p in trainer.learner.codec.named_parameters()})
+
+    trainer.run(note)
+    after = dict(trainer.learner.codec.named_parameters())
+    changed = {name.split(".")[0] for name in after if not torch.equal(before[name], after[name])}
+    assert changed == ({"intra"} if only == "intra" else {"inter", "context"})
+
+
 def test_gradients_reach_every_parameter() -> None:
     torch.manual_seed(1)
     codec, tables = FrameCodec(config_named("tiny")), HyperTables()
@@ -409,15 +426,17 @@ def test_gradients_reach_every_parameter() -> None:
         for _, layer in exact_layers(codec):  # some start at zero, and stop gradients
             layer.weight.add_(torch.randn_like(layer.weight) * 0.05)
     random = np.random.default_rng(1)
-    pictures = [
+    first, last = (
         to_picture(
             torch.from_numpy(random.integers(0, 256, (2, 64, 64)).astype(np.uint8)),
             torch.from_numpy(random.integers(0, 256, (2, 2, 32, 32)).astype(np.uint8)),
         )
         for _ in range(2)
-    ]
+    )
+    pictures = [first, Picture((first.y + last.y) / 2, (first.uv + last.uv) / 2), last]
+    steps = coding_order([INTRA, BETWEEN, PREDICTED])
     quality = torch.tensor([30.0, 80.0])
-    costs = run_sequence(codec, tables, pictures, [quality, quality], motion_search.FAST, TrainingCoder)
+    costs = run_sequence(codec, tables, pictures, [quality] * 3, motion_search.FAST, TrainingCoder, steps)
     loss = torch.stack([cost.lagrangian(quality).sum() for cost in costs]).sum()
     loss.backward()
     assert math.isfinite(float(loss.detach()))

@@ -33,6 +33,11 @@ _FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
     metavar="FILE",
     help="Checkpoint or model file whose weights a new training starts from.",
 )
+@click.option(
+    "--only",
+    type=click.Choice(["intra", "inter"]),
+    help="Train the networks of intra or of predicted pictures alone, and leave the others as they are.",
+)
 @click.option("--seed", type=int, default=1, show_default=True, help="Of everything that is drawn by chance.")
 @compute_options
 @click.option("--quiet", is_flag=True, help="No progress.")

@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lvc.errors import ModelError
+from lvc.exact.product import learned_pointwise, pointwise
 
 ACT_MAX = 2047
 """Activations lie within +-ACT_MAX; such integers survive TF32 (11 significant bits)."""
@@ -118,7 +119,7 @@ class ExactLayer(nn.Module):
             y = F.leaky_relu(y, 0.125)
         if self.fake:
             y = _round_through(y)
-        return y.clamp(-ACT_MAX, ACT_MAX)
+        return clamp(y)
 
     @torch.no_grad()
     def snap(self) -> None:
@@ -180,7 +181,8 @@ class Conv(ExactLayer):
 
     def forward(self, x: Tensor, quality: Tensor | None = None) -> Tensor:
         weight, bias = self._parameters_now()
-        return self._finish(F.conv2d(x, weight, bias), quality)
+        product = pointwise if self.exact else learned_pointwise
+        return self._finish(product(x, weight, bias), quality)
 
 
 class Depthwise(ExactLayer):
@@ -200,22 +202,26 @@ class Depthwise(ExactLayer):
 
 
 class Block(nn.Module):
-    """Residual block: depth-wise 3x3, widen, leaky slope, narrow, add. Starts as almost the identity."""
+    """Residual block: depth-wise 3x3, widen, leaky slope, narrow, add. Starts as almost the identity.
 
-    def __init__(self, channels: int, expand: float = 2.0) -> None:
+    Args:
+        gain: of what is added at the start.
+    """
+
+    def __init__(self, channels: int, expand: float = 2.0, gain: float = 0.1) -> None:
         super().__init__()
         inner = int(channels * expand)
         self.spatial = Depthwise(channels)
         self.widen = Conv(channels, inner, act=True)
-        self.narrow = Conv(inner, channels, gain=0.1)
+        self.narrow = Conv(inner, channels, gain=gain)
 
     def forward(self, x: Tensor) -> Tensor:
         return clamp(x + self.narrow(self.widen(self.spatial(x))))
 
 
 def clamp(x: Tensor) -> Tensor:
-    """Limit to the range of activations."""
-    return x.clamp(-ACT_MAX, ACT_MAX)
+    """Limit to the range of activations. The gradient of ``hardtanh`` takes one pass, that of ``clamp`` three."""
+    return F.hardtanh(x, -ACT_MAX, ACT_MAX)
 
 
 def exact_layers(module: nn.Module) -> Iterator[tuple[str, ExactLayer]]:

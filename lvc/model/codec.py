@@ -6,6 +6,8 @@
  x1 = x~ + T^-1(z^) ──► Decoder(x1, T^-1(z^), c8) ──► state, x^ = clip(x1 + head)
 ```
 
+Intra pictures have no context, and a Hyper, Prior, Decoder and Analysis of their own.
+
 Encoder, decoder and training run this same code and differ only in the :class:`LatentCoder` that they pass in.
 """
 
@@ -24,12 +26,8 @@ from lvc.model.config import ModelConfig
 from lvc.model.modes import BOTH, FIRST, NONE
 from lvc.model.networks import (
     HYPER_MAX,
-    PASSES,
-    Analysis,
+    Branch,
     Context,
-    Decoder,
-    Hyper,
-    Prior,
     fold,
     half_mask,
     size_planes,
@@ -60,11 +58,15 @@ class Picture(NamedTuple):
 
 
 class Memory(NamedTuple):
-    """What a decoded picture leaves for the next: reference, state [B, fine, H/8, W/8], magnitudes [B, 384, ...]."""
+    """What a decoded picture leaves for the next: reference, state [B, fine, H/8, W/8], magnitudes [B, 384, ...].
+
+    ``apart``, in predictions from two references only: what those differ by where they were averaged, 0 elsewhere.
+    """
 
     picture: Picture
     state: Tensor
     magnitudes: Tensor
+    apart: Picture | None = None
 
     @classmethod
     def join(cls, parts: "Sequence[Memory]") -> "Memory":
@@ -124,8 +126,8 @@ class Prediction:
     """Everything both sides know of a picture before its latents."""
 
     picture: Picture
-    c8: Tensor
-    c16: Tensor
+    c8: Tensor | None
+    c16: Tensor | None
     state: Tensor
     quality: Tensor
     knots: Tensor
@@ -147,11 +149,8 @@ class FrameCodec(nn.Module):
         self.transform = Transform()
         self.steps = Steps()
         self.context = Context(config)
-        self.hyper = Hyper(config)
-        self.intra_prior = Prior(config)
-        self.inter_prior = Prior(config)
-        self.decoder = Decoder(config)
-        self.analysis = Analysis(config)
+        self.intra = Branch(config, intra=True)
+        self.inter = Branch(config, intra=False)
         self.start_state = nn.Parameter(torch.zeros(config.fine))
         units = torch.full((LATENTS,), MEAN_UNITS[3])
         units[: BANDS[0] + BANDS[1]] = MEAN_UNITS[2]
@@ -196,15 +195,18 @@ class FrameCodec(nn.Module):
         return Memory(Picture(luma, chroma), state, magnitudes)
 
     def predict(self, past: Memory, quality: Tensor, intra: bool) -> Prediction:
-        """Run the context network on a prediction.
+        """Run the context network on a prediction; intra pictures have none.
 
         Args:
             past: from :meth:`nothing` for an intra picture, from :meth:`moved` or :meth:`mixed` for others.
             quality: [B], 1...100.
         """
         knots = quality_knots(quality)
+        if intra:
+            return Prediction(past.picture, None, None, past.state, quality, knots, intra)
         folded = fold(past.picture.y - MIDDLE, past.picture.uv - MIDDLE)
-        c8, c16 = self.context(folded, past.state, past.magnitudes, knots)
+        apart = None if past.apart is None else fold(*past.apart)
+        c8, c16 = self.context(folded, past.state, past.magnitudes, knots, apart)
         return Prediction(past.picture, c8, c16, past.state, quality, knots, intra)
 
     def mixed(self, first: Memory, second: Memory | None, modes: Tensor) -> Memory:
@@ -214,7 +216,15 @@ class FrameCodec(nn.Module):
             modes: [B, 1, H/16, W/16], see :mod:`lvc.model.modes`.
         """
         exact = self.exact
+        apart = None
         if second is not None:
+
+            def differ(a: Tensor, b: Tensor, factor: int) -> Tensor:
+                return torch.where(_enlarged(modes == BOTH, factor), a - b, 0.0)
+
+            apart = Picture(
+                differ(first.picture.y, second.picture.y, 16), differ(first.picture.uv, second.picture.uv, 8)
+            )
 
             def mix(a: Tensor, b: Tensor, factor: int) -> Tensor:
                 mode = modes.repeat_interleave(factor, 2).repeat_interleave(factor, 3)
@@ -223,13 +233,14 @@ class FrameCodec(nn.Module):
 
             first = _blockwise(mix, first, second)
         if not bool((modes == NONE).any()):
-            return first
+            return first._replace(apart=apart)
 
         def blank(a: Tensor, b: Tensor, factor: int) -> Tensor:
             return torch.where(_enlarged(modes == NONE, factor), b, a)
 
         y = first.picture.y
-        return _blockwise(blank, first, self.nothing(len(y), (y.shape[2], y.shape[3]), y.device))
+        mixture = _blockwise(blank, first, self.nothing(len(y), (y.shape[2], y.shape[3]), y.device))
+        return mixture._replace(apart=apart)
 
     def code(
         self, prediction: Prediction, missed: Tensor | None, coder: LatentCoder, layers: int = len(BANDS)
@@ -243,26 +254,27 @@ class FrameCodec(nn.Module):
         knots, c16 = prediction.knots, prediction.c16
         step = self.steps(prediction.quality, prediction.intra)
         sizes = size_planes(_sizes(prediction))
-        prior = self.intra_prior if prediction.intra else self.inter_prior
+        branch = self._branch(prediction)
+        prior, passes = branch.prior, branch.prior.passes
         z = None if missed is None else self._analyse(prediction, missed, step)
         proposal = None
         if z is not None:
             normal = clamp(z / step * RESIDUAL_UNIT)
-            proposal = self.hyper.analyse(normal, c16, sizes, knots)
-        batch, _, h, w = c16.shape
-        coded = torch.ones(batch, 1, h, w, device=c16.device) if prediction.skip is None else 1 - prediction.skip
+            proposal = branch.hyper.analyse(normal, c16, sizes, knots)
+        batch, _, h, w = sizes.shape
+        coded = torch.ones(batch, 1, h, w, device=sizes.device) if prediction.skip is None else 1 - prediction.skip
         hyper = coder.hyper(proposal, F.max_pool2d(coded, 2))
-        features = prior.start(c16, self.hyper(hyper), sizes, knots)
+        features = prior.start(c16, branch.hyper(hyper), sizes, knots)
         bands: list[Tensor] = []
         before: _Known | None = None
         first = 0
-        for index, (band, half) in enumerate(PASSES):
+        for index, (band, half) in enumerate(passes):
             if band >= layers:
-                bands.append(torch.zeros(batch, LATENTS - first, h, w, device=c16.device))
+                bands.append(torch.zeros(batch, LATENTS - first, h, w, device=sizes.device))
                 break
             last = first + BANDS[band]
             mean, scale = prior.parameters_of(index, features, sizes, knots)
-            mask = half_mask(half, c16) * coded
+            mask = half_mask(half, sizes) * coded
             unit, band_step = self.mean_unit[:, first:last], step[:, first:last]
             centre = mean * unit
             wanted = None if z is None else (z[:, first:last] - centre) / band_step
@@ -276,7 +288,7 @@ class FrameCodec(nn.Module):
             if half != 0:
                 bands.append(known.value)
                 first = last
-            if index < len(PASSES) - 1:
+            if index < len(passes) - 1:
                 seen = known.value / unit
                 seen = clamp(seen.round() if self.exact else seen)
                 features = prior.advance(index, features, clamp(known.residual), known.mean, seen)
@@ -290,7 +302,7 @@ class FrameCodec(nn.Module):
         iy, iuv = clamp(y - MIDDLE), clamp(uv - MIDDLE)
         if self.exact:
             iy, iuv = iy.round(), iuv.round()
-        state, head = self.decoder(fold(iy, iuv), fold(ry, ruv), prediction.c8, prediction.knots)
+        state, head = self._branch(prediction).decoder(fold(iy, iuv), fold(ry, ruv), prediction.c8, prediction.knots)
         hy, huv = unfold(head)
         y, uv = y + hy / HEAD_FRACTION, uv + huv / HEAD_FRACTION
         if self.exact:
@@ -317,9 +329,14 @@ class FrameCodec(nn.Module):
         z: Tensor = self.transform(target.y - prediction.picture.y, target.uv - prediction.picture.uv, sizes)
         return z
 
+    def _branch(self, prediction: Prediction) -> Branch:
+        branch: Branch = self.intra if prediction.intra else self.inter
+        return branch
+
     def _analyse(self, prediction: Prediction, z: Tensor, step: Tensor) -> Tensor:
         normal = clamp(z / step * RESIDUAL_UNIT)
-        addition = self.analysis(normal, prediction.c16, size_planes(_sizes(prediction)), prediction.knots)
+        sizes = size_planes(_sizes(prediction))
+        addition = self._branch(prediction).analysis(normal, prediction.c16, sizes, prediction.knots)
         updated: Tensor = z + addition * (1 / RESIDUAL_UNIT) * step
         return updated
 
@@ -354,8 +371,10 @@ def _blockwise(combine: Callable[[Tensor, Tensor, int], Tensor], a: Memory, b: M
 
 
 def _sizes(prediction: Prediction) -> Tensor:
-    c16 = prediction.c16
-    return torch.zeros_like(c16[:, :1]) if prediction.sizes is None else prediction.sizes
+    if prediction.sizes is not None:
+        return prediction.sizes
+    y = prediction.picture.y
+    return torch.zeros(len(y), 1, y.shape[2] // 16, y.shape[3] // 16, device=y.device)
 
 
 def _enlarged(flags: Tensor, factor: int) -> Tensor:
@@ -363,6 +382,11 @@ def _enlarged(flags: Tensor, factor: int) -> Tensor:
     return flags.bool().repeat_interleave(factor, 2).repeat_interleave(factor, 3)
 
 
+HYPER_ROUNDING = 0.4
+"""What is added to a magnitude of the hyper-latent before it is cut off: a little less than a half, since small numbers
+are cheaper and nearly as good (measured over five clips: -0.5 % rate with 0.4, -0.2 % with 0.25)."""
+
+
 def hyper_limit(x: Tensor) -> Tensor:
-    """Integers within +-HYPER_MAX."""
-    return x.round().clamp(-HYPER_MAX, HYPER_MAX)
+    """Integers within +-HYPER_MAX for a proposal of the hyper-latent."""
+    return x.sign() * (x.abs() + HYPER_ROUNDING).floor().clamp_max(HYPER_MAX)

@@ -14,6 +14,7 @@ class ModelConfig:
         fine: channels at 1/8 resolution (context and carried state).
         coarse: channels at 1/16 resolution (context and prior).
         context_blocks, decoder_blocks: residual blocks at 1/8 resolution.
+        intra_blocks: residual blocks that intra pictures have more of: their prior in each pass, their decoder.
     """
 
     name: str
@@ -21,12 +22,13 @@ class ModelConfig:
     coarse: int
     context_blocks: int
     decoder_blocks: int
+    intra_blocks: int
 
 
 CONFIGS = {
-    "tiny": ModelConfig("tiny", 16, 32, 1, 1),
-    "lite": ModelConfig("lite", 64, 192, 2, 4),
-    "base": ModelConfig("base", 160, 512, 6, 12),
+    "tiny": ModelConfig("tiny", 16, 32, 1, 1, 1),
+    "lite": ModelConfig("lite", 64, 192, 2, 4, 3),
+    "base": ModelConfig("base", 160, 512, 6, 12, 3),
 }
 """`lite` for CPUs, `base` for GPUs, `tiny` for tests."""
 

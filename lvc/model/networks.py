@@ -14,8 +14,10 @@ HYPER_CHANNELS = 8
 HYPER_MAX = 15
 SIZE_PLANES = SIZES - 1
 """Planes that tell blocks with small transforms from others."""
-PASSES = ((0, 0), (0, 1), (1, 0), (1, 1), (2, None))
-"""Progressive passes of the prior: band, and which half of a checkerboard (None: all positions)."""
+Passes = tuple[tuple[int, int | None], ...]
+"""Progressive passes of a prior: band, and which half of a checkerboard (None: all positions)."""
+PASSES: Passes = ((0, 0), (0, 1), (1, 0), (1, 1), (2, None))
+INTRA_PASSES: Passes = ((0, 0), (0, 1), (1, 0), (1, 1), (2, 0), (2, 1))
 LOG_STEP = 256.0
 """Prior scales are binary logarithms in units of 1/LOG_STEP."""
 
@@ -82,31 +84,57 @@ class Context(nn.Module):
         fine, coarse = config.fine, config.coarse
         self.enter = Conv(PIXELS + fine, fine, act=True, by_quality=True)
         whiten(self.enter.weight[:, :PIXELS], 3.0)
+        self.apart = Conv(PIXELS, fine, act=True, by_quality=True)
+        whiten(self.apart.weight, 3.0)
+        self.join = Conv(fine, fine, gain=0.0)
         self.fine = nn.Sequential(*(Block(fine) for _ in range(config.context_blocks)))
         self.latents = Conv(LATENTS, fine, act=True)
         self.down = Conv(4 * fine + fine, coarse, act=True, by_quality=True)
         self.coarse = nn.Sequential(Block(coarse, 1), Block(coarse, 1))
 
-    def forward(self, picture: Tensor, state: Tensor, latents: Tensor, quality: Tensor) -> tuple[Tensor, Tensor]:
-        """[B, 96, H/8, W/8] centred on 0, [B, fine, H/8, W/8], magnitudes [B, 384, H/16, W/16], knots [B, KNOTS]."""
-        c8 = self.fine(self.enter(torch.cat([picture, state], 1), quality))
+    def forward(
+        self, picture: Tensor, state: Tensor, latents: Tensor, quality: Tensor, apart: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """See above.
+
+        Args:
+            picture: [B, 96, H/8, W/8] centred on 0.
+            state: [B, fine, H/8, W/8].
+            latents: magnitudes [B, 384, H/16, W/16].
+            quality: knots [B, KNOTS].
+            apart: what two predictions that were averaged differ by, [B, 96, H/8, W/8], 0 elsewhere: the less they
+                agree, the more is left to code.
+        """
+        entered = self.enter(torch.cat([picture, state], 1), quality)
+        if apart is not None:
+            entered = clamp(entered + self.join(self.apart(apart, quality)))
+        c8 = self.fine(entered)
         down = torch.cat([F.pixel_unshuffle(c8, 2), self.latents(latents)], 1)
         return c8, self.coarse(self.down(down, quality))
 
 
-class Hyper(nn.Module):
-    """Hyper-latent: a few integers per 32x32 samples that tell the prior what the context cannot know."""
+def _joined(*parts: Tensor | None) -> Tensor:
+    """Channels of all that is there: intra pictures have no context."""
+    return torch.cat([part for part in parts if part is not None], 1)
 
-    def __init__(self, config: ModelConfig) -> None:
+
+class Hyper(nn.Module):
+    """Hyper-latent: a few integers per 32x32 samples that tell the prior what the context cannot know.
+
+    Args:
+        context: channels of the context at 1/16 resolution.
+    """
+
+    def __init__(self, config: ModelConfig, context: int) -> None:
         super().__init__()
         coarse = config.coarse
-        self.encode_enter = Conv(LATENTS + coarse + SIZE_PLANES, 64, act=True, by_quality=True)
+        self.encode_enter = Conv(LATENTS + context + SIZE_PLANES, 64, act=True, by_quality=True)
         self.encode_out = Conv(64 * 4, HYPER_CHANNELS, gain=0.3)
         self.decode = Conv(HYPER_CHANNELS, 4 * (coarse // 4), act=True)
 
-    def analyse(self, normal: Tensor, c16: Tensor, sizes: Tensor, quality: Tensor) -> Tensor:
+    def analyse(self, normal: Tensor, c16: Tensor | None, sizes: Tensor, quality: Tensor) -> Tensor:
         """Normalised latents [B, 384, h, w], context and planes to [B, 8, h/2, w/2], not yet rounded. Encoder only."""
-        features = self.encode_enter(torch.cat([normal.abs(), c16, sizes], 1), quality)
+        features = self.encode_enter(_joined(normal.abs(), c16, sizes), quality)
         proposal: Tensor = self.encode_out(F.pixel_unshuffle(features, 2)) / 32
         return proposal.clamp(-HYPER_MAX, HYPER_MAX)
 
@@ -116,22 +144,30 @@ class Hyper(nn.Module):
 
 
 class Prior(nn.Module):
-    """Mean and scale of every latent, band by band, from the context, the hyper-latent and what was decoded."""
+    """Mean and scale of every latent, band by band, from the context, the hyper-latent and what was decoded.
 
-    def __init__(self, config: ModelConfig) -> None:
+    Args:
+        context: channels of the context at 1/16 resolution.
+        passes: in which order latents come.
+        deep: so many blocks more at each pass.
+    """
+
+    def __init__(self, config: ModelConfig, context: int, passes: Passes, deep: int) -> None:
         super().__init__()
         coarse = config.coarse
-        self.enter = Conv(coarse + coarse // 4 + SIZE_PLANES, coarse, act=True, by_quality=True)
+        self.passes = passes
+        self.enter = Conv(context + coarse // 4 + SIZE_PLANES, coarse, act=True, by_quality=True)
         self.first = Block(coarse, 1)
-        bands = [BANDS[band] for band, _ in PASSES]
+        bands = [BANDS[band] for band, _ in passes]
         # a band that has just been decoded enters as residual and as mean; its low band as values, too
         self.embed = nn.ModuleList(Conv(3 * n, coarse, gain=0.3) for n in bands[:-1])
         self.blocks = nn.ModuleList(Block(coarse, 1) for _ in bands[:-1])
+        self.deep = nn.ModuleList(nn.Sequential(*(Block(coarse, 1, 0.0) for _ in range(deep))) for _ in bands)
         self.out = nn.ModuleList(Conv(coarse + SIZE_PLANES, 2 * n, gain=0.0, by_quality=True) for n in bands)
 
-    def start(self, c16: Tensor, hyper: Tensor, sizes: Tensor, quality: Tensor) -> Tensor:
+    def start(self, c16: Tensor | None, hyper: Tensor, sizes: Tensor, quality: Tensor) -> Tensor:
         """Features before the first pass, [B, coarse, h, w]."""
-        features: Tensor = self.first(self.enter(torch.cat([c16, hyper, sizes], 1), quality))
+        features: Tensor = self.deep[0](self.first(self.enter(_joined(c16, hyper, sizes), quality)))
         return features
 
     def parameters_of(self, index: int, features: Tensor, sizes: Tensor, quality: Tensor) -> tuple[Tensor, Tensor]:
@@ -142,39 +178,65 @@ class Prior(nn.Module):
     def advance(self, index: int, features: Tensor, residual: Tensor, mean: Tensor, value: Tensor) -> Tensor:
         """Features for the pass after ``index``, once its latents are known (zero where they are not)."""
         known = self.embed[index](torch.cat([residual, mean, value], 1))
-        updated: Tensor = self.blocks[index](clamp(features + known))
+        updated: Tensor = self.deep[index + 1](self.blocks[index](clamp(features + known)))
         return updated
 
 
 class Decoder(nn.Module):
-    """In-loop decoder: first reconstruction, residual and context to the new state; Head adds to the picture."""
+    """In-loop decoder: first reconstruction, residual and context to the new state; Head adds to the picture.
 
-    def __init__(self, config: ModelConfig) -> None:
+    Args:
+        context: channels of the context at 1/8 resolution.
+        blocks: residual blocks.
+    """
+
+    def __init__(self, config: ModelConfig, context: int, blocks: int) -> None:
         super().__init__()
         fine = config.fine
-        self.enter = Conv(2 * PIXELS + fine, fine, act=True, by_quality=True)
+        self.enter = Conv(2 * PIXELS + context, fine, act=True, by_quality=True)
         whiten(self.enter.weight[:, :PIXELS], 6.0)
         whiten(self.enter.weight[:, PIXELS : 2 * PIXELS], 1.0)
-        self.blocks = nn.Sequential(*(Block(fine) for _ in range(config.decoder_blocks)))
+        self.blocks = nn.Sequential(*(Block(fine) for _ in range(blocks)))
         self.head = Conv(fine, PIXELS, gain=0.0)
 
-    def forward(self, picture: Tensor, residual: Tensor, c8: Tensor, quality: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, picture: Tensor, residual: Tensor, c8: Tensor | None, quality: Tensor) -> tuple[Tensor, Tensor]:
         """Folded picture (centred), folded residual, c8 to state [B, fine, H/8, W/8] and correction [B, 96, ...]."""
-        state = self.blocks(self.enter(torch.cat([picture, residual, c8], 1), quality))
+        state = self.blocks(self.enter(_joined(picture, residual, c8), quality))
         return state, self.head(state)
 
 
 class Analysis(nn.Module):
-    """E: what the learned analysis adds to the transform of the residual, in quantisation steps. Encoder only."""
+    """E: what the learned analysis adds to the transform of the residual, in quantisation steps. Encoder only.
 
-    def __init__(self, config: ModelConfig) -> None:
+    Args:
+        context: channels of the context at 1/16 resolution.
+    """
+
+    def __init__(self, config: ModelConfig, context: int) -> None:
         super().__init__()
         coarse = config.coarse
-        self.enter = Conv(LATENTS + coarse + SIZE_PLANES, coarse, act=True, by_quality=True)
+        self.enter = Conv(LATENTS + context + SIZE_PLANES, coarse, act=True, by_quality=True)
         self.block = Block(coarse, 1)
         self.out = Conv(coarse, LATENTS, gain=0.0)
 
-    def forward(self, normal: Tensor, c16: Tensor, sizes: Tensor, quality: Tensor) -> Tensor:
+    def forward(self, normal: Tensor, c16: Tensor | None, sizes: Tensor, quality: Tensor) -> Tensor:
         """Normalised latents [B, 384, h, w], context and planes to an addition in units of 1/64 step."""
-        addition: Tensor = self.out(self.block(self.enter(torch.cat([normal, c16, sizes], 1), quality)))
+        addition: Tensor = self.out(self.block(self.enter(_joined(normal, c16, sizes), quality)))
         return addition
+
+
+class Branch(nn.Module):
+    """The networks behind the context, of one kind of pictures: intra ones, or those that are predicted.
+
+    Intra pictures have no context, since all would be the same to it. They are few and have only themselves to be
+    predicted from, so their networks are deeper.
+    """
+
+    def __init__(self, config: ModelConfig, intra: bool) -> None:
+        super().__init__()
+        fine, coarse = (0, 0) if intra else (config.fine, config.coarse)
+        deep = config.intra_blocks if intra else 0
+        self.hyper = Hyper(config, coarse)
+        self.prior = Prior(config, coarse, INTRA_PASSES if intra else PASSES, deep)
+        self.decoder = Decoder(config, fine, config.decoder_blocks + deep)
+        self.analysis = Analysis(config, coarse)

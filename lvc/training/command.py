@@ -61,6 +61,7 @@ def train(
     validation: Path | None = None,
     stills: Path | None = None,
     start_from: Path | None = None,
+    only: str | None = None,
     fit_crops: int = 64,
     seed: int = 1,
     device: str = "auto",
@@ -75,6 +76,7 @@ def train(
     Args:
         minutes, steps: length of the schedule over all runs; one of them.
         start_from: a checkpoint whose weights a new training starts from.
+        only: "intra" or "inter", see :class:`~lvc.training.loop.TrainingSettings`.
         fit_crops: crops from which codebooks and tables are counted.
 
     Returns:
@@ -99,6 +101,7 @@ def train(
             stills=stills,
             start_from=start_from,
             fit_crops=fit_crops,
+            only=only,
             quiet=quiet or rank != 0,
         )
         trainer = Trainer(settings)

@@ -50,6 +50,8 @@ class TrainingSettings:
         validation: folder of clips for rate-distortion points, every ``validate_minutes``.
         stills: folder of pictures mixed into intra training.
         fit_crops: crops from which codebooks are fitted.
+        only: "intra" or "inter": train the networks of these pictures and leave all others, and what both share, as
+            they are, so that two processes can work on halves of one model; None: everything.
         schedule: None for the usual one, from the start or from a model.
     """
 
@@ -68,6 +70,7 @@ class TrainingSettings:
     save_minutes: float = 2.0
     start_from: Path | None = None
     fit_crops: int = 48
+    only: str | None = None
     schedule: Schedule | None = None
     quiet: bool = False
 
@@ -127,6 +130,15 @@ def pick_quality(random: np.random.Generator, batch: int) -> Tensor:
     return torch.from_numpy(np.where(random.random(batch) < 0.8, usual, rare)).float()
 
 
+def _is_part(name: str, only: str) -> bool:
+    """Whether a parameter serves one kind of pictures alone (the two rows of the tables do, too)."""
+    if name.startswith("codec.intra."):
+        return only == "intra"
+    if name.startswith(("codec.inter.", "codec.context.")):
+        return only == "inter"
+    return name.startswith("tables.")
+
+
 def _as_tensors(quantisers: list[Quantiser]) -> list[list[tuple[Tensor, Tensor, int]]]:
     """Codebooks as a checkpoint holds them."""
     return [[(torch.tensor(b.entries), torch.tensor(b.counts), b.low) for b in q.books] for q in quantisers]
@@ -148,7 +160,7 @@ class Trainer:
     def __init__(self, settings: TrainingSettings) -> None:
         self.settings = settings
         usual = Schedule() if settings.start_from is None else Schedule.going_on()
-        self.schedule = settings.schedule or usual
+        self.schedule = settings.schedule or usual.only(settings.only)
         self.world = int(os.environ.get("WORLD_SIZE", "1"))
         self.rank = int(os.environ.get("RANK", "0"))
         self.device = torch.device(settings.device)
@@ -157,6 +169,9 @@ class Trainer:
         transform: list[nn.Parameter] = []
         rest: list[nn.Parameter] = []
         for name, parameter in self.learner.named_parameters():
+            if settings.only is not None and not _is_part(name, settings.only):
+                parameter.requires_grad_(False)
+                continue
             (transform if ".transform." in name or ".steps." in name else rest).append(parameter)
         self.optimiser = torch.optim.Adam(
             [{"params": rest, "factor": 1.0}, {"params": transform, "factor": 0.05}], lr=1e-3, betas=(0.9, 0.98)
@@ -296,10 +311,11 @@ class Trainer:
         if self.sampler is None:
             raise ValueError("training has no clips yet")
         schedule, progress, random = self.schedule, self.progress, self.sampler.random
-        frames = schedule.frames(progress)
+        frames = 1 if random.random() < schedule.alone else schedule.frames(progress)
         batch = self.settings.batch * max(1, 4 // frames)
         lengths, kinds = [], [INTRA]
-        for piece in range(int(random.choice(schedule.numbers_of_pieces(progress)))):
+        number = 1 if frames == 1 else int(random.choice(schedule.numbers_of_pieces(progress)))
+        for piece in range(number):
             added = [PREDICTED] * (frames if piece else frames - 1)
             if frames > 2 and random.random() < schedule.between:
                 added = BETWEEN_KINDS[int(random.integers(len(BETWEEN_KINDS)))]

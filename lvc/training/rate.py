@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from lvc.model.codec import RESIDUAL_UNIT
+from lvc.model.codec import RESIDUAL_UNIT, hyper_limit
 from lvc.model.networks import HYPER_CHANNELS, HYPER_MAX, LOG_STEP
 from lvc.model.quality import RATE_WEIGHT
 
@@ -24,16 +24,16 @@ def log_to_scale(log_scale: Tensor) -> Tensor:
 
 
 class HyperTables(nn.Module):
-    """Learned probability of every value of every hyper-latent channel."""
+    """Learned probability of every value of every hyper-latent channel, of intra (0) and predicted pictures (1)."""
 
     def __init__(self) -> None:
         super().__init__()
         start = -0.7 * torch.arange(-HYPER_MAX, HYPER_MAX + 1).abs().float()
-        self.logits = nn.Parameter(start.repeat(HYPER_CHANNELS, 1))
+        self.logits = nn.Parameter(start.repeat(2, HYPER_CHANNELS, 1))
 
-    def bits(self, value: Tensor, mask: Tensor) -> Tensor:
+    def bits(self, kind: int, value: Tensor, mask: Tensor) -> Tensor:
         """Bits of real values [B, 8, h, w], linear between integers, summed to [B] where the mask [B, 1, h, w] is 1."""
-        table = -torch.log_softmax(self.logits, 1) * 1.442695
+        table = -torch.log_softmax(self.logits[kind], 1) * 1.442695
         position = (value + HYPER_MAX).clamp(0, 2 * HYPER_MAX - 1e-3)
         low = position.floor().long()
         part = position - low
@@ -60,8 +60,8 @@ class TrainingCoder:
         if proposal is None:
             raise ValueError("training always has a source picture")
         noisy = proposal + torch.rand_like(proposal) - 0.5
-        self.bits = self.bits + self.tables.bits(noisy, mask)
-        rounded = proposal.round().clamp(-HYPER_MAX, HYPER_MAX)
+        self.bits = self.bits + self.tables.bits(self.kind, noisy, mask)
+        rounded = hyper_limit(proposal)
         return (proposal + (rounded - proposal).detach()) * mask
 
     def residual(self, wanted: Tensor | None, scale: Tensor, mask: Tensor, band: int) -> Tensor:

@@ -1,7 +1,7 @@
 """The curriculum: how long sequences are, how fast to learn, when to round, as functions of progress 0...1."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True)
@@ -11,6 +11,8 @@ class Schedule:
     Attributes:
         peak: largest learning rate; it falls along a cosine to ``floor`` times that.
         stages: (progress at which it starts, frames through which gradients go).
+        alone: share of sequences that are one intra picture, of four times as many crops: otherwise one picture in
+            twelve is one, which carries a fourth of the bits of a short clip.
         between: share of pieces of sequences that have frames between anchors.
         pieces: of how many pieces a sequence may be; each goes on from what the one before has left, without gradients,
             so that the networks meet pictures many steps away from an intra picture.
@@ -23,6 +25,7 @@ class Schedule:
     peak: float = 1.4e-3
     floor: float = 0.02
     stages: tuple[tuple[float, int], ...] = ((0.0, 1), (0.02, 2), (0.04, 4))
+    alone: float = 0.4
     between: float = 0.5
     pieces: tuple[int, ...] = (1, 2, 6)
     pieces_from: float = 0.1
@@ -35,7 +38,11 @@ class Schedule:
         """For weights that have been trained before: at higher rates they lose more than an hour or two give back
         (10 minutes of lite on one thread: with 1.1e-3 3.4 % worse than before, with 4e-4 2.6 %).
         """
-        return cls(peak=5e-4, stages=((0.0, 4),), pieces_from=0.0)
+        return cls(peak=7e-4, stages=((0.0, 4),), pieces_from=0.0)
+
+    def only(self, kind: str | None) -> "Schedule":
+        """The same for a training of "intra" or "inter" networks only."""
+        return self if kind is None else replace(self, alone=1.0 if kind == "intra" else 0.0)
 
     def learning_rate(self, progress: float, steps_in_run: int) -> float:
         """At this progress, this many steps after the start with new weights."""

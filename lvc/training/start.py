@@ -8,7 +8,7 @@ from torch import Tensor
 
 from lvc.exact.layers import KNOTS, UNIT, Conv
 from lvc.model.codec import RESIDUAL_UNIT, FrameCodec, Picture
-from lvc.model.networks import LOG_STEP, PASSES
+from lvc.model.networks import LOG_STEP
 from lvc.model.quality import LATENTS_PER_GREY, nominal_step
 from lvc.model.weights import Model
 from lvc.training.loss import run_sequence
@@ -36,10 +36,10 @@ def measure_scales(codec: FrameCodec, tables: HyperTables, pictures: list[Pictur
 
     for knot in range(KNOTS):
         quality = torch.full((len(pictures[0].y),), 1 + 99 * knot / (KNOTS - 1), device=pictures[0].y.device)
-        for count, prior in ((1, codec.intra_prior), (len(pictures), codec.inter_prior)):
+        for count, prior in ((1, codec.intra.prior), (len(pictures), codec.inter.prior)):
             recorded.clear()
             run_sequence(codec, tables, pictures[:count], [quality] * count, make_coder=Recorder)
-            for layer, mean in zip(prior.out, recorded[-len(PASSES) :], strict=True):
+            for layer, mean in zip(prior.out, recorded[-len(prior.passes) :], strict=True):
                 log_scale = torch.log2((mean / _MEAN_OVER_SCALE).clamp(2.0**-4.5, 2.0**6.5))
                 knots = cast(Conv, layer).knots
                 if knots is not None:
@@ -51,12 +51,12 @@ def take_model(codec: FrameCodec, tables: HyperTables, model: Model) -> None:
     """Start a float codec from the integers of a finished model, in place.
 
     What a model file does not hold is worked out: the offsets of the steps from their table at the knots, the
-    probabilities of the hyper-latent from its counts, both kinds of pictures together.
+    probabilities of the hyper-latent from its counts.
     """
     state = model.codec.state_dict()
     knots = (1 + 99 * torch.arange(KNOTS) / (KNOTS - 1)).round()
     start = nominal_step(knots)[:, None] * LATENTS_PER_GREY
     state["steps.offset"] = torch.log2(model.codec.steps.table[:, knots.long() - 1] / start)
     codec.load_state_dict(state)
-    counts = sum(torch.tensor(np.stack(rows)).float() for rows in model.statistics.hyper)
-    tables.logits.copy_(torch.log(cast(Tensor, counts)))
+    counts = torch.stack([torch.tensor(np.stack(rows)).float() for rows in model.statistics.hyper])
+    tables.logits.copy_(torch.log(counts))
