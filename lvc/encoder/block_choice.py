@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from lvc.encoder.cost import bits_of, lagrangian_of
 from lvc.model.codec import FrameCodec, Picture, Prediction
 from lvc.model.quality import RATE_WEIGHT, nominal_step
 from lvc.model.transform import SIZES, split_dct
@@ -21,8 +22,6 @@ WORTH = 0.08
 right; but what is copied exactly stays as good a reference as it was."""
 WORTH_BETWEEN = 0.03
 """The same where vectors point between samples: interpolating again and again blurs."""
-NONZERO_BITS = 5.0
-"""About what a latent of one step costs among zeros; each doubling costs two more."""
 NOTHING_BITS = 0.1
 """What it costs at least to say of a block that all its latents are zero, so that exact predictions are skipped."""
 BORDER_BITS = 1.0
@@ -55,11 +54,6 @@ def _transforms(device: torch.device) -> Tensor:
     return torch.stack([split_dct(1 << size) for size in range(SIZES)]).float().to(device)
 
 
-def _bits(magnitude: Tensor) -> Tensor:
-    """About what latents that are not zero cost; magnitudes in steps."""
-    return NONZERO_BITS + 2 * torch.log2(magnitude.abs().clamp_min(0.5))
-
-
 def lagrangian(blocks: Tensor, size: int = 0) -> Tensor:
     """Distortion plus lambda times rate of coding blocks, in squared steps, [n].
 
@@ -68,8 +62,7 @@ def lagrangian(blocks: Tensor, size: int = 0) -> Tensor:
         size: of the transforms.
     """
     latents = blocks @ _transforms(blocks.device)[size].t()
-    coded = latents.abs().clamp_min_(0.5).log2_().mul_(2 * RATE_WEIGHT).add_(1 / 12 + RATE_WEIGHT * NONZERO_BITS)
-    return torch.minimum(coded, latents.square_()).sum(1)
+    return lagrangian_of(latents).sum(1)
 
 
 def rows_of(residual: Tensor, quality: Tensor) -> Tensor:
@@ -115,7 +108,7 @@ def choose_blocks(
         return Blocks(torch.zeros_like(choice), choice, missed)
     magnitude = missed / codec.steps(prediction.quality, prediction.intra)
     energy = magnitude.square()
-    left = 1 / 12 + RATE_WEIGHT * _bits(magnitude)
+    left = 1 / 12 + RATE_WEIGHT * bits_of(magnitude)
     error = energy.sum(1, keepdim=True)
     won = (energy - left).clamp_min_(0).sum(1, keepdim=True)
     share = torch.where(F.avg_pool2d(is_whole.float()[:, None], 2) == 1, WORTH, WORTH_BETWEEN)

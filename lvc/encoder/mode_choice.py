@@ -6,10 +6,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from lvc.encoder.block_choice import lagrangian, rows_of
-from lvc.encoder.motion_search import LAMBDA_PER_STEP, misses_of
+from lvc.encoder.motion_search import VECTOR_WEIGHT, misses_of
 from lvc.model.modes import BLOCK, BOTH, FIRST, NONE, SECOND, Modes
 from lvc.model.motion import Floats
-from lvc.model.quality import RATE_WEIGHT, nominal_step
+from lvc.model.quality import RATE_WEIGHT
 
 BOTH_WEIGHT = 0.5
 """How much a mismatch of one of two predictions counts that are averaged."""
@@ -33,21 +33,20 @@ def choose_modes(target: Tensor, first: Tensor, second: Tensor | None, quality: 
     Returns:
         [B, 1, H/16, W/16] int64, see :mod:`lvc.model.modes`.
     """
-    price = (LAMBDA_PER_STEP * nominal_step(quality))[:, None, None, None]
 
     def missed(guess: Tensor) -> Tensor:
-        return F.avg_pool2d(misses_of(target - guess), 2) * 4
+        return F.avg_pool2d(misses_of(target - guess, quality), 2) * 4
 
     best = missed(first)
     modes = torch.full(best.shape, FIRST, device=target.device)
     if second is not None:
         other = missed(second)
         modes = torch.where(other < best, SECOND, modes)
-        best = torch.minimum(best, other) + ONE_BITS * price
+        best = torch.minimum(best, other) + ONE_BITS * VECTOR_WEIGHT
         both = missed((first + second) * 0.5)
         modes = torch.where(both <= best, BOTH, modes)
         best = torch.minimum(best, both)
-    alone = F.avg_pool2d(misses_of(target, means=False), 2) * 4
+    alone = F.avg_pool2d(misses_of(target, quality, means=False), 2) * 4
     at = (alone < best).flatten().nonzero()[:, 0]
     if len(at):
         guess = _mixed(first, second, modes)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from lvc.encoder.motion_search import (
-    LAMBDA_PER_STEP,
+    VECTOR_WEIGHT,
     Matcher,
     neighbour_median,
     neighbours,
@@ -17,7 +17,6 @@ from lvc.encoder.motion_search import (
     vector_bits,
 )
 from lvc.model.motion import Floats, Ints, cells_of
-from lvc.model.quality import nominal_step
 
 
 @torch.no_grad()
@@ -35,8 +34,8 @@ def block_sizes(
         Field [B, H/8, W/8, 2], and the level of the block that each 8x8 block belongs to (0: 8x8 ... 3: 64x64),
         [B, H/8, W/8].
     """
-    matcher = Matcher(target, planes, fine=True)
-    price = (LAMBDA_PER_STEP * nominal_step(quality))[:, None, None]
+    matcher = Matcher(target, planes, quality)
+    price = VECTOR_WEIGHT
 
     searched = matcher(full)
     matters = None if weights is None else weights > 0
@@ -104,9 +103,8 @@ class RateChooser:
     """
 
     def __init__(self, target: Tensor, planes: Tensor, quality: Tensor, weights: Floats) -> None:
-        self._matcher = Matcher(target, planes, fine=True)
+        self._matcher = Matcher(target, planes, quality)
         self._weights = weights
-        self._price = LAMBDA_PER_STEP * float(nominal_step(quality))
 
     def __call__(self, y: Ints, x: Ints, size: int, wanted: Ints, options: Ints, saved: Floats) -> Ints:
         """See the protocol."""
@@ -118,7 +116,7 @@ class RateChooser:
         misses[some] = self._misses(y[some], x[some], size, wanted[some])
         won = np.zeros_like(saved)
         worse = self._misses(y[at], x[at], size, options[number, at]) - misses[at]
-        won[number, at] = self._price * saved[number, at] - worse
+        won[number, at] = VECTOR_WEIGHT * saved[number, at] - worse
         best = won.argmax(0)
         taken = np.flatnonzero(won.max(0) > 0)
         chosen = wanted.copy()

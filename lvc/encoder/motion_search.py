@@ -1,7 +1,8 @@
 """Motion search: the vectors by which the least is left to code, lambda times their rate counted.
 
 First by sums of absolute differences, then, from half samples on (and later on block sizes, see
-:mod:`lvc.encoder.motion_blocks`), by sums of absolute Hadamard coefficients, which follow the bits better.
+:mod:`lvc.encoder.motion_blocks`), by what Hadamard coefficients would cost: little as long as they are too small to be
+coded, hardly more for a large one than for a middling one.
 
 Everything here is the encoder's freedom; only :mod:`lvc.model.motion` fixes what a field costs and means. Batched:
 one call searches every picture of a batch.
@@ -14,8 +15,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from lvc.encoder.cost import lagrangian_of
 from lvc.exact.warp import BLOCK, FIRST, LAST
-from lvc.model.quality import nominal_step
+from lvc.model.quality import RATE_WEIGHT, nominal_step
 
 VECTOR_MAX = 2047
 """Largest component of a vector, in quarter samples."""
@@ -24,9 +26,9 @@ MEAN_SHARE = 0.3
 not a reason to look elsewhere (measured: -1.9 % rate over three clips against counting all of it)."""
 LAMBDA_PER_STEP = 3.2
 """Lagrangian in 10-bit grey levels of summed absolute difference per bit, per nominal step (8-bit grey levels)."""
-HADAMARD_SHARE = 1.28
-"""What a sum of absolute orthonormal Hadamard coefficients counts, where a sum of absolute differences counts 1.
-Measured over four clips: such sums from half samples on -3.1 % rate with 1, -0.7 % more with 1.2."""
+VECTOR_WEIGHT = 2.0
+"""What a bit of motion counts where a bit of coefficients counts 1. Measured over four clips: coefficients by what they
+cost instead of by their magnitudes -1.0 % rate with 2, -0.7 % with 2.8, 0.0 with 1.4, +1.7 % with 1."""
 
 
 _FURTHEST_RADIUS = 16
@@ -65,20 +67,28 @@ TRAINING = SearchEffort(radius=5, wide_radius=0, diagonal="none")
 
 @functools.cache
 def _hadamard(device: torch.device) -> Tensor:
-    """Orthonormal Hadamard transform of 8x8 samples times HADAMARD_SHARE, [64, 64]."""
+    """Orthonormal Hadamard transform of 8x8 samples, [64, 64]."""
     two = torch.tensor([[1.0, 1.0], [1.0, -1.0]])
     eight = torch.kron(torch.kron(two, two), two)
-    return torch.kron(eight, eight).to(device) * (HADAMARD_SHARE / 8)
+    return torch.kron(eight, eight).to(device) / 8
 
 
-def misses_of(difference: Tensor, means: bool = True) -> Tensor:
-    """Sums of absolute Hadamard coefficients of each 8x8 block, [B, 1, H, W] to [B, 1, H/8, W/8].
+def misses_of(difference: Tensor, quality: Tensor, means: bool = True) -> Tensor:
+    """About what each 8x8 block costs, in bits (and distortion in what a bit is worth), [B, 1, H/8, W/8].
 
     Args:
+        difference: [B, 1, H, W] in 10-bit grey levels.
+        quality: [B].
         means: whether they count, too.
     """
     rows = _hadamard(difference.device)[0 if means else 1 :, :, None, None]
-    return F.conv2d(F.pixel_unshuffle(difference, BLOCK), rows).abs_().sum(1, keepdim=True)
+    coefficients = F.conv2d(F.pixel_unshuffle(difference, BLOCK), rows) / _steps(quality)[:, None, None, None]
+    return lagrangian_of(coefficients).sum(1, keepdim=True) * (1 / RATE_WEIGHT)
+
+
+def _steps(quality: Tensor) -> Tensor:
+    """In 10-bit grey levels."""
+    return 4 * nominal_step(quality)
 
 
 class Matcher:
@@ -87,13 +97,13 @@ class Matcher:
     Args:
         target: [B, 1, H, W] luma.
         planes: interpolated reference, from :func:`lvc.exact.warp.phases`.
-        fine: Hadamard coefficients instead of differences on every second row, means counted in part.
+        fine: qualities [B]: what Hadamard coefficients cost, as in :func:`misses_of`; None: sums of absolute
+            differences on every second row, means counted in part.
     """
 
-    def __init__(self, target: Tensor, planes: Tensor, fine: bool) -> None:
+    def __init__(self, target: Tensor, planes: Tensor, fine: Tensor | None = None) -> None:
         b, _, height, width = target.shape
-        self._fine = fine
-        every = 1 if fine else 2
+        every = 2 if fine is None else 1
         self.rows, self.cols = height // BLOCK, width // BLOCK
         device = self.device = target.device
         blocks = target.view(b, self.rows, BLOCK, self.cols, BLOCK)[:, :, ::every]
@@ -109,6 +119,7 @@ class Matcher:
         x = torch.arange(self.cols, device=device)[None, None, :] * BLOCK
         self._y, self._x = y.expand(b, -1, self.cols).flatten(), x.expand(b, self.rows, -1).flatten()
         self._start = torch.arange(b, device=device).repeat_interleave(self.rows * self.cols) * (16 * self._area)
+        self._scale = None if fine is None else (1 / _steps(fine)).repeat_interleave(self.rows * self.cols)[:, None]
         self._lowest, self._furthest = height + LAST + 1 - BLOCK, width + LAST + 1 - BLOCK
 
     def __call__(self, field: Tensor) -> Tensor:
@@ -146,10 +157,10 @@ class Matcher:
         index = place.to(self._type)[:, None] + self._within
         found = self._rows.index_select(0, index.view(-1)).view(-1, len(self._within) * BLOCK)
         found.sub_(self._target[which])
-        if self._fine:
-            coefficients = found @ _hadamard(found.device)  # it is symmetric
-            return coefficients.abs_().sum(1)
-        return _summed(found)
+        if self._scale is None:
+            return _summed(found)
+        coefficients = found @ _hadamard(found.device)  # it is symmetric
+        return lagrangian_of(coefficients.mul_(self._scale[which])).sum(1) * (1 / RATE_WEIGHT)
 
 
 def _summed(difference: Tensor) -> Tensor:
@@ -300,9 +311,10 @@ class _Candidates:
             better = torch.stack([torch.where(up < down, -step, step), torch.where(left < right, -step, step)], -1)
             self.consider(centre + better)
 
-    def decide_by(self, match: Matcher) -> None:
-        """From here on by another measure."""
+    def decide_by(self, match: Matcher, price: float) -> None:
+        """From here on by another measure, of which a bit is worth so much."""
         self.match = match
+        self._price = torch.full_like(self._price, price)
         self._best = self._cost(self.field)
 
 
@@ -328,7 +340,7 @@ def search(
         Field [B, H/8, W/8, 2] int64 in quarter samples.
     """
     price = (LAMBDA_PER_STEP * nominal_step(quality))[:, None, None]
-    best = _Candidates(Matcher(target, planes, fine=False), price, len(target))
+    best = _Candidates(Matcher(target, planes), price, len(target))
     # zero, the expected field, coarse full searches; then neighbours, then finer and finer steps
     found = _full_search(target, reference, 4, effort.radius, 16)
     past = best.field if previous is None else previous[:, ::2, ::2]
@@ -345,7 +357,7 @@ def search(
         best.refine(step, effort.diagonal)
     for _ in range(effort.propagations):
         best.propagate()
-    best.decide_by(Matcher(target, planes, fine=True))
+    best.decide_by(Matcher(target, planes, quality), VECTOR_WEIGHT)
     for step in (2, 1):
         best.refine(step, effort.diagonal)
     return spread(best.field, 2, (best.match.rows, best.match.cols))
