@@ -255,6 +255,37 @@ def test_each_block_is_one_of_both_or_their_mean() -> None:
     assert halves > 1000
 
 
+@pytest.mark.parametrize("kinds", [(FIRST, SECOND, BOTH), (FIRST, SECOND, BOTH, NONE)])
+def test_the_difference_of_what_was_averaged(kinds: tuple[int, ...]) -> None:
+    """First minus second where a block is the mean of both, and nowhere else; none where there is one reference."""
+    codec, first, second = tiny_model().codec, random_memory(1), random_memory(2)
+    wanted = torch.from_numpy(np.random.default_rng(8).choice(kinds, (2, 1, 4, 6)))
+    with exact_arithmetic():
+        apart = codec.mixed(first, second, wanted).apart
+        assert codec.mixed(first, None, torch.where(wanted == NONE, NONE, FIRST)).apart is None
+    assert apart is not None
+    for a, b, found, side in zip(first.picture, second.picture, apart, (16, 8), strict=True):
+        at = (wanted == BOTH).repeat_interleave(side, 2).repeat_interleave(side, 3)
+        assert torch.equal(found, torch.where(at, a - b, 0.0))
+
+
+def test_the_context_sees_that_difference() -> None:
+    """Two references that agree, and others with the same mean: what is expected is not the same."""
+    codec = tiny_model().codec
+    same = random_memory(1)
+    step = torch.where(same.picture.y < 512, 1.0, -1.0) * 40
+    either, other = (
+        same._replace(picture=Picture(same.picture.y + sign * step, same.picture.uv)) for sign in (1, -1)
+    )
+    modes, quality = torch.full((2, 1, 4, 6), BOTH), torch.tensor([50.0, 50.0])
+    with exact_arithmetic():
+        pasts = [codec.mixed(same, same, modes), codec.mixed(either, other, modes)]
+        assert torch.equal(pasts[0].picture.y, pasts[1].picture.y)
+        found = [codec.predict(past, quality, intra=False) for past in pasts]
+    assert found[0].c16 is not None and found[1].c16 is not None
+    assert not torch.equal(found[0].c16, found[1].c16)
+
+
 @pytest.mark.parametrize("alone", [0, 1, None])
 @references_1_2
 def test_nothing_is_as_in_an_intra_picture(references: int, alone: int | None) -> None:
