@@ -274,15 +274,14 @@ def test_the_context_sees_that_difference() -> None:
     codec = tiny_model().codec
     same = random_memory(1)
     step = torch.where(same.picture.y < 512, 1.0, -1.0) * 40
-    either, other = (
-        same._replace(picture=Picture(same.picture.y + sign * step, same.picture.uv)) for sign in (1, -1)
-    )
+    either, other = (same._replace(picture=Picture(same.picture.y + sign * step, same.picture.uv)) for sign in (1, -1))
     modes, quality = torch.full((2, 1, 4, 6), BOTH), torch.tensor([50.0, 50.0])
     with exact_arithmetic():
         pasts = [codec.mixed(same, same, modes), codec.mixed(either, other, modes)]
         assert torch.equal(pasts[0].picture.y, pasts[1].picture.y)
         found = [codec.predict(past, quality, intra=False) for past in pasts]
-    assert found[0].c16 is not None and found[1].c16 is not None
+    assert found[0].c16 is not None
+    assert found[1].c16 is not None
     assert not torch.equal(found[0].c16, found[1].c16)
 
 

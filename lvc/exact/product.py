@@ -14,10 +14,15 @@ def pointwise(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     One thread alone would get another library from PyTorch than several do, one that takes 1.7 times as long (measured
     on an AMD EPYC with AVX-512); so oneDNN is named here.
     """
-    if x.device.type == "cpu" and torch.get_num_threads() == 1 and getattr(torch.backends.mkldnn, "enabled", False):
+    if x.device.type == "cpu" and torch.get_num_threads() == 1 and _has_onednn():
         found: Tensor = torch.ops.aten.mkldnn_convolution(x, weight, bias, (0, 0), (1, 1), (1, 1), 1)
         return found
     return F.conv2d(x, weight, bias)
+
+
+def _has_onednn() -> bool:
+    """Whether this PyTorch has oneDNN, and it is not switched off."""
+    return torch.backends.mkldnn.is_available() and bool(getattr(torch.backends.mkldnn, "enabled", False))
 
 
 def learned_pointwise(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
@@ -34,7 +39,7 @@ def learned_pointwise(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
 def _has_bfloat16() -> bool:
     """Whether the CPU multiplies bfloat16; elsewhere it would be emulated, slower than float32."""
     supported = getattr(torch.cpu, "_is_avx512_bf16_supported", None)
-    return torch.backends.mkldnn.is_available() and supported is not None and bool(supported())
+    return _has_onednn() and supported is not None and bool(supported())
 
 
 class _Learned(torch.autograd.Function):
