@@ -152,7 +152,7 @@ def test_layers_of_previews(folder: Path, monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(SymbolCoder, "residual", counted)
     whole = frames_of(folder / "in.lvc")[::3]
     errors = []
-    for layers, bands in ((1, [0, 0]), (2, [0, 0, 1, 1]), (3, [0, 0, 1, 1, 2])):
+    for layers, bands in ((1, [0, 0]), (2, [0, 0, 1, 1]), (3, [0, 0, 1, 1, 2, 2])):
         passes.clear()
         result = run(folder, "decode", folder / "in.lvc", folder / f"{layers}.mkv", "--lossless", "--layers", layers)
         assert result.exit_code == 0, result.output

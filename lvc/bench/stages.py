@@ -41,9 +41,14 @@ def stage_seconds(run: Callable[[], object]) -> dict[str, float]:
 
 def macs(run: Callable[[], object]) -> float:
     """Multiply-accumulates of all convolutions and matrix products that torch runs while ``run`` runs."""
-    from torch.utils.flop_counter import FlopCounterMode
+    import torch
+    from torch.utils.flop_counter import FlopCounterMode, conv_flop_count
 
-    counter = FlopCounterMode(display=False)
+    def named(x: list[int], weight: list[int], *_: Any, out_shape: list[int], **__: Any) -> int:
+        return conv_flop_count(x, weight, out_shape)
+
+    # convolutions that lvc asks oneDNN for by name, see lvc.exact.product
+    counter = FlopCounterMode(display=False, custom_mapping={torch.ops.aten.mkldnn_convolution: named})
     with counter:
         run()
     return float(counter.get_total_flops()) / 2
