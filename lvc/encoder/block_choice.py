@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from lvc.encoder.cost import bits_of, lagrangian_of
+from lvc.encoder.cost import coding_cost, lagrangian_of
 from lvc.model.codec import FrameCodec, Picture, Prediction
 from lvc.model.quality import RATE_WEIGHT, nominal_step
 from lvc.model.transform import SIZES, split_dct
@@ -108,9 +108,8 @@ def choose_blocks(
         return Blocks(torch.zeros_like(choice), choice, missed)
     magnitude = missed / codec.steps(prediction.quality, prediction.intra)
     energy = magnitude.square()
-    left = 1 / 12 + RATE_WEIGHT * bits_of(magnitude)
     error = energy.sum(1, keepdim=True)
-    won = (energy - left).clamp_min_(0).sum(1, keepdim=True)
+    won = (energy - coding_cost(magnitude)).clamp_min_(0).sum(1, keepdim=True)
     share = torch.where(F.avg_pool2d(is_whole.float()[:, None], 2) == 1, WORTH, WORTH_BETWEEN)
     benefit = share * error - won + RATE_WEIGHT * NOTHING_BITS
     skip = (benefit > 0).float()

@@ -35,7 +35,6 @@ def block_sizes(
         [B, H/8, W/8].
     """
     matcher = Matcher(target, planes, quality)
-    price = VECTOR_WEIGHT
 
     searched = matcher(full)
     matters = None if weights is None else weights > 0
@@ -45,7 +44,7 @@ def block_sizes(
         return found if weights is None else found * weights
 
     def rate(field: Tensor, guess: Tensor, size: int) -> Tensor:
-        bits = price * vector_bits(field, guess)
+        bits = VECTOR_WEIGHT * vector_bits(field, guess)
         return bits if weights is None else torch.where(pool(weights, size) > 0, bits, 0.0)
 
     rows, cols = shape = (matcher.rows, matcher.cols)
@@ -56,11 +55,11 @@ def block_sizes(
     # 8x8 blocks take a neighbour's vector from outside their 16x16 block, or their own
     small, small_cost = field, single + rate(field, guess, 1)
     for candidate in neighbours(field):
-        value = misses(candidate) + price * vector_bits(candidate, guess).clamp_min(2.0)
+        value = misses(candidate) + VECTOR_WEIGHT * vector_bits(candidate, guess).clamp_min(2.0)
         better = value < small_cost
         small = torch.where(better[..., None], candidate, small)
         small_cost = torch.minimum(small_cost, value)
-    split_cost = pool(small_cost, 2) + price * 3
+    split_cost = pool(small_cost, 2) + VECTOR_WEIGHT * 3
     split = split_cost < cost16
     mask = spread(split[..., None], 2, shape)
     field = torch.where(mask, small, field)
@@ -68,7 +67,7 @@ def block_sizes(
     cost = torch.minimum(split_cost, cost16)
     for size in (1, 2):  # four of 16 to one of 32, four of 32 to one of 64
         factor = 2 << size
-        children = pool(cost, 2) + price
+        children = pool(cost, 2) + VECTOR_WEIGHT
         whole = whole_field = None
         step = factor // 2
         for dy, dx in ((0, 0), (0, 1), (1, 0), (1, 1)):

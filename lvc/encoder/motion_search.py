@@ -79,7 +79,7 @@ def misses_of(difference: Tensor, quality: Tensor, means: bool = True) -> Tensor
     Args:
         difference: [B, 1, H, W] in 10-bit grey levels.
         quality: [B].
-        means: whether they count, too.
+        means: whether the means of blocks count, too.
     """
     rows = _hadamard(difference.device)[0 if means else 1 :, :, None, None]
     coefficients = F.conv2d(F.pixel_unshuffle(difference, BLOCK), rows) / _steps(quality)[:, None, None, None]
