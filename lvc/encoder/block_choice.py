@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from lvc.encoder.cost import coding_cost, lagrangian_of
+from lvc.exact.places import places
 from lvc.model.codec import FrameCodec, Picture, Prediction
 from lvc.model.quality import RATE_WEIGHT, nominal_step
 from lvc.model.transform import SIZES, split_dct
@@ -81,7 +82,7 @@ def _choose_sizes(residual: Tensor, quality: Tensor, sizes: int) -> Tensor:
     best = lagrangian(rows) + RATE_WEIGHT * SIZE_BITS[0]
     choice = torch.zeros_like(best)
     for size in range(1, sizes):
-        at = (best > RATE_WEIGHT * SIZE_BITS[size]).nonzero()[:, 0]  # others cannot win anything
+        at = places(best > RATE_WEIGHT * SIZE_BITS[size])  # others cannot win anything
         cost = lagrangian(rows[at], size) + RATE_WEIGHT * SIZE_BITS[size]
         choice[at] = torch.where(cost < best[at], float(size), choice[at])
         best[at] = torch.minimum(best[at], cost)

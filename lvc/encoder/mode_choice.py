@@ -7,6 +7,7 @@ from torch import Tensor
 
 from lvc.encoder.block_choice import lagrangian, rows_of
 from lvc.encoder.motion_search import VECTOR_WEIGHT, misses_of
+from lvc.exact.places import places
 from lvc.model.modes import BLOCK, BOTH, FIRST, NONE, SECOND, Modes
 from lvc.model.motion import Floats
 from lvc.model.quality import RATE_WEIGHT
@@ -47,13 +48,14 @@ def choose_modes(target: Tensor, first: Tensor, second: Tensor | None, quality: 
         modes = torch.where(both <= best, BOTH, modes)
         best = torch.minimum(best, both)
     alone = F.avg_pool2d(misses_of(target, quality, means=False), 2) * 4
-    at = (alone < best).flatten().nonzero()[:, 0]
-    if len(at):
+    hopeful = (alone < best).flatten()
+    at = places(hopeful)
+    if isinstance(at, slice) or len(at):
         guess = _mixed(first, second, modes)
         missed_now = lagrangian(rows_of(target - guess, quality)[at])
         blocks = rows_of(target, quality)[at]
         anew = lagrangian(blocks - blocks.mean(1, keepdim=True)) + RATE_WEIGHT * NONE_BITS
-        modes.view(-1)[at] = torch.where(anew < missed_now, NONE, modes.view(-1)[at])
+        modes.view(-1)[at] = torch.where(hopeful[at] & (anew < missed_now), NONE, modes.view(-1)[at])
     return modes
 
 

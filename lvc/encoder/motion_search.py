@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from lvc.encoder.cost import lagrangian_of
+from lvc.exact.places import places
 from lvc.exact.warp import BLOCK, FIRST, LAST
 from lvc.model.quality import RATE_WEIGHT, nominal_step
 
@@ -273,13 +274,16 @@ class _Candidates:
     def consider(self, candidate: Tensor) -> Tensor:
         """Take vectors [B, H/16, W/16, 2] where they are better; gives what they cost, [B, H/16, W/16]."""
         candidate = candidate.clamp(-VECTOR_MAX, VECTOR_MAX)
-        at = (candidate != self.field).any(-1).view(-1).nonzero()[:, 0]
-        if not len(at):
-            return self._best
-        missed = self._missed(at, candidate)
+        at = places((candidate != self.field).any(-1).view(-1))
         bits = vector_bits(candidate, self._guess)
-        cost = self._best.reshape(-1).index_copy(0, at, missed + (self._price * bits).reshape(-1)[at])
-        cost = cost.view_as(self._best)
+        if isinstance(at, slice):
+            cost = self._missed(at, candidate).view_as(self._best) + self._price * bits
+        elif len(at):
+            missed = self._missed(at, candidate)
+            cost = self._best.reshape(-1).index_copy(0, at, missed + (self._price * bits).reshape(-1)[at])
+            cost = cost.view_as(self._best)
+        else:
+            return self._best
         self.field = torch.where((cost < self._best)[..., None], candidate, self.field)
         self._best = torch.minimum(self._best, cost)
         return cost
@@ -301,7 +305,7 @@ class _Candidates:
         centre = self.field
 
         def move(dy: int, dx: int) -> Tensor:
-            return self.consider(centre + torch.tensor([dy * step, dx * step], device=centre.device))
+            return self.consider(torch.stack([centre[..., 0] + dy * step, centre[..., 1] + dx * step], -1))
 
         up, down, left, right = (move(dy, dx) for dy, dx in _CROSS)
         if diagonal == "all":

@@ -67,6 +67,7 @@ class ExactLayer(nn.Module):
         self.exact = False
         self.fake = False
         self._offset: Tensor | None = None
+        self._shift: Tensor | None = None
 
     def shifts(self) -> Tensor:
         """The exponent s of each output channel's grid 2^-s, [C_out], small enough for the bound."""
@@ -79,6 +80,12 @@ class ExactLayer(nn.Module):
                 break
             shift = (shift - over.double()).clamp_min(0)
         return shift
+
+    def find_grid(self) -> None:
+        """Take the grids of the weights as they are now for training with rounded weights."""
+        shift = self.shifts()
+        # in place: a graph of the step may hold it
+        self._shift = shift if self._shift is None else self._shift.copy_(shift)
 
     def _snap(self, weight: Tensor, shift: Tensor) -> Tensor:
         scale = torch.exp2(shift)
@@ -98,8 +105,9 @@ class ExactLayer(nn.Module):
             return self.weight, self._offset
         if not self.fake:
             return self.weight, self.bias * UNIT
-        shift = self.shifts()
-        snapped = self._snap(self.weight.detach().double().flatten(1), shift[:, None]).float()
+        if self._shift is None:
+            raise ModelError("rounded weights need a grid: switch them on by set_fake")
+        snapped = self._snap(self.weight.detach().double().flatten(1), self._shift[:, None]).float()
         weight = self.weight + (snapped.view_as(self.weight) - self.weight).detach()
         return weight, self.bias * UNIT
 
@@ -245,6 +253,8 @@ def make_exact(module: nn.Module) -> None:
 
 
 def set_fake(module: nn.Module, on: bool) -> None:
-    """Switch training with rounded weights and activations on or off."""
+    """Switch training with rounded weights and activations on or off; grids are found for the weights of now."""
     for _, layer in exact_layers(module):
         layer.fake = on
+        if on:
+            layer.find_grid()

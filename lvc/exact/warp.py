@@ -177,7 +177,7 @@ def warp(x: Tensor, field: Tensor, shift: int, rounding: bool = True) -> Tensor:
         (y1, x0, fy * (one - fx)),
         (y1, x1, fy * fx),
     ):
-        part_sum = rows[(base + yy * width + xx).view(-1)] * weight.reshape(-1, 1).to(x.dtype)
+        part_sum = rows.index_select(0, (base + yy * width + xx).view(-1)) * weight.reshape(-1, 1).to(x.dtype)
         total = part_sum if total is None else total + part_sum
     if total is None:
         raise ValueError("nothing to warp")

@@ -22,6 +22,7 @@ from torch.nn import functional as F
 from lvc.exact import warp
 from lvc.exact.layers import ACT_MAX, clamp, make_exact, quality_knots
 from lvc.exact.layers import exact_layers as layers_of
+from lvc.exact.places import places
 from lvc.model.config import ModelConfig
 from lvc.model.modes import BOTH, FIRST, NONE
 from lvc.model.networks import (
@@ -232,7 +233,8 @@ class FrameCodec(nn.Module):
                 return torch.where(mode == BOTH, mean.round() if exact else mean, torch.where(mode == FIRST, a, b))
 
             first = _blockwise(mix, first, second)
-        if not bool((modes == NONE).any()):
+        at = places((modes == NONE).flatten())
+        if not isinstance(at, slice) and not len(at):
             return first._replace(apart=apart)
 
         def blank(a: Tensor, b: Tensor, factor: int) -> Tensor:

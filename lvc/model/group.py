@@ -2,6 +2,7 @@
 
 import copy
 from dataclasses import dataclass, field
+from typing import Generic, Protocol, Self, TypeVar
 
 from lvc.container import Step
 from lvc.model.codec import Memory
@@ -22,17 +23,28 @@ def fresh_tables(statistics: Statistics) -> GroupTables:
     )
 
 
+class Motion(Protocol):
+    """A motion field, however it is held."""
+
+    def scaled(self, part: int, whole: int) -> Self:
+        """See :meth:`lvc.model.motion.MotionField.scaled`."""
+        ...
+
+
+M = TypeVar("M", bound=Motion)
+
+
 @dataclass
-class MotionMemory:
+class MotionMemory(Generic[M]):
     """Motion between coded pictures, by which that of the next ones is expected.
 
     Attributes:
         fields: of the second picture into the first, by their positions in display order.
     """
 
-    fields: dict[tuple[int, int], MotionField] = field(default_factory=dict)
+    fields: dict[tuple[int, int], M] = field(default_factory=dict)
 
-    def expected(self, step: Step, other: MotionField | None = None) -> MotionField | None:
+    def expected(self, step: Step, other: M | None = None) -> M | None:
         """The motion of a picture into a reference, as far as what is known tells.
 
         Args:
@@ -54,7 +66,7 @@ class MotionMemory:
         known = self.fields.get((first, second))
         return None if known is None else known.scaled(position - first, second - first)
 
-    def keep(self, step: Step, fields: list[MotionField]) -> None:
+    def keep(self, step: Step, fields: list[M]) -> None:
         """After the motion of a picture is known: into no reference, one or two."""
         if step.first is None:
             self.fields = {}
@@ -76,7 +88,7 @@ class GroupState:
 
     tables: GroupTables
     memories: dict[int, Memory] = field(default_factory=dict)
-    motion: MotionMemory = field(default_factory=MotionMemory)
+    motion: MotionMemory[MotionField] = field(default_factory=MotionMemory)
     skip: Flags | None = None
 
     def copy(self) -> "GroupState":

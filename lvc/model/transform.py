@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lvc.errors import ModelError
+from lvc.exact.places import places
 
 LATENTS = 384
 BANDS = (24, 72, 288)
@@ -87,8 +88,11 @@ def _by_size(blocks: Tensor, sizes: Tensor, weights: Tensor) -> Tensor:
     busy = rows.any(1) | torch.is_grad_enabled()
     result = torch.zeros(rows.shape, dtype=weights.dtype, device=rows.device)
     for size, weight in enumerate(weights):
-        at = (busy & (sizes.reshape(-1) == size)).nonzero()[:, 0]
-        if len(at):
+        chosen = busy & (sizes.reshape(-1) == size)
+        at = places(chosen)
+        if isinstance(at, slice):
+            result = torch.where(chosen[:, None], rows.to(weight.dtype) @ weight.t(), result)
+        elif len(at):
             result = result.index_copy(0, at, rows[at].to(weight.dtype) @ weight.t())
     return result.view(b, h, w, n).permute(0, 3, 1, 2)
 
@@ -125,7 +129,7 @@ class Transform(nn.Module):
         blocks = F.pixel_unshuffle(uv, 8)
         b, _, h, w = blocks.shape
         chroma = F.conv2d(blocks.reshape(b * 2, 64, h, w), self.chroma[:, :, None, None]).view(b, 128, h, w)
-        return torch.cat([luma, chroma], 1)[:, self.order] * LATENT_UNIT
+        return torch.cat([luma, chroma], 1).index_select(1, self.order) * LATENT_UNIT
 
     def inverse(self, latents: Tensor, sizes: Tensor) -> tuple[Tensor, Tensor]:
         """Latents to residual pictures, in eighths of a 10-bit grey level (integers when exact).
@@ -137,7 +141,7 @@ class Transform(nn.Module):
         Returns:
             y [B, 1, 16h, 16w] and uv [B, 2, 8h, 8w].
         """
-        plain = latents[:, self.inverse_order]
+        plain = latents.index_select(1, self.inverse_order)
         luma_weight: Tensor = self.luma_inverse
         chroma_weight: Tensor = self.chroma_inverse
         if self.exact:

@@ -1,6 +1,8 @@
 """Training clips: decoded once into memory as 8-bit planes, cut into crops on the device that holds them."""
 
+import os
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -58,12 +60,16 @@ def load_folder(folder: Path, device: torch.device | str = "cpu", quiet: bool = 
         InputError: when nothing could be read.
     """
     paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
-    clips = []
-    for path in tqdm(paths, desc="reading clips", disable=quiet, unit="clip"):
+
+    def read(path: Path) -> Clip | None:
         try:
-            clips.append(load_clip(path, device=device))
+            return load_clip(path, device=device)
         except LvcError:
-            continue
+            return None
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        found = list(tqdm(pool.map(read, paths), desc="reading clips", disable=quiet, total=len(paths), unit="clip"))
+    clips = [clip for clip in found if clip is not None]
     if not clips:
         raise InputError(f"no readable clips in {folder}")
     return clips

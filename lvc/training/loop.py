@@ -6,7 +6,7 @@ import json
 import os
 import pickle
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TextIO
@@ -27,6 +27,7 @@ from lvc.model.weights import load as load_model
 from lvc.training.data import Clip, CropSampler, load_folder
 from lvc.training.export import exported
 from lvc.training.fit import fit
+from lvc.training.graphs import GraphedSteps
 from lvc.training.loss import Carried, CoderMaker, FrameCost, run_sequence, sequence_quality
 from lvc.training.rate import HyperTables, TrainingCoder
 from lvc.training.schedule import Schedule
@@ -35,6 +36,9 @@ from lvc.training.validate import validate
 from lvc.training.vector import CodebookLearner, VectorCoder
 
 QUALITY_BINS = 10
+TOLD_EVERY = 20
+"""Steps between lines of the log; on CUDA also between those that are told of, and between grids of rounded weights:
+to look means to wait."""
 BETWEEN_KINDS = ([BETWEEN, BETWEEN, BETWEEN, PREDICTED], [BETWEEN, PREDICTED, BETWEEN, PREDICTED])
 """What may follow an anchor where there are frames between."""
 
@@ -85,7 +89,7 @@ class Learner(nn.Module):
         self.make_coder: CoderMaker = TrainingCoder
 
     def forward(
-        self, pictures: list[Picture], qualities: list[Tensor], steps: list[Step], carried: Carried
+        self, pictures: Mapping[int, Picture], qualities: Sequence[Tensor], steps: Sequence[Step], carried: Carried
     ) -> list[FrameCost]:
         """See :func:`lvc.training.loss.run_sequence`."""
         return run_sequence(
@@ -94,7 +98,7 @@ class Learner(nn.Module):
 
 
 @dataclass
-class Sequence:
+class Passage:
     """Pictures that are learned from piece by piece.
 
     Attributes:
@@ -111,16 +115,20 @@ class Sequence:
 class Balance:
     """Running mean Lagrangian by quality and frame type, so that every quality pulls equally hard."""
 
-    def __init__(self) -> None:
-        self.level = torch.zeros(2, QUALITY_BINS)
+    def __init__(self, device: torch.device | str = "cpu") -> None:
+        self.level = torch.zeros(2, QUALITY_BINS, device=device)
 
+    @torch.no_grad()
     def weight(self, kind: int, quality: Tensor, cost: Tensor) -> Tensor:
         """1 / running mean for each sample [B], updated by its cost."""
-        bins = ((quality - 1) * (QUALITY_BINS / 100)).long().clamp(0, QUALITY_BINS - 1).cpu()
-        for index, value in zip(bins.tolist(), cost.detach().cpu().tolist(), strict=True):
-            old = float(self.level[kind, index])
-            self.level[kind, index] = value if old == 0 else 0.97 * old + 0.03 * value
-        return (1 / self.level[kind, bins].clamp_min(1e-3)).to(cost.device)
+        bins = ((quality - 1) * (QUALITY_BINS / 100)).long().clamp(0, QUALITY_BINS - 1)
+        inside = (bins[:, None] == torch.arange(QUALITY_BINS, device=bins.device)).float()
+        count = inside.sum(0)
+        mean = (inside * cost[:, None]).sum(0) / count.clamp_min(1)
+        old = self.level[kind]
+        kept = torch.where(old == 0, 0.0, 0.97**count)
+        self.level[kind] = torch.where(count > 0, kept * old + (1 - kept) * mean, old)
+        return 1 / (inside @ self.level[kind]).clamp_min(1e-3)
 
 
 def pick_quality(random: np.random.Generator, batch: int) -> Tensor:
@@ -174,9 +182,17 @@ class Trainer:
                 continue
             (transform if ".transform." in name or ".steps." in name else rest).append(parameter)
         self.optimiser = torch.optim.Adam(
-            [{"params": rest, "factor": 1.0}, {"params": transform, "factor": 0.05}], lr=1e-3, betas=(0.9, 0.98)
+            [{"params": rest, "factor": 1.0}, {"params": transform, "factor": 0.05}],
+            lr=1e-3,
+            betas=(0.9, 0.98),
+            fused=True,
         )
-        self.balance = Balance()
+        self._prepare_optimiser()
+        self.balance = Balance(self.device)
+        self.stream = torch.cuda.Stream(self.device) if self.device.type == "cuda" else None
+        self.graphs: GraphedSteps | None = None
+        self.rounded = False
+        self._result = torch.zeros(3)
         self.step = 0
         self.elapsed = 0.0
         self.steps_in_run = 0
@@ -184,7 +200,15 @@ class Trainer:
         self.clips: list[Clip] = []
         self.codebooks: CodebookLearner | None = None
         self.validated: float | None = None
-        self.sequence: Sequence | None = None
+        self.sequence: Passage | None = None
+
+    def _prepare_optimiser(self) -> None:
+        """Let the learning rate be where it can change without a new graph, and the whole step be part of one."""
+        for group in self.optimiser.param_groups:
+            group["fused"], group["capturable"] = True, self.device.type == "cuda"
+            if self.device.type == "cuda":
+                group["lr"] = torch.zeros((), device=self.device)
+        self.optimiser._warned_capturable_if_run_uncaptured = True
 
     # -- state ----------------------------------------------------------------------------------------------------
 
@@ -194,7 +218,7 @@ class Trainer:
             "size": self.settings.size,
             "learner": self.learner.state_dict(),
             "optimiser": self.optimiser.state_dict(),
-            "balance": self.balance.level,
+            "balance": self.balance.level.cpu(),
             "step": self.step,
             "elapsed": self.elapsed,
             "random": json.dumps(self.sampler.random.bit_generator.state) if self.sampler else "",
@@ -221,7 +245,8 @@ class Trainer:
         if weights_only:
             return
         self.optimiser.load_state_dict(state["optimiser"])
-        self.balance.level = state["balance"]
+        self._prepare_optimiser()
+        self.balance.level = state["balance"].to(self.device)
         # the optimiser goes on with all it knew: no second warm-up
         self.step = self.steps_in_run = state["step"]
         self.elapsed = state["elapsed"]
@@ -273,21 +298,26 @@ class Trainer:
         learner: nn.Module = self.learner
         if self.world > 1:
             learner = nn.parallel.DistributedDataParallel(self.learner, find_unused_parameters=True)
-        saved = validated = time.monotonic()
-        with open(settings.checkpoint.with_suffix(".jsonl") if main else os.devnull, "a", encoding="utf-8") as journal:
+        if self.stream is not None:
+            self.stream.wait_stream(torch.cuda.current_stream())
+            if self.world == 1:
+                self.graphs = GraphedSteps(functools.partial(self._learn, self.learner), self.stream)
+        began = saved = validated = time.monotonic()
+        log = settings.checkpoint.with_suffix(".jsonl") if main else os.devnull
+        with torch.cuda.stream(self.stream), open(log, "a", encoding="utf-8") as journal:
             while not self._done():
-                began = time.monotonic()
                 row = self._one_step(learner)
                 now = time.monotonic()
                 self.elapsed += now - began
+                began = now
                 self.step += 1
                 self.steps_in_run += 1
                 if not main:
                     continue
-                if on_step is not None:
-                    on_step(self, row)
-                if self.step % 20 == 0:
-                    self._write(journal, row)
+                if on_step is not None and (self.stream is None or self.step % TOLD_EVERY == 0):
+                    on_step(self, {**row, **self._measured()})
+                if self.step % TOLD_EVERY == 0:
+                    self._write(journal, {**row, **self._measured()})
                 whole = self.sequence is None or not self.sequence.pieces  # a checkpoint does not hold half sequences
                 if whole and now - saved > 60 * settings.save_minutes:
                     self.save()
@@ -307,7 +337,7 @@ class Trainer:
             torch.distributed.broadcast(done, 0)
         return bool(done)
 
-    def _new_sequence(self) -> Sequence:
+    def _new_sequence(self) -> Passage:
         if self.sampler is None:
             raise ValueError("training has no clips yet")
         schedule, progress, random = self.schedule, self.progress, self.sampler.random
@@ -329,21 +359,50 @@ class Trainer:
         qualities = [quality.to(self.device) for quality in sequence_quality(base, steps, *bonuses)]
         ends = list(itertools.accumulate(lengths))
         pieces = [(steps[end - n : end], qualities[end - n : end]) for n, end in zip(lengths, ends, strict=True)]
-        return Sequence(self.sampler.batch(batch, len(kinds)), pieces)
+        return Passage(self.sampler.batch(batch, len(kinds)), pieces)
 
     def _one_step(self, learner: nn.Module) -> dict[str, Any]:
         schedule, progress = self.schedule, self.progress
-        set_fake(self.learner, schedule.fake(progress))
+        self._round(schedule.fake(progress))
         if schedule.vectors(progress) and self.codebooks is None:
             self._use_codebooks(self._fitted())
         rate = schedule.learning_rate(progress, self.steps_in_run)
         for group in self.optimiser.param_groups:
-            group["lr"] = rate * group["factor"]
+            if isinstance(group["lr"], Tensor):
+                group["lr"].fill_(rate * group["factor"])
+            else:
+                group["lr"] = rate * group["factor"]
         if self.sequence is None or not self.sequence.pieces:
             self.sequence = self._new_sequence()
+        pictures, carried = self.sequence.pictures, self.sequence.carried
         steps, qualities = self.sequence.pieces.pop(0)
-        costs = learner(self.sequence.pictures, qualities, steps, self.sequence.carried)
-        self.sequence.carried.cut()
+        if self.graphs is not None and self.codebooks is None:
+            self._result = self.graphs(pictures, qualities, steps, carried)
+        else:
+            self._result = self._learn(learner, dict(enumerate(pictures)), qualities, steps, carried)
+        if self.codebooks is not None:
+            self.codebooks.advance()
+        return {
+            "type": "step",
+            "step": self.step,
+            "elapsed": round(self.elapsed, 1),
+            "progress": round(progress, 4),
+            "frames": len(steps),
+            "at": steps[0].position,
+            "rate": rate,
+        }
+
+    def _learn(
+        self,
+        learner: nn.Module,
+        pictures: Mapping[int, Picture],
+        qualities: Sequence[Tensor],
+        steps: Sequence[Step],
+        carried: Carried,
+    ) -> Tensor:
+        """One step of the optimiser; gives norm of the gradient, bits per pixel and luma PSNR of the last picture."""
+        costs = learner(pictures, qualities, steps, carried)
+        carried.cut()
         total = torch.zeros((), device=self.device)
         for step, cost, quality in zip(steps, costs, qualities, strict=True):
             lagrangian = cost.lagrangian(quality)
@@ -353,25 +412,30 @@ class Trainer:
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
         norm = nn.utils.clip_grad_norm_(self.learner.parameters(), 1.0)
-        if bool(torch.isfinite(norm)):
-            self.optimiser.step()
-        if self.codebooks is not None:
-            self.codebooks.advance()
+        # a step with gradients that are not finite is left out
+        self.optimiser.found_inf = (~torch.isfinite(norm)).float()  # type: ignore[attr-defined]
+        self.optimiser.step()
+        return torch.stack([norm, costs[-1].bits.mean(), costs[-1].psnr.mean()]).detach()
+
+    def _measured(self) -> dict[str, Any]:
+        """What the last step has shown."""
+        norm, bits, psnr = self._result.tolist()
         level = self.balance.level
         return {
-            "type": "step",
-            "step": self.step,
-            "elapsed": round(self.elapsed, 1),
-            "progress": round(progress, 4),
-            "frames": len(steps),
-            "at": steps[0].position,
-            "rate": rate,
-            "norm": round(float(norm), 3),
+            "norm": round(norm, 3),
             "intra": _mean_log(level[0]),
             "inter": _mean_log(level[1]),
-            "bpp": round(float(costs[-1].bits.mean().detach()), 4),
-            "psnr": round(float(costs[-1].psnr.mean()), 2),
+            "bpp": round(bits, 4),
+            "psnr": round(psnr, 2),
         }
+
+    def _round(self, on: bool) -> None:
+        """Train with rounded weights from here on, or not."""
+        if on != self.rounded and self.graphs is not None:
+            self.graphs.forget()
+        if not on or on != self.rounded or self.stream is None or self.step % TOLD_EVERY == 0:
+            set_fake(self.learner, on)
+        self.rounded = on
 
     def _fitted(self) -> list[Quantiser]:
         """Codebooks fitted to the networks as they are now."""

@@ -1,11 +1,10 @@
 """Rate plus lambda times distortion over a run of frames."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -16,7 +15,6 @@ from lvc.encoder.mode_choice import choose_modes
 from lvc.exact import warp
 from lvc.model.codec import FrameCodec, Memory, Picture
 from lvc.model.group import MotionMemory
-from lvc.model.motion import MotionField
 from lvc.model.quality import nominal_step
 from lvc.training.rate import HyperTables, TrainingCoder
 
@@ -75,24 +73,38 @@ class FrameCost(NamedTuple):
         return self.bits + LAMBDA / nominal_step(quality).square() * self.error
 
 
+class Vectors(NamedTuple):
+    """Motion of a batch of pictures, [B, H/8, W/8, 2] int64 quarter samples, on the device where it was found."""
+
+    vectors: Tensor
+
+    def scaled(self, part: int, whole: int) -> "Vectors":
+        """See :meth:`lvc.model.motion.MotionField.scaled`."""
+        return Vectors((2 * part * self.vectors + whole) // (2 * whole))
+
+
 @dataclass
 class Carried:
     """What a run of pictures leaves for the next: coded pictures by position, and the motion between them."""
 
     memories: dict[int, Memory] = field(default_factory=dict)
-    motion: MotionMemory = field(default_factory=MotionMemory)
+    motion: MotionMemory[Vectors] = field(default_factory=MotionMemory)
 
     def cut(self) -> None:
-        """Keep the last anchor only (all that later pictures refer to), and let no gradient through to before it."""
+        """Keep the last anchor and its motion only (all that later pictures refer to), and let no gradient through to
+        before it.
+        """
         last = max(self.memories)
         self.memories = {last: self.memories[last].detach()}
+        before = min((first for first, second in self.motion.fields if second == last), default=None)
+        self.motion.fields = {} if before is None else {(before, last): self.motion.fields[before, last]}
 
 
 def run_sequence(
     codec: FrameCodec,
     tables: HyperTables,
-    pictures: list[Picture],
-    qualities: list[Tensor],
+    pictures: Sequence[Picture] | Mapping[int, Picture],
+    qualities: Sequence[Tensor],
     effort: motion_search.SearchEffort = motion_search.TRAINING,
     make_coder: CoderMaker = TrainingCoder,
     steps: Sequence[Step] | None = None,
@@ -101,7 +113,7 @@ def run_sequence(
     """Code a run of pictures with gradients through the references.
 
     Args:
-        pictures: in display order.
+        pictures: by their positions in display order.
         qualities: [B] each, for each step.
         steps: the coding order; where not given, the first picture is intra, each other one predicted from the last.
         carried: what steps before these have left; this run's pictures are added to it.
@@ -115,7 +127,6 @@ def run_sequence(
         carried = Carried()
     memories, motion = carried.memories, carried.motion
     costs = []
-    size = (pictures[0].y.shape[-2], pictures[0].y.shape[-1])
     for step, quality in zip(steps, qualities, strict=True):
         picture = pictures[step.position]
         past, is_whole = _predicted(codec, memories, motion, step, picture, quality, effort)
@@ -128,14 +139,14 @@ def run_sequence(
         error = weighted_error(picture, memory.picture)
         luma = (picture.y - memory.picture.y).detach().square().mean((1, 2, 3)) / 16
         psnr = 10 * torch.log10(255.0**2 / luma.clamp_min(1e-4))
-        costs.append(FrameCost(coder.bits / math.prod(size), error, psnr))
+        costs.append(FrameCost(coder.bits / math.prod(picture.y.shape[-2:]), error, psnr))
     return costs
 
 
 def _predicted(
     codec: FrameCodec,
     memories: dict[int, Memory],
-    motion: MotionMemory,
+    motion: MotionMemory[Vectors],
     step: Step,
     picture: Picture,
     quality: Tensor,
@@ -145,17 +156,17 @@ def _predicted(
     if step.first is None:
         motion.keep(step, [])
         return codec.nothing(len(quality), (picture.y.shape[-2], picture.y.shape[-1]), quality.device), None
-    found: list[MotionField] = []
+    found: list[Vectors] = []
     pasts: list[Memory] = []
     is_whole: Tensor | None = None
     for reference in (step.first,) if step.second is None else (step.first, step.second):
         memory = memories[reference]
         expected = motion.expected(step, found[0] if found else None)
-        guess = None if expected is None else torch.from_numpy(expected.vectors).to(quality.device)
+        guess = None if expected is None else expected.vectors
         with torch.no_grad():
             luma = memory.picture.y.detach()
             field = motion_search.search(picture.y, luma, warp.phases(luma), guess, quality, effort)
-        found.append(MotionField(field.cpu().numpy(), np.ones(field.shape[:-1], np.int64)))
+        found.append(Vectors(field))
         pasts.append(codec.moved(memory, field))
         whole = (field & 3 == 0).all(-1)
         is_whole = whole if is_whole is None else is_whole & whole
