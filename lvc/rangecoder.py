@@ -128,6 +128,12 @@ class RangeEncoder:
         self.bits += float(width * len(values))
         return values
 
+    def copy(self) -> "RangeEncoder":
+        """For an attempt: goes its own way from here on."""
+        twin = RangeEncoder()
+        twin._coder, twin.bits = self._coder.clone(), self.bits
+        return twin
+
     def position(self) -> int:
         """See :class:`Coder`."""
         return int(self._coder.num_bits()) // 8

@@ -342,7 +342,7 @@ class PlainSizes(PlainTables):
                 near = corners if number == 1 else around
                 first += 1 if number == 1 else 6
                 for block in mine:
-                    tables[block] = first + (sum(sizes.get(place, 0) for place in near(*block)) + 1) // 2
+                    tables[block] = first + (sum(min(sizes.get(place, 0), 2) for place in near(*block)) + 1) // 2
             for table in range(22):
                 such = [block for block in mine if tables[block] == table]
                 sizes.update(zip(such, self._symbols(table, len(such)), strict=True))

@@ -243,8 +243,8 @@ def test_counts_are_limited() -> None:
     model = unpack(altered("between23", lambda x: np.array([2**31 - 1, 0, -5, -(2**31)])), "odd")
     assert model.statistics.motion[1][23].tolist() == [1 << 20, 1, 1, 1]
     assert model.statistics.motion[0][23].tolist() == tiny_model().statistics.motion[0][23].tolist()
-    model = unpack(altered("sizes21", lambda x: np.array([0, 2**31 - 1, -5])), "odd")
-    assert model.statistics.sizes[21].tolist() == [1, 1 << 20, 1]
+    model = unpack(altered("sizes21", lambda x: np.array([0, 2**31 - 1, -5, 7])), "odd")
+    assert model.statistics.sizes[21].tolist() == [1, 1 << 20, 1, 7]
     assert model.statistics.sizes[10].tolist() == tiny_model().statistics.sizes[10].tolist()
 
 

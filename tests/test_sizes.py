@@ -12,12 +12,15 @@ import torch
 
 from lvc.container import GopChunk, Reader
 from lvc.decoder import Decoder
-from lvc.encoder import EncoderSettings, encode_stream
+from lvc.encoder import EncoderSettings, encode_stream, group
+from lvc.encoder.block_choice import wide_blocks
 from lvc.exact.arithmetic import exact_arithmetic
+from lvc.exact.layers import UNIT
 from lvc.model import Model, sizes
 from lvc.model.modes import BOTH
 from lvc.model.networks import size_planes
-from lvc.model.sizes import Sizes, SizeTables, code_sizes
+from lvc.model.quality import nominal_step
+from lvc.model.sizes import WIDE, Sizes, SizeTables, code_sizes
 from lvc.model.skip import Flags
 from lvc.model.weights import Statistics, pack, unpack
 from lvc.rangecoder import RangeDecoder, RangeEncoder
@@ -30,15 +33,23 @@ from tests.residuals import HEIGHT, WIDTH, gradient, text, tiles
 from tests.round_trip import Code, all_learn, read_garbage, round_trip
 
 SHAPES = ((1, 1), (1, 2), (1, 7), (9, 1), (2, 2), (3, 5), (12, 20), (23, 40))
-SHARES = ((0.5, 0.3, 0.2), (1, 0, 0), (0, 1, 0), (0, 0, 1), (0.1, 0.1, 0.8), (0.9, 0.05, 0.05), (0, 0.5, 0.5))
+SHARES = (
+    (0.4, 0.3, 0.2, 0.1),
+    (1, 0, 0, 0),
+    (0, 1, 0, 0),
+    (0, 0, 1, 0),
+    (0, 0, 0, 1),
+    (0.1, 0.1, 0.6, 0.2),
+    (0.85, 0.05, 0.05, 0.05),
+)
 
 
 def maps_of(shape: tuple[int, int], seed: int) -> list[Sizes]:
     """Pictures of one group: mixed up, all the same, in regions."""
     random = np.random.default_rng([*shape, seed])
-    maps: list[Sizes] = [random.choice(3, shape, p=share) for share in SHARES]
+    maps: list[Sizes] = [random.choice(4, shape, p=share) for share in SHARES]
     y, x = np.indices(shape)
-    return [*maps, (y + x) % 3, y % 2 * 2, x % 2, np.where(x > y, 2, 0), np.where(x > y, 0, 1)]
+    return [*maps, (y + x) % 4, y % 2 * 2, x % 2, np.where(x > y, 2, 0), np.where(x > y, 0, 1)]
 
 
 def skips_of(shape: tuple[int, int], seed: int, count: int) -> list[Flags]:
@@ -107,7 +118,7 @@ def test_every_table_is_used() -> None:
 
 
 @pytest.mark.parametrize("intra", [True, False])
-@pytest.mark.parametrize("size", [0, 1, 2])
+@pytest.mark.parametrize("size", [0, 1, 2, WIDE])
 def test_what_is_always_the_same_costs_little(size: int, intra: bool) -> None:
     """Under a twentieth of a bit per block once the tables have seen it."""
     shape = (23, 40)
@@ -137,7 +148,7 @@ def test_skipped_blocks_cost_nothing() -> None:
     """And what an encoder would say of them is not said."""
     random = np.random.default_rng(5)
     shape = (12, 20)
-    first, second = (random.integers(0, 3, shape) for _ in range(2))
+    first, second = (random.integers(0, 4, shape) for _ in range(2))
     for share in (0.0, 0.5, 1.0):
         skip = random.random(shape) < share
         payloads = []
@@ -154,13 +165,13 @@ def test_garbage_is_a_map_or_an_error(intra: bool) -> None:
     skip = np.random.default_rng(6).random((30, 30)) < (0 if intra else 0.3)
 
     def write(encoder: RangeEncoder, random: np.random.Generator, rows: int, cols: int) -> None:
-        code_sizes(encoder, SizeTables(), intra, skip[:rows, :cols], random.integers(0, 3, (rows, cols)))
+        code_sizes(encoder, SizeTables(), intra, skip[:rows, :cols], random.integers(0, 4, (rows, cols)))
 
     def read(decoder: RangeDecoder, rows: int, cols: int) -> Sizes:
         return code_sizes(decoder, SizeTables(), intra, skip[:rows, :cols], None)
 
     def check(found: Sizes) -> None:
-        assert 0 <= found.min() <= found.max() <= 2
+        assert 0 <= found.min() <= found.max() <= WIDE
         assert not found[skip[: found.shape[0], : found.shape[1]]].any()
 
     read_garbage(write, read, check)
@@ -214,7 +225,7 @@ def model_with_counts() -> Model:
     start = small_books()
     motion = [[counts + 4 * kind + i for i, counts in enumerate(rows)] for kind, rows in enumerate(start.motion)]
     skip = [counts + 3 * index + np.array([0, 5]) for index, counts in enumerate(start.skip)]
-    cut = [counts + 2 * index + np.array([0, 5, 9]) for index, counts in enumerate(start.sizes)]
+    cut = [counts + 2 * index + np.array([0, 5, 9, 2]) for index, counts in enumerate(start.sizes)]
     codec = tiny_codec()
     codec.snap()
     return unpack(pack(codec, replace(start, motion=motion, skip=skip, sizes=cut), {}), "counts")
@@ -258,17 +269,17 @@ def test_files(kinds: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
     pictures = list(plain.read([record.payload for record in group.gop.frames], HEIGHT // 16, WIDTH // 16))
     assert sorted(picture.position for picture in pictures) == list(range(6))
     assert [picture.sizes.tolist() for picture in pictures] == [found.tolist() for found in seen]
-    counts = {kind: np.zeros(3, int) for kind in kinds}
+    counts = {kind: np.zeros(4, int) for kind in kinds}
     for picture in pictures:
         coded = picture.sizes[picture.flags == 0]
-        counts[kinds[picture.position]] += np.bincount(coded, minlength=3)
+        counts[kinds[picture.position]] += np.bincount(coded, minlength=4)
         assert not picture.sizes[picture.flags == 1].any()
     assert [picture.modes is None for picture in pictures] == [not picture.references for picture in pictures]
     named = [picture.modes for picture in pictures if picture.modes is not None and len(picture.references) == 2]
     assert len(named) == kinds.count(2)
     assert all((modes != BOTH).any() for modes in named)  # of such blocks one field has nothing to say
-    assert min(counts[0]) > 0
-    assert min(sum(counts.values()) - counts[0]) > 0
+    assert min(counts[0][:WIDE]) > 0
+    assert min(sum(counts.values())[:WIDE] - counts[0][:WIDE]) > 0
 
 
 def test_without_small_transforms() -> None:
@@ -302,3 +313,59 @@ def test_small_transforms_pay_for_letters() -> None:
     psnr = [10 * math.log10(255**2 / error) for error in errors]
     assert bits[0] < bits[1]
     assert psnr[0] > psnr[1] - 0.1
+
+
+def blind_model() -> Model:
+    """The tiny model with a prior that is sure of everything: all scales are those of latents that are nothing."""
+    codec = tiny_codec()
+    with torch.no_grad():
+        for branch in (codec.intra, codec.inter):
+            for layer in branch.prior.out:
+                assert isinstance(layer.knots, torch.nn.Parameter)
+                layer.weight.zero_()
+                layer.knots[:, layer.knots.shape[1] // 2 :] = -2000 / UNIT
+    codec.snap()
+    return unpack(pack(codec, small_books(), {}), "blind")
+
+
+@pytest.mark.parametrize("quality", [20, 60, 95])
+def test_what_no_network_foresees_can_be_sent(quality: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the prior takes all latents for nothing, blocks become wide: as good as the step allows, in all kinds."""
+    model = blind_model()
+    source = Mixed()
+
+    def coded() -> tuple[float, set[int]]:
+        sink = io.BytesIO()
+        encode_stream(source, sink, model=model, settings=EncoderSettings(preset="fast", quality=quality))
+        sink.seek(0)
+        seen: set[int] = set()
+        original = sizes.code_sizes
+        with monkeypatch.context() as patch:
+            patch.setattr(sizes, "code_sizes", lambda *a: (found := original(*a), seen.update(found.flat))[0])
+            frames = [item for item in Decoder(sink, load_model=lambda _: model) if isinstance(item, Frame)]
+        pairs = zip(source.frames, frames, strict=True)
+        error = np.mean([np.square(a.planes[0].astype(float) - b.planes[0]).mean() for a, b in pairs])
+        return float(error), seen
+
+    error, seen = coded()
+    monkeypatch.setattr(group, "wide_blocks", lambda *_: None)
+    blind_error, blind_seen = coded()
+    assert WIDE in seen
+    assert WIDE not in blind_seen
+    step = float(nominal_step(torch.tensor(float(quality))))
+    assert error < min(0.1 * blind_error, 40 + step * step)
+    assert blind_error > 300
+
+
+def test_blocks_are_wide_where_it_pays() -> None:
+    """Only blocks that win more than they cost, and only where all of them are worth coding the picture again."""
+    chosen = torch.zeros(1, 1, 2, 3)
+    few = torch.tensor([2.0, -2.0])
+    many = torch.full((40,), 20.0)
+    lost = [(torch.tensor([0, 1]), few), (torch.full((40,), 4), many)]
+    wide = wide_blocks(lost, chosen, 10_000.0)
+    assert wide is not None
+    assert wide[0, 0].tolist() == [[False, False, False], [False, True, False]]
+    assert wide_blocks(lost, chosen, 1e9) is None
+    assert wide_blocks(lost[:1], chosen, 100.0) is None
+    assert wide_blocks([(torch.zeros(0, dtype=torch.int64), torch.zeros(0))], chosen, 100.0) is None

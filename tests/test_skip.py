@@ -202,7 +202,7 @@ def model_with_counts() -> Model:
         for kind, rows in enumerate(start.motion)
     ]
     skip = [counts + 3 * index + np.array([0, 5]) for index, counts in enumerate(start.skip)]
-    sizes = [counts + 2 * index + np.array([0, 5, 9]) for index, counts in enumerate(start.sizes)]
+    sizes = [counts + 2 * index + np.array([0, 5, 9, 2]) for index, counts in enumerate(start.sizes)]
     statistics = replace(start, motion=motion, skip=skip, sizes=sizes)
     torch.manual_seed(3)
     return exported(FrameCodec(config_named("tiny")), statistics, {}, "counts")[1]
@@ -336,6 +336,22 @@ def test_little_difference_is_skipped_and_much_is_not() -> None:
     prediction = prediction_of(plain_model().codec, 0, 60.0)
     assert bool(chosen(prediction, noisy(prediction.picture, 4.0)).all())
     assert not bool(chosen(prediction, noisy(prediction.picture, 120.0)).any())
+
+
+def test_more_is_skipped_where_less_depends_on_it() -> None:
+    """In pictures between two, blocks that miss a little more than in anchors, and none fewer."""
+    codec, prediction = plain_model().codec, prediction_of(plain_model().codec, 0, 60.0)
+    whole = torch.ones(len(prediction.picture.y), HEIGHT // 8, WIDTH // 8, dtype=torch.bool)
+    shares = []
+    for size in (4.0, 8.0, 10.0, 12.0, 14.0, 16.0, 120.0):
+        target = noisy(prediction.picture, size)
+        with exact_arithmetic():
+            maps = [choose_blocks(codec, prediction, whole, target, between=between).skip for between in (False, True)]
+        assert bool((maps[0] <= maps[1]).all())
+        shares.append([float(skip.mean()) for skip in maps])
+    assert shares[0] == [1.0, 1.0]
+    assert shares[-1] == [0.0, 0.0]
+    assert sum(between for _, between in shares) > sum(anchor for anchor, _ in shares)
 
 
 def test_the_choice_is_made_block_by_block() -> None:

@@ -1,5 +1,6 @@
 """Encoding of one group of pictures."""
 
+import copy
 import math
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -9,7 +10,7 @@ import torch
 
 from lvc.container import BETWEEN, INTRA, PREDICTED, FrameRecord, Step, coding_order
 from lvc.encoder import motion_search
-from lvc.encoder.block_choice import choose_blocks
+from lvc.encoder.block_choice import Blocks, choose_blocks, wide_blocks, with_wide
 from lvc.encoder.mode_choice import choose_modes, weights_of
 from lvc.encoder.motion_blocks import RateChooser, block_sizes
 from lvc.encoder.settings import ANCHOR_WEIGHT, EFFORTS, RUN, TRY_EVERY, EncoderSettings, quality_bonus
@@ -181,9 +182,16 @@ class GroupEncoder:
         motion_end = coder.position()
         intra = step.first is None
         prediction = self._codec.predict(past, qualities, intra)
-        missed = self._blocks(coder, prediction, is_whole, target)
-        symbols = SymbolCoder(self._quantisers, [coder], [state.tables], intra, self._observer)
-        latents = self._codec.code(prediction, missed, symbols)
+        blocks = self._blocks(step, prediction, is_whole, target)
+        before = coder.copy(), copy.deepcopy(state.tables), state.skip
+        symbols, latents = self._latents(coder, prediction, blocks)
+        wide = None
+        if "nosizes" not in self._settings.ablate:
+            wide = wide_blocks(symbols.lost[0], blocks.sizes, coder.bits)
+        if wide is not None:
+            coder, state.tables, state.skip = before
+            blocks = with_wide(self._codec, prediction, target, blocks, wide)
+            symbols, latents = self._latents(coder, prediction, blocks)
         memory = state.memories[step.position] = self._codec.reconstruct(prediction, latents)
         if step.depth == 0:
             state.forget(step)
@@ -276,17 +284,21 @@ class GroupEncoder:
         rows, cols = weights.shape
         return code_field(coder, tables, rows, cols, expected, wanted, choose, weights > 0)
 
-    def _blocks(
-        self, coder: RangeEncoder, prediction: Prediction, is_whole: torch.Tensor | None, target: Picture
-    ) -> torch.Tensor:
-        """Choose and write the maps of blocks; gives the transformed prediction error, [1, 384, H/16, W/16]."""
-        state, ablate = self._state, self._settings.ablate
+    def _blocks(self, step: Step, prediction: Prediction, is_whole: torch.Tensor | None, target: Picture) -> Blocks:
+        """Choose the maps of blocks."""
+        ablate = self._settings.ablate
         if is_whole is not None and "noskip" in ablate:
             is_whole = None
-        blocks = choose_blocks(self._codec, prediction, is_whole, target, 1 if "nosizes" in ablate else SIZES)
+        sizes = 1 if "nosizes" in ablate else SIZES
+        return choose_blocks(self._codec, prediction, is_whole, target, sizes, between=step.depth > 0)
+
+    def _latents(self, coder: RangeEncoder, prediction: Prediction, blocks: Blocks) -> tuple[SymbolCoder, torch.Tensor]:
+        """Write the maps of blocks and the latents; gives what wrote these, and them, [1, 384, H/16, W/16]."""
+        state = self._state
         skip = blocks.skip[0, 0].cpu().numpy() == 1
         if not prediction.intra:
             state.skip = code_skip(coder, state.tables.skip, skip.shape[0], skip.shape[1], state.skip, skip)
         code_sizes(coder, state.tables.sizes, prediction.intra, skip, blocks.sizes[0, 0].long().cpu().numpy())
         prediction.skip, prediction.sizes = blocks.skip, blocks.sizes
-        return blocks.missed
+        symbols = SymbolCoder(self._quantisers, [coder], [state.tables], prediction.intra, self._observer)
+        return symbols, self._codec.code(prediction, blocks.missed, symbols)

@@ -35,7 +35,8 @@ from lvc.model.networks import (
     unfold,
 )
 from lvc.model.quality import Steps
-from lvc.model.transform import BANDS, LATENT_MAX, LATENTS, Transform
+from lvc.model.sizes import WIDE, WIDE_SCALE
+from lvc.model.transform import BANDS, LATENT_MAX, LATENTS, SIZES, Transform
 
 PEAK = 1023.0
 MIDDLE = 512.0
@@ -136,7 +137,7 @@ class Prediction:
     skip: Tensor | None = None
     """[B, 1, H/16, W/16], 1 where a block stays as it is predicted (see :mod:`lvc.model.skip`), else 0."""
     sizes: Tensor | None = None
-    """[B, 1, H/16, W/16], transform sizes (see :mod:`lvc.model.sizes`); None: all 0."""
+    """[B, 1, H/16, W/16], transform sizes or WIDE (see :mod:`lvc.model.sizes`); None: all 0."""
 
 
 class FrameCodec(nn.Module):
@@ -256,6 +257,7 @@ class FrameCodec(nn.Module):
         knots, c16 = prediction.knots, prediction.c16
         step = self.steps(prediction.quality, prediction.intra)
         sizes = size_planes(_sizes(prediction))
+        least = None if prediction.sizes is None else torch.where(prediction.sizes == WIDE, WIDE_SCALE, _NO_SCALE)
         branch = self._branch(prediction)
         prior, passes = branch.prior, branch.prior.passes
         z = None if missed is None else self._analyse(prediction, missed, step)
@@ -276,6 +278,8 @@ class FrameCodec(nn.Module):
                 break
             last = first + BANDS[band]
             mean, scale = prior.parameters_of(index, features, sizes, knots)
+            if least is not None:
+                scale = torch.maximum(scale, least)
             mask = half_mask(half, sizes) * coded
             unit, band_step = self.mean_unit[:, first:last], step[:, first:last]
             centre = mean * unit
@@ -326,8 +330,9 @@ class FrameCodec(nn.Module):
         """What a prediction misses, through the transform: [B, 384, H/16, W/16] in latent units.
 
         Args:
-            sizes: of the transforms, [B, 1, H/16, W/16].
+            sizes: of the transforms or WIDE, [B, 1, H/16, W/16].
         """
+        sizes = sizes.clamp_max(SIZES - 1)
         z: Tensor = self.transform(target.y - prediction.picture.y, target.uv - prediction.picture.uv, sizes)
         return z
 
@@ -374,7 +379,7 @@ def _blockwise(combine: Callable[[Tensor, Tensor, int], Tensor], a: Memory, b: M
 
 def _sizes(prediction: Prediction) -> Tensor:
     if prediction.sizes is not None:
-        return prediction.sizes
+        return prediction.sizes.clamp_max(SIZES - 1)
     y = prediction.picture.y
     return torch.zeros(len(y), 1, y.shape[2] // 16, y.shape[3] // 16, device=y.device)
 
@@ -383,6 +388,9 @@ def _enlarged(flags: Tensor, factor: int) -> Tensor:
     """Flags [B, 1, h, w] as bool [B, 1, h * factor, w * factor]."""
     return flags.bool().repeat_interleave(factor, 2).repeat_interleave(factor, 3)
 
+
+_NO_SCALE = -float(1 << 20)
+"""Below all scales."""
 
 HYPER_ROUNDING = 0.4
 """What is added to a magnitude of the hyper-latent before it is cut off: a little less than a half, since small numbers

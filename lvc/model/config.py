@@ -15,6 +15,7 @@ class ModelConfig:
         coarse: channels at 1/16 resolution (context and prior).
         context_blocks, decoder_blocks: residual blocks at 1/8 resolution.
         intra_blocks: residual blocks that intra pictures have more of: their prior in each pass, their decoder.
+        inter_blocks: residual blocks that the prior of predicted pictures has more of in each pass.
     """
 
     name: str
@@ -23,12 +24,13 @@ class ModelConfig:
     context_blocks: int
     decoder_blocks: int
     intra_blocks: int
+    inter_blocks: int
 
 
 CONFIGS = {
-    "tiny": ModelConfig("tiny", 16, 32, 1, 1, 1),
-    "lite": ModelConfig("lite", 64, 192, 2, 4, 3),
-    "base": ModelConfig("base", 160, 512, 6, 12, 3),
+    "tiny": ModelConfig("tiny", 16, 32, 1, 1, 1, 0),
+    "lite": ModelConfig("lite", 64, 192, 2, 6, 3, 1),
+    "base": ModelConfig("base", 160, 512, 6, 12, 3, 1),
 }
 """`lite` for CPUs, `base` for GPUs, `tiny` for tests."""
 

@@ -17,6 +17,8 @@ from lvc.model.skip import SkipTables
 from lvc.rangecoder import Coder, Table
 
 Observer = Callable[[int, int, Tensor], None]
+LARGE = 1.5
+"""In steps: from this on a latent that cannot be sent is noted."""
 
 
 @dataclass
@@ -56,6 +58,10 @@ class SymbolCoder:
         coders: one per picture of the batch.
         tables: likewise.
         observer: called with kind (0 intra, 1 predicted), class and residuals (in steps) of everything that is coded.
+
+    Attributes:
+        lost: for each picture, of latents that are taken for nothing although they are large: numbers of their blocks
+            and what they are, in steps; only when writing.
     """
 
     def __init__(
@@ -72,6 +78,7 @@ class SymbolCoder:
         self.coders, self.tables = coders, tables
         self.thresholds = class_thresholds(LOG_STEP)
         self.hyper_end = [0] * len(coders)
+        self.lost: list[list[tuple[Tensor, Tensor]]] = [[] for _ in coders]
 
     def hyper(self, proposal: Tensor | None, mask: Tensor) -> Tensor:
         """See :class:`lvc.model.codec.LatentCoder`."""
@@ -101,7 +108,10 @@ class SymbolCoder:
             ends = np.bincount(classes, minlength=CLASSES).cumsum()
             order = place[order[ends[0] :]]
             ends -= ends[0]
-            residual = None if wanted is None else wanted[index].reshape(-1)[torch.from_numpy(order).to(wanted.device)]
+            residual = None
+            if wanted is not None:
+                residual = wanted[index].reshape(-1)[torch.from_numpy(order).to(wanted.device)]
+                self._note_lost(index, wanted[index], scale[index], mask[min(index, len(mask) - 1)])
             latent_tables = tables.latents[self.kind]
             for cls in range(1, CLASSES):
                 first, last = int(ends[cls - 1]), int(ends[cls])
@@ -114,3 +124,9 @@ class SymbolCoder:
                 values = code_class(coder, book, table, latent_tables.escape, part, last - first)
                 result[index, order[first:last]] = values
         return torch.from_numpy(result).view(scale.shape).to(scale.device)
+
+    def _note_lost(self, index: int, wanted: Tensor, scale: Tensor, mask: Tensor) -> None:
+        at = (wanted.abs() > LARGE).flatten().nonzero()[:, 0]
+        block = at % mask.numel()
+        gone = (scale.reshape(-1)[at] < float(self.thresholds[0])) & (mask.reshape(-1)[block] > 0)
+        self.lost[index].append((block[gone], wanted.reshape(-1)[at[gone]]))

@@ -235,8 +235,8 @@ class Branch(nn.Module):
     def __init__(self, config: ModelConfig, intra: bool) -> None:
         super().__init__()
         fine, coarse = (0, 0) if intra else (config.fine, config.coarse)
-        deep = config.intra_blocks if intra else 0
+        deep = config.intra_blocks if intra else config.inter_blocks
         self.hyper = Hyper(config, coarse)
         self.prior = Prior(config, coarse, INTRA_PASSES if intra else PASSES, deep)
-        self.decoder = Decoder(config, fine, config.decoder_blocks + deep)
+        self.decoder = Decoder(config, fine, config.decoder_blocks + (config.intra_blocks if intra else 0))
         self.analysis = Analysis(config, coarse)

@@ -131,7 +131,9 @@ def run_sequence(
         picture = pictures[step.position]
         past, is_whole = _predicted(codec, memories, motion, step, picture, quality, effort)
         prediction = codec.predict(past, quality, step.first is None)
-        prediction.skip, prediction.sizes, _ = choose_blocks(codec, prediction, is_whole, picture)
+        prediction.skip, prediction.sizes, _ = choose_blocks(
+            codec, prediction, is_whole, picture, between=step.depth > 0
+        )
         coder = make_coder(tables, picture.y.shape[0], picture.y.device)
         coder.kind = 0 if prediction.intra else 1
         latents = codec.code(prediction, codec.transformed(prediction, picture, prediction.sizes), coder)
