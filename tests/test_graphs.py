@@ -17,8 +17,10 @@ from lvc.exact.layers import set_fake
 from lvc.model.codec import Memory, Picture
 from lvc.training.data import CropSampler, load_folder
 from lvc.training.graphs import GraphedSteps, _Graph
-from lvc.training.loop import Learner, Trainer, TrainingSettings
+from lvc.training.learner import Learner
+from lvc.training.loop import Trainer
 from lvc.training.loss import Carried, Vectors
+from lvc.training.settings import TrainingSettings
 from tests.clips import make_clip
 
 STEPS = coding_order([INTRA, BETWEEN, BETWEEN, BETWEEN, PREDICTED, PREDICTED])

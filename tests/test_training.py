@@ -24,12 +24,14 @@ from lvc.exact.layers import exact_layers, set_fake
 from lvc.model import find_model
 from lvc.model.codec import FrameCodec, Picture
 from lvc.model.config import config_named
+from lvc.training.balance import Balance
 from lvc.training.command import train
 from lvc.training.data import CropSampler, clip_batches, load_clip, load_folder, to_picture
-from lvc.training.loop import BETWEEN_KINDS, Balance, Trainer, TrainingSettings
+from lvc.training.loop import BETWEEN_KINDS, Trainer
 from lvc.training.loss import LAMBDA, Carried, FrameCost, run_sequence, sequence_quality
 from lvc.training.rate import HyperTables, TrainingCoder, logistic_bits
 from lvc.training.schedule import Schedule
+from lvc.training.settings import TrainingSettings
 from tests.clips import clip_frames, make_clip
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -188,6 +190,33 @@ def test_weights_only(tmp_path: Path, clips: Path) -> None:
     trainer.run()
     assert torch.equal(weights[1], first.learner.codec.inter.hyper.decode.weight)
     assert trainer.step == 3
+
+
+def test_two_halves_become_one_model(tmp_path: Path, clips: Path) -> None:
+    """What intra pictures have for themselves is of one training, all else of the other, codebooks, too."""
+    trainers = {}
+    schedule = replace(SHORT, vector_from=0.5, fake_from=0.5)
+    for only in ("intra", "inter"):
+        path = tmp_path / f"{only}.ckpt"
+        settings = settings_in(tmp_path, clips, only=only, checkpoint=path, steps=2, schedule=schedule.only(only))
+        trainers[only] = Trainer(settings)
+        trainers[only].run()
+    whole = Trainer(settings_in(tmp_path, clips, only="inter"))
+    whole.load(tmp_path / "inter.ckpt", weights_only=False)
+    whole.take_intra(tmp_path / "intra.ckpt")
+    intra, inter, both = (each.learner.state_dict() for each in (trainers["intra"], trainers["inter"], whole))
+    for name, value in both.items():
+        if name != "tables.logits":
+            assert torch.equal(value, (intra if name.startswith("codec.intra.") else inter)[name]), name
+    assert torch.equal(both["tables.logits"][0], intra["tables.logits"][0])
+    assert torch.equal(both["tables.logits"][1], inter["tables.logits"][1])
+    assert not torch.equal(intra["codec.intra.hyper.decode.weight"], inter["codec.intra.hyper.decode.weight"])
+    assert whole.step == 4
+    books = [each.codebooks.quantisers() for each in (*trainers.values(), whole) if each.codebooks is not None]
+    assert len(books) == 3
+    for kind in (0, 1):
+        pairs = zip(books[kind][kind].books, books[2][kind].books, strict=True)
+        assert all(np.array_equal(a.entries, b.entries) and np.array_equal(a.counts, b.counts) for a, b in pairs)
 
 
 COMMAND = """

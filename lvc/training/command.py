@@ -13,7 +13,8 @@ from tqdm import tqdm
 from lvc.model.weights import Model, Statistics
 from lvc.training.export import exported, write
 from lvc.training.fit import fit
-from lvc.training.loop import Trainer, TrainingSettings
+from lvc.training.loop import Trainer
+from lvc.training.settings import TrainingSettings
 
 FIT_ROUNDS = 2
 SAID_EVERY = 20
@@ -76,7 +77,7 @@ def train(
     Args:
         minutes, steps: length of the schedule over all runs; one of them.
         start_from: a checkpoint whose weights a new training starts from.
-        only: "intra" or "inter", see :class:`~lvc.training.loop.TrainingSettings`.
+        only: "intra" or "inter", see :class:`~lvc.training.settings.TrainingSettings`.
         fit_crops: crops from which codebooks and tables are counted.
 
     Returns:

@@ -7,7 +7,7 @@ import os
 import pickle
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -21,80 +21,26 @@ from lvc.errors import ModelError
 from lvc.exact.layers import set_fake
 from lvc.model.codebook import Codebook, Quantiser
 from lvc.model.codec import FrameCodec, Picture
-from lvc.model.config import config_named
 from lvc.model.weights import Statistics
 from lvc.model.weights import load as load_model
+from lvc.training.balance import Balance, pick_quality
 from lvc.training.data import Clip, CropSampler, load_folder
 from lvc.training.export import exported
 from lvc.training.fit import fit
 from lvc.training.graphs import GraphedSteps
-from lvc.training.loss import Carried, CoderMaker, FrameCost, run_sequence, sequence_quality
-from lvc.training.rate import HyperTables, TrainingCoder
+from lvc.training.learner import Learner
+from lvc.training.loss import Carried, sequence_quality
 from lvc.training.schedule import Schedule
+from lvc.training.settings import TrainingSettings
 from lvc.training.start import measure_scales, take_model
 from lvc.training.validate import validate
 from lvc.training.vector import CodebookLearner, VectorCoder
 
-QUALITY_BINS = 10
 TOLD_EVERY = 20
 """Steps between lines of the log; on CUDA also between those that are told of, and between grids of rounded weights:
 to look means to wait."""
 BETWEEN_KINDS = ([BETWEEN, BETWEEN, BETWEEN, PREDICTED], [BETWEEN, PREDICTED, BETWEEN, PREDICTED])
 """What may follow an anchor where there are frames between."""
-
-
-@dataclass
-class TrainingSettings:
-    """What ``lvc train`` may be told.
-
-    Attributes:
-        size: name of a model configuration.
-        minutes: length of the schedule in wall time over all runs; ``steps`` instead, where given.
-        batch, crop: crops in a step and their size in samples.
-        validation: folder of clips for rate-distortion points, every ``validate_minutes``.
-        stills: folder of pictures mixed into intra training.
-        fit_crops: crops from which codebooks are fitted.
-        only: "intra" or "inter": train the networks of these pictures and leave all others, and what both share, as
-            they are, so that two processes can work on halves of one model; None: everything.
-        schedule: None for the usual one, from the start or from a model.
-    """
-
-    clips: Path
-    checkpoint: Path
-    size: str = "lite"
-    minutes: float | None = None
-    steps: int | None = None
-    batch: int = 4
-    crop: int = 128
-    device: str = "cpu"
-    seed: int = 1
-    validation: Path | None = None
-    stills: Path | None = None
-    validate_minutes: float = 15.0
-    save_minutes: float = 2.0
-    start_from: Path | None = None
-    fit_crops: int = 48
-    only: str | None = None
-    schedule: Schedule | None = None
-    quiet: bool = False
-
-
-class Learner(nn.Module):
-    """Codec and training-only tables as one module, so that gradients of all are exchanged."""
-
-    def __init__(self, size: str) -> None:
-        super().__init__()
-        self.codec = FrameCodec(config_named(size))
-        self.tables = HyperTables()
-        self.make_coder: CoderMaker = TrainingCoder
-
-    def forward(
-        self, pictures: Mapping[int, Picture], qualities: Sequence[Tensor], steps: Sequence[Step], carried: Carried
-    ) -> list[FrameCost]:
-        """See :func:`lvc.training.loss.run_sequence`."""
-        return run_sequence(
-            self.codec, self.tables, pictures, qualities, make_coder=self.make_coder, steps=steps, carried=carried
-        )
 
 
 @dataclass
@@ -110,32 +56,6 @@ class Passage:
     pictures: list[Picture]
     pieces: list[tuple[list[Step], list[Tensor]]]
     carried: Carried = field(default_factory=Carried)
-
-
-class Balance:
-    """Running mean Lagrangian by quality and frame type, so that every quality pulls equally hard."""
-
-    def __init__(self, device: torch.device | str = "cpu") -> None:
-        self.level = torch.zeros(2, QUALITY_BINS, device=device)
-
-    @torch.no_grad()
-    def weight(self, kind: int, quality: Tensor, cost: Tensor) -> Tensor:
-        """1 / running mean for each sample [B], updated by its cost."""
-        bins = ((quality - 1) * (QUALITY_BINS / 100)).long().clamp(0, QUALITY_BINS - 1)
-        inside = (bins[:, None] == torch.arange(QUALITY_BINS, device=bins.device)).float()
-        count = inside.sum(0)
-        mean = (inside * cost[:, None]).sum(0) / count.clamp_min(1)
-        old = self.level[kind]
-        kept = torch.where(old == 0, 0.0, 0.97**count)
-        self.level[kind] = torch.where(count > 0, kept * old + (1 - kept) * mean, old)
-        return 1 / (inside @ self.level[kind]).clamp_min(1e-3)
-
-
-def pick_quality(random: np.random.Generator, batch: int) -> Tensor:
-    """Mostly the range that people use."""
-    usual = random.uniform(5, 75, batch)
-    rare = random.uniform(1, 100, batch)
-    return torch.from_numpy(np.where(random.random(batch) < 0.8, usual, rare)).float()
 
 
 def _is_part(name: str, only: str) -> bool:
@@ -271,6 +191,28 @@ class Trainer:
         if model.codec.config.name != self.settings.size:
             raise ModelError(f"{path} holds a {model.codec.config.name!r} model, not {self.settings.size!r}")
         take_model(self.learner.codec, self.learner.tables, model)
+
+    def take_intra(self, path: Path) -> None:
+        """Replace what intra pictures have for themselves by that of a checkpoint of a training of these alone.
+
+        Networks, tables of the hyper-latent and, where both have them, codebooks: so the halves that two processes have
+        trained (see ``only``) become one model.
+
+        Raises:
+            ModelError: not a checkpoint of this size.
+        """
+        other = Trainer(replace(self.settings, only="intra"))
+        other.load(path, weights_only=False)
+        mine, theirs = self.learner.state_dict(), other.learner.state_dict()
+        mine.update({name: value for name, value in theirs.items() if name.startswith("codec.intra.")})
+        mine["tables.logits"] = torch.stack([theirs["tables.logits"][0], mine["tables.logits"][1]])
+        self.learner.load_state_dict(mine)
+        if self.codebooks is not None and other.codebooks is not None:
+            self._use_codebooks([other.codebooks.quantisers()[0], self.codebooks.quantisers()[1]])
+        else:
+            self.codebooks = None
+        self.step += other.step
+        self.elapsed += other.elapsed
 
     @property
     def progress(self) -> float:

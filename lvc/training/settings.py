@@ -1,0 +1,42 @@
+"""What a training may be told."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from lvc.training.schedule import Schedule
+
+
+@dataclass
+class TrainingSettings:
+    """What ``lvc train`` may be told.
+
+    Attributes:
+        size: name of a model configuration.
+        minutes: length of the schedule in wall time over all runs; ``steps`` instead, where given.
+        batch, crop: crops in a step and their size in samples.
+        validation: folder of clips for rate-distortion points, every ``validate_minutes``.
+        stills: folder of pictures mixed into intra training.
+        fit_crops: crops from which codebooks are fitted.
+        only: "intra" or "inter": train the networks of these pictures and leave all others, and what both share, as
+            they are, so that two processes can work on halves of one model; None: everything.
+        schedule: None for the usual one, from the start or from a model.
+    """
+
+    clips: Path
+    checkpoint: Path
+    size: str = "lite"
+    minutes: float | None = None
+    steps: int | None = None
+    batch: int = 4
+    crop: int = 128
+    device: str = "cpu"
+    seed: int = 1
+    validation: Path | None = None
+    stills: Path | None = None
+    validate_minutes: float = 15.0
+    save_minutes: float = 2.0
+    start_from: Path | None = None
+    fit_crops: int = 48
+    only: str | None = None
+    schedule: Schedule | None = None
+    quiet: bool = False

@@ -1,0 +1,46 @@
+#!/usr/bin/env python3
+"""Make one model of two trainings, of which one learned intra pictures and the other all that follows them.
+
+lvc train clips/ -o intra.lvcm --only intra --minutes 60 --start-from old.lvcm &
+lvc train clips/ -o inter.lvcm --only inter --minutes 60 --start-from old.lvcm &
+wait
+python scripts/join_halves.py intra.ckpt inter.ckpt clips/ new.lvcm
+
+Codebooks and tables are fitted again to the whole. A checkpoint of the whole lies beside the model, to go on from.
+"""
+
+import sys
+from pathlib import Path
+
+import click
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from lvc.training.command import finish  # noqa: E402
+from lvc.training.data import load_folder  # noqa: E402
+from lvc.training.loop import Trainer  # noqa: E402
+from lvc.training.settings import TrainingSettings  # noqa: E402
+
+_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+
+
+@click.command(help=__doc__)
+@click.argument("intra", type=_FILE)
+@click.argument("inter", type=_FILE)
+@click.argument("clips", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.argument("output", type=click.Path(dir_okay=False, path_type=Path))
+@click.option("--size", default="lite", show_default=True, help="Name of the model configuration.")
+@click.option("--fit-crops", default=64, show_default=True, help="Crops from which codebooks and tables are counted.")
+def main(intra: Path, inter: Path, clips: Path, output: Path, size: str, fit_crops: int) -> None:
+    """See the module."""
+    trainer = Trainer(TrainingSettings(clips, output.with_suffix(".ckpt"), size=size, only="inter", minutes=1))
+    trainer.load(inter, weights_only=False)
+    trainer.take_intra(intra)
+    trainer.save()
+    trainer.clips = load_folder(clips)
+    finish(trainer, output, fit_crops, quiet=False)
+
+
+if __name__ == "__main__":
+    main()
