@@ -11,6 +11,7 @@ import subprocess
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -39,6 +40,35 @@ def table(summary: Summary, measure: str) -> str:
     means = [summary.mean_rate_difference(codec, measure) for codec in others]
     cells = ["–" if mean is None else f"**{mean[0]:+.1f} %** ({mean[1]} clips)" for mean in means]
     return "\n".join([*lines, "| **mean** | " + " | ".join(cells) + " |"])
+
+
+def compared(rows: list[dict[str, Any]], codec: str, other: str) -> str:
+    """What a codec needs more or less than another one, in a sentence; empty where nothing can be said."""
+    summary = Summary(rows, other)
+    parts = []
+    for measure in SHOWN:
+        mean = summary.mean_rate_difference(codec, measure) if measure in summary.measures else None
+        if mean is not None:
+            direction = "more" if mean[0] > 0 else "fewer"
+            parts.append(f"{abs(mean[0]):.1f} % {direction} bits at the same {MEASURES[measure][0]}")
+    return f"Against {other}, {codec} needs {', '.join(parts)} on average." if parts else ""
+
+
+def section(rows: list[dict[str, Any]], names: list[str], command: str) -> str:
+    """What stands in README.md below the curves.
+
+    Args:
+        names: of the codecs, ours first, then the anchor.
+    """
+    summary = Summary(rows, names[1])
+    tables = "\n\n".join(table(summary, measure) for measure in SHOWN if measure in summary.measures)
+    conditions = Conditions(frames=FRAMES).describe()
+    sentences = " ".join(compared(rows, names[0], other) for other in names[1:])
+    return (
+        f"{tables}\n\nNegative needs fewer bits than the anchor; a percentage "
+        "in brackets is how much of the curves' common range of quality the\nfigure covers. "
+        f"{sentences} {conditions[0].upper()}{conditions[1:]}. `{command}`, {datetime.now(UTC).date().isoformat()}."
+    )
 
 
 def plot(summary: Summary, path: Path) -> None:
@@ -92,20 +122,13 @@ def main(clips: Path, jobs: int, report: Path) -> None:
         if row["codec"] in names and "error" not in row and row["conditions"]["frames"] == FRAMES
     ]
     rows.sort(key=lambda row: (row["clip"], names.index(row["codec"]), row["bpp"]))
-    summary = Summary(rows, "x264 medium")
-    plot(summary, ROOT / PICTURE)
+    plot(Summary(rows, names[1]), ROOT / PICTURE)
     readme = ROOT / "README.md"
     before, _, rest = readme.read_text("utf-8").partition(START)
     _, found, after = rest.partition(END)
     if not found:
         sys.exit(f"README.md has no lines {START} and {END}")
-    tables = "\n\n".join(table(summary, measure) for measure in SHOWN if measure in summary.measures)
-    text = (
-        f"![Rate-distortion curves]({PICTURE})\n\n{tables}\n\nNegative needs fewer bits than the anchor; a percentage "
-        "in brackets is how much of the curves' common range of quality the\nfigure covers. "
-        f"{Conditions(frames=FRAMES).describe()[0].upper()}{Conditions(frames=FRAMES).describe()[1:]}. "
-        f"`{' '.join(command)}`, {datetime.now(UTC).date().isoformat()}."
-    )
+    text = f"![Rate-distortion curves]({PICTURE})\n\n{section(rows, names, ' '.join(command))}"
     readme.write_text(f"{before}{START}\n\n{text}\n\n{END}{after}", "utf-8")
 
 

@@ -182,16 +182,7 @@ class GroupEncoder:
         motion_end = coder.position()
         intra = step.first is None
         prediction = self._codec.predict(past, qualities, intra)
-        blocks = self._blocks(step, prediction, is_whole, target)
-        before = coder.copy(), copy.deepcopy(state.tables), state.skip
-        symbols, latents = self._latents(coder, prediction, blocks)
-        wide = None
-        if "nosizes" not in self._settings.ablate:
-            wide = wide_blocks(symbols.lost[0], blocks.sizes, coder.bits)
-        if wide is not None:
-            coder, state.tables, state.skip = before
-            blocks = with_wide(self._codec, prediction, target, blocks, wide)
-            symbols, latents = self._latents(coder, prediction, blocks)
+        coder, symbols, latents = self._residual(coder, step, prediction, is_whole, target)
         memory = state.memories[step.position] = self._codec.reconstruct(prediction, latents)
         if step.depth == 0:
             state.forget(step)
@@ -283,6 +274,27 @@ class GroupEncoder:
         choose = RateChooser(luma, look.planes, quality, weights)
         rows, cols = weights.shape
         return code_field(coder, tables, rows, cols, expected, wanted, choose, weights > 0)
+
+    def _residual(
+        self, coder: RangeEncoder, step: Step, prediction: Prediction, is_whole: torch.Tensor | None, target: Picture
+    ) -> tuple[RangeEncoder, SymbolCoder, torch.Tensor]:
+        """Write all that a prediction misses, once more where blocks should have been wide.
+
+        Returns:
+            The coder that has written it, what wrote the latents, and these, [1, 384, H/16, W/16].
+        """
+        state = self._state
+        blocks = self._blocks(step, prediction, is_whole, target)
+        before = coder.copy(), copy.deepcopy(state.tables), state.skip
+        symbols, latents = self._latents(coder, prediction, blocks)
+        wide = None
+        if "nosizes" not in self._settings.ablate:
+            wide = wide_blocks(symbols.lost[0], blocks.sizes, coder.bits)
+        if wide is not None:
+            coder, state.tables, state.skip = before
+            blocks = with_wide(self._codec, prediction, target, blocks, wide)
+            symbols, latents = self._latents(coder, prediction, blocks)
+        return coder, symbols, latents
 
     def _blocks(self, step: Step, prediction: Prediction, is_whole: torch.Tensor | None, target: Picture) -> Blocks:
         """Choose the maps of blocks."""

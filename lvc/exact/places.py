@@ -3,6 +3,9 @@
 import torch
 from torch import Tensor
 
+_EVERYWHERE = False
+"""Set in tests, to see on any machine what CUDA does."""
+
 
 def places(mask: Tensor) -> Tensor | slice:
     """Indices [k] of the true entries of a mask [n]; all entries on a device that runs behind the program.
@@ -13,7 +16,3 @@ def places(mask: Tensor) -> Tensor | slice:
     if mask.is_cuda or _EVERYWHERE:
         return slice(None)
     return torch.nonzero(mask)[:, 0]
-
-
-_EVERYWHERE = False
-"""Set in tests, to see on any machine what CUDA does."""

@@ -126,6 +126,12 @@ class SymbolCoder:
         return torch.from_numpy(result).view(scale.shape).to(scale.device)
 
     def _note_lost(self, index: int, wanted: Tensor, scale: Tensor, mask: Tensor) -> None:
+        """Keep the large ones among the latents of one picture that are in class 0.
+
+        Args:
+            wanted, scale: [n, h, w].
+            mask: [1, h, w].
+        """
         at = (wanted.abs() > LARGE).flatten().nonzero()[:, 0]
         block = at % mask.numel()
         gone = (scale.reshape(-1)[at] < float(self.thresholds[0])) & (mask.reshape(-1)[block] > 0)
