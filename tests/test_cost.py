@@ -7,7 +7,7 @@ import torch
 
 from lvc.encoder.cost import NONZERO_BITS, coding_cost, lagrangian_of
 from lvc.encoder.motion_search import misses_of
-from lvc.model.codec import hyper_limit
+from lvc.model.networks import hyper_limit
 from lvc.model.quality import RATE_WEIGHT, nominal_step
 
 

@@ -26,7 +26,6 @@ from lvc.exact.places import places
 from lvc.model.config import ModelConfig
 from lvc.model.modes import BOTH, FIRST, NONE
 from lvc.model.networks import (
-    HYPER_MAX,
     Branch,
     Context,
     fold,
@@ -332,8 +331,8 @@ class FrameCodec(nn.Module):
         Args:
             sizes: of the transforms or WIDE, [B, 1, H/16, W/16].
         """
-        sizes = sizes.clamp_max(SIZES - 1)
-        z: Tensor = self.transform(target.y - prediction.picture.y, target.uv - prediction.picture.uv, sizes)
+        residual = target.y - prediction.picture.y, target.uv - prediction.picture.uv
+        z: Tensor = self.transform(*residual, _transforms(sizes))
         return z
 
     def _branch(self, prediction: Prediction) -> Branch:
@@ -379,9 +378,14 @@ def _blockwise(combine: Callable[[Tensor, Tensor, int], Tensor], a: Memory, b: M
 
 def _sizes(prediction: Prediction) -> Tensor:
     if prediction.sizes is not None:
-        return prediction.sizes.clamp_max(SIZES - 1)
+        return _transforms(prediction.sizes)
     y = prediction.picture.y
     return torch.zeros(len(y), 1, y.shape[2] // 16, y.shape[3] // 16, device=y.device)
+
+
+def _transforms(sizes: Tensor) -> Tensor:
+    """Sizes of transforms, given these or WIDE."""
+    return sizes.clamp_max(SIZES - 1)
 
 
 def _enlarged(flags: Tensor, factor: int) -> Tensor:
@@ -391,12 +395,3 @@ def _enlarged(flags: Tensor, factor: int) -> Tensor:
 
 _NO_SCALE = -float(1 << 20)
 """Below all scales."""
-
-HYPER_ROUNDING = 0.4
-"""What is added to a magnitude of the hyper-latent before it is cut off: a little less than a half, since small numbers
-are cheaper and nearly as good (measured over five clips: -0.5 % rate with 0.4, -0.2 % with 0.25)."""
-
-
-def hyper_limit(x: Tensor) -> Tensor:
-    """Integers within +-HYPER_MAX for a proposal of the hyper-latent."""
-    return x.sign() * (x.abs() + HYPER_ROUNDING).floor().clamp_max(HYPER_MAX)

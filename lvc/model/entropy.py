@@ -9,9 +9,8 @@ import torch
 from torch import Tensor
 
 from lvc.model.codebook import CLASSES, LatentTables, Quantiser, class_thresholds, code_class
-from lvc.model.codec import hyper_limit
 from lvc.model.motion import MotionTables
-from lvc.model.networks import HYPER_CHANNELS, HYPER_MAX, LOG_STEP
+from lvc.model.networks import HYPER_CHANNELS, HYPER_MAX, LOG_STEP, hyper_limit
 from lvc.model.sizes import SizeTables
 from lvc.model.skip import SkipTables
 from lvc.rangecoder import Coder, Table

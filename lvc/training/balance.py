@@ -25,6 +25,11 @@ class Balance:
         self.level[kind] = torch.where(count > 0, kept * old + (1 - kept) * mean, old)
         return 1 / (inside @ self.level[kind]).clamp_min(1e-3)
 
+    def mean_log(self, kind: int) -> float | None:
+        """Mean binary logarithm of what has been seen; None (and not NaN, which JSON lacks) before."""
+        seen = self.level[kind][self.level[kind] > 0]
+        return round(float(seen.log2().mean()), 4) if len(seen) else None
+
 
 def pick_quality(random: np.random.Generator, batch: int) -> Tensor:
     """Mostly the range that people use."""

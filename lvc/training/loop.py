@@ -76,12 +76,6 @@ def _from_tensors(state: list[list[tuple[Tensor, Tensor, int]]]) -> list[Quantis
     return [Quantiser([Codebook(e.numpy(), c.numpy(), low) for e, c, low in books]) for books in state]
 
 
-def _mean_log(level: Tensor) -> float | None:
-    """Mean binary logarithm of what has been seen; None (and not NaN, which JSON lacks) before."""
-    seen = level[level > 0]
-    return round(float(seen.log2().mean()), 4) if len(seen) else None
-
-
 class Trainer:
     """State of a training: parameters, optimiser, progress; knows how to save and resume itself."""
 
@@ -120,7 +114,7 @@ class Trainer:
         self.clips: list[Clip] = []
         self.codebooks: CodebookLearner | None = None
         self.validated: float | None = None
-        self.sequence: Passage | None = None
+        self.passage: Passage | None = None
 
     def _prepare_optimiser(self) -> None:
         """Let the learning rate be where it can change without a new graph, and the whole step be part of one."""
@@ -256,11 +250,14 @@ class Trainer:
                 self.steps_in_run += 1
                 if not main:
                     continue
-                if on_step is not None and (self.stream is None or self.step % TOLD_EVERY == 0):
-                    on_step(self, {**row, **self._measured()})
-                if self.step % TOLD_EVERY == 0:
-                    self._write(journal, {**row, **self._measured()})
-                whole = self.sequence is None or not self.sequence.pieces  # a checkpoint does not hold half sequences
+                is_logged = self.step % TOLD_EVERY == 0
+                if is_logged or (on_step is not None and self.stream is None):
+                    row |= self._measured()
+                    if on_step is not None:
+                        on_step(self, row)
+                    if is_logged:
+                        self._write(journal, row)
+                whole = self.passage is None or not self.passage.pieces  # a checkpoint does not hold half passages
                 if whole and now - saved > 60 * settings.save_minutes:
                     self.save()
                     saved = time.monotonic()
@@ -274,12 +271,13 @@ class Trainer:
         return self.learner.codec
 
     def _done(self) -> bool:
+        if self.world == 1:
+            return self.progress >= 1
         done = torch.tensor(float(self.progress >= 1), device=self.device)
-        if self.world > 1:
-            torch.distributed.broadcast(done, 0)
+        torch.distributed.broadcast(done, 0)
         return bool(done)
 
-    def _new_sequence(self) -> Passage:
+    def _new_passage(self) -> Passage:
         if self.sampler is None:
             raise ValueError("training has no clips yet")
         schedule, progress, random = self.schedule, self.progress, self.sampler.random
@@ -314,10 +312,10 @@ class Trainer:
                 group["lr"].fill_(rate * group["factor"])
             else:
                 group["lr"] = rate * group["factor"]
-        if self.sequence is None or not self.sequence.pieces:
-            self.sequence = self._new_sequence()
-        pictures, carried = self.sequence.pictures, self.sequence.carried
-        steps, qualities = self.sequence.pieces.pop(0)
+        if self.passage is None or not self.passage.pieces:
+            self.passage = self._new_passage()
+        pictures, carried = self.passage.pictures, self.passage.carried
+        steps, qualities = self.passage.pieces.pop(0)
         if self.graphs is not None and self.codebooks is None:
             self._result = self.graphs(pictures, qualities, steps, carried)
         else:
@@ -362,11 +360,10 @@ class Trainer:
     def _measured(self) -> dict[str, Any]:
         """What the last step has shown."""
         norm, bits, psnr = self._result.tolist()
-        level = self.balance.level
         return {
             "norm": round(norm, 3),
-            "intra": _mean_log(level[0]),
-            "inter": _mean_log(level[1]),
+            "intra": self.balance.mean_log(0),
+            "inter": self.balance.mean_log(1),
             "bpp": round(bits, 4),
             "psnr": round(psnr, 2),
         }
