@@ -11,7 +11,7 @@ import torch
 from lvc.container import GopChunk, Reader
 from lvc.decoder import Decoder
 from lvc.encoder import EncoderSettings, encode_stream
-from lvc.encoder.mode_choice import choose_modes, weights_of
+from lvc.encoder.mode_choice import choose_modes, share_of, target_beside
 from lvc.errors import FormatError
 from lvc.exact.arithmetic import exact_arithmetic
 from lvc.model import Model, modes
@@ -215,11 +215,13 @@ def test_garbage_gives_modes_or_an_error(references: int) -> None:
 def test_which_blocks_use_a_reference() -> None:
     wanted = np.random.default_rng(5).integers(0, 4, (3, 5))
     for number in (0, 1):
-        found, weights = used(wanted, number), weights_of(wanted, number)
-        assert found.shape == weights.shape == (6, 10)
+        found, share = used(wanted, number), share_of(torch.from_numpy(wanted)[None, None], number)[0]
+        assert found.shape == share.shape == (6, 10)
         for y, x in np.ndindex(6, 10):
-            assert found[y, x] == (wanted[y // 2, x // 2] in (number, BOTH))
-        assert found.tolist() == uses(wanted.tolist(), number) == (weights > 0).tolist()
+            mode = wanted[y // 2, x // 2]
+            assert found[y, x] == (mode in (number, BOTH))
+            assert share[y, x] == (0.5 if mode == BOTH else float(mode == number))
+        assert found.tolist() == uses(wanted.tolist(), number)
 
 
 # -- mixing ---------------------------------------------------------------------------------------------------------
@@ -355,6 +357,32 @@ def test_the_choice_is_made_block_by_block() -> None:
     far = (target + 300) % 1024
     first, second = torch.where(here == FIRST, target, far), torch.where(here == SECOND, target, far)
     assert torch.equal(choose_modes(target, first, second, torch.tensor([60.0])), wanted)
+
+
+def test_neighbours_agree_unless_it_costs_much() -> None:
+    """A single block that another reference predicts a little better goes with its neighbours."""
+    target, quality = 4 * wave(), torch.tensor([60.0])
+    little, much = (noise_like(target, size, 3) for size in (2, 100))
+    there = torch.zeros(1, 1, 4, 6, dtype=torch.bool)
+    there[0, 0, 2, 3] = True
+    here = there.repeat_interleave(16, 2).repeat_interleave(16, 3)
+    far = target + 300 * noise_like(target, 1, 4)
+    for noise, moves in ((little, False), (much, True)):
+        first, second = torch.where(here, target + noise, target), torch.where(here, target, far)
+        wanted = torch.where(there & moves, SECOND, FIRST)
+        assert torch.equal(choose_modes(target, first, second, quality), wanted)
+    everywhere = target + much, target
+    assert bool((choose_modes(target, *everywhere, quality) == SECOND).all())
+
+
+def test_one_of_two_should_be_what_the_other_leaves_to_it() -> None:
+    target, other = wave(), wave() + 7
+    modes = torch.randint(0, 4, (1, 1, 4, 6), generator=torch.Generator().manual_seed(3))
+    wanted = target_beside(target, other, modes)
+    both = (modes == BOTH).repeat_interleave(16, 2).repeat_interleave(16, 3)
+    assert torch.equal((other + wanted)[both] / 2, target[both])
+    assert torch.equal(wanted[~both], target[~both])
+    assert torch.equal(target_beside(target, None, modes), target)
 
 
 def wave(height: int = 64, width: int = 96) -> torch.Tensor:

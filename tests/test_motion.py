@@ -6,7 +6,7 @@ import torch
 
 from lvc.encoder import motion_search
 from lvc.encoder.motion_blocks import RateChooser, block_sizes
-from lvc.encoder.motion_search import FAST, MEDIUM, SLOW, TRAINING, VECTOR_MAX, SearchEffort
+from lvc.encoder.motion_search import FAST, MEDIUM, SLOW, TRAINING, VECTOR_MAX, Matcher, SearchEffort, misses_of
 from lvc.exact import warp
 from lvc.model.motion import (
     LENGTHS,
@@ -352,7 +352,7 @@ def test_search_separates_two_motions() -> None:
 
 
 def test_a_mismatch_that_does_not_matter_splits_nothing() -> None:
-    """Where weights are zero blocks grow as large as they can, and the encoder takes any vector for them."""
+    """Where a reference has no share blocks grow as large as they can, and the encoder takes any vector for them."""
     reference = luma()
     rows, cols = reference.shape[2] // 8, reference.shape[3] // 8
     random = np.random.default_rng(4)
@@ -362,21 +362,32 @@ def test_a_mismatch_that_does_not_matter_splits_nothing() -> None:
     target = warp.sample(planes, true, 8)
     _, levels = block_sizes(target, planes, true, quality)
     assert float((levels == 1).float().mean()) > 0.9
-    weights = torch.ones(1, rows, cols)
-    same, same_levels = block_sizes(target, planes, true, quality, weights)
+    share = torch.ones(1, rows, cols)
+    same, same_levels = block_sizes(target, planes, true, quality, share)
     assert torch.equal(same, true)
     assert torch.equal(same_levels, levels)
-    weights[:, :, 16:] = 0
-    field, levels = block_sizes(target, planes, true, quality, weights)
+    share[:, :, 16:] = 0
+    field, levels = block_sizes(target, planes, true, quality, share)
     assert torch.equal(field[:, :, :16], true[:, :, :16])
     assert float((levels[:, :, :16] == 1).float().mean()) > 0.9
     assert bool((levels[:, :, 16:] == LEVELS[0]).all())
     y, x = (np.array(axis) for axis in ([0, 2, 4], [0, 18, 30]))
     wanted, guess = true[0].numpy()[y, x], true[0].numpy()[y, x] + 90
-    chosen = RateChooser(target, planes, quality, weights[0].double().numpy())(
+    chosen = RateChooser(target, planes, quality, share)(
         y, x, 2, wanted, np.stack([guess, wanted, guess + 1]), np.array([[0.1] * 3, [0.0] * 3, [0.1, 0.1, 0.2]])
     )
     assert np.array_equal(chosen, [wanted[0], guess[1], guess[2] + 1])
+
+
+def test_half_of_a_mismatch_counts_where_a_reference_has_half_a_share() -> None:
+    reference, quality = luma(), torch.tensor([60.0])
+    planes = warp.phases(reference)
+    target = (reference + torch.randn(reference.shape, generator=torch.Generator().manual_seed(5)) * 30).round()
+    still = torch.zeros(1, reference.shape[2] // 8, reference.shape[3] // 8, 2, dtype=torch.int64)
+    half = torch.full(still.shape[:-1], 0.5)
+    found = Matcher(target, planes, quality, half)(still)
+    assert torch.allclose(found, misses_of((target - reference) / 2, quality)[:, 0], rtol=1e-4)
+    assert torch.equal(Matcher(target, planes, quality, 2 * half)(still), Matcher(target, planes, quality)(still))
 
 
 def test_references_further_away_are_searched_more_widely() -> None:

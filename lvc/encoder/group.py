@@ -11,7 +11,7 @@ import torch
 from lvc.container import BETWEEN, INTRA, PREDICTED, FrameRecord, Step, coding_order
 from lvc.encoder import motion_search
 from lvc.encoder.block_choice import Blocks, choose_blocks, wide_blocks, with_wide
-from lvc.encoder.mode_choice import choose_modes, weights_of
+from lvc.encoder.mode_choice import choose_modes, share_of, target_beside
 from lvc.encoder.motion_blocks import RateChooser, block_sizes
 from lvc.encoder.settings import ANCHOR_WEIGHT, EFFORTS, RUN, TRY_EVERY, EncoderSettings, quality_bonus
 from lvc.encoder.still import stillness
@@ -22,7 +22,7 @@ from lvc.model.codec import Memory, Picture, Prediction
 from lvc.model.entropy import GroupTables, Observer, SymbolCoder
 from lvc.model.group import GroupState, fresh_tables
 from lvc.model.modes import code_modes
-from lvc.model.motion import Floats, MotionField, MotionTables, code_field
+from lvc.model.motion import MotionField, MotionTables, code_field
 from lvc.model.quality import RATE_WEIGHT, nominal_step
 from lvc.model.sizes import code_sizes
 from lvc.model.skip import code_skip
@@ -224,9 +224,11 @@ class GroupEncoder:
         fields: list[MotionField] = []
         for number, look in enumerate(looks):
             expected = state.motion.expected(step, fields[0] if number else None)
-            fields.append(self._motion(coder, tables, look, target.y, expected, quality, weights_of(modes, number)))
+            wanted = target_beside(target.y, guesses[1 - number] if len(looks) > 1 else None, chosen)
+            fields.append(self._motion(coder, tables, look, wanted, expected, quality, share_of(chosen, number)))
+            guesses[number] = warp.sample(look.planes, self._tensor(fields[number]), warp.BLOCK)
         state.motion.keep(step, fields)
-        tensors = [torch.from_numpy(motion.vectors)[None].to(self._device) for motion in fields]
+        tensors = [self._tensor(motion) for motion in fields]
         is_whole = torch.stack([(field & 3 == 0).all(-1) for field in tensors]).all(0)
         moved = [self._codec.moved(look.memory, field, look.planes) for look, field in zip(looks, tensors, strict=True)]
         return self._codec.mixed(moved[0], moved[1] if len(moved) > 1 else None, chosen), is_whole
@@ -247,6 +249,10 @@ class GroupEncoder:
         field = motion_search.search(luma, memory.picture.y, planes, past, quality, effort)
         return _Look(memory, planes, field)
 
+    def _tensor(self, motion: MotionField) -> torch.Tensor:
+        """Its vectors, [1, H/8, W/8, 2]."""
+        return torch.from_numpy(motion.vectors)[None].to(self._device)
+
     def _interpolated(self, luma: torch.Tensor) -> torch.Tensor:
         """All quarter-sample positions of a reference; the last few are kept, since pictures between share them."""
         for known, planes in self._planes:
@@ -265,15 +271,14 @@ class GroupEncoder:
         luma: torch.Tensor,
         expected: MotionField | None,
         quality: torch.Tensor,
-        weights: Floats,
+        share: torch.Tensor,
     ) -> MotionField:
         """Decide on block sizes and write a field."""
-        there = torch.from_numpy(weights)[None].to(luma)
-        field, level = block_sizes(luma, look.planes, look.field, quality, there)
+        field, level = block_sizes(luma, look.planes, look.field, quality, share)
         wanted = MotionField(field[0].cpu().numpy(), level[0].cpu().numpy())
-        choose = RateChooser(luma, look.planes, quality, weights)
-        rows, cols = weights.shape
-        return code_field(coder, tables, rows, cols, expected, wanted, choose, weights > 0)
+        choose = RateChooser(luma, look.planes, quality, share)
+        used = share[0].cpu().numpy() > 0
+        return code_field(coder, tables, used.shape[0], used.shape[1], expected, wanted, choose, used)
 
     def _residual(
         self, coder: RangeEncoder, step: Step, prediction: Prediction, is_whole: torch.Tensor | None, target: Picture

@@ -21,31 +21,29 @@ from lvc.model.motion import Floats, Ints, cells_of
 
 @torch.no_grad()
 def block_sizes(
-    target: Tensor, planes: Tensor, full: Tensor, quality: Tensor, weights: Tensor | None = None
+    target: Tensor, planes: Tensor, full: Tensor, quality: Tensor, share: Tensor | None = None
 ) -> tuple[Tensor, Tensor]:
     """Split 16x16 blocks and merge them, bottom-up, where the Lagrangian cost falls.
 
     Args:
         target, planes, quality: as in :func:`lvc.encoder.motion_search.search`.
         full: the field that it found.
-        weights: how much a mismatch counts, [B, H/8, W/8], 0 where vectors do not matter; None: 1.
+        share: of a mismatch that is left to code, [B, H/8, W/8], 0 where vectors do not matter; None: 1.
 
     Returns:
         Field [B, H/8, W/8, 2], and the level of the block that each 8x8 block belongs to (0: 8x8 ... 3: 64x64),
         [B, H/8, W/8].
     """
-    matcher = Matcher(target, planes, quality)
-
+    matcher = Matcher(target, planes, quality, share)
+    matters = None if share is None else share > 0
     searched = matcher(full)
-    matters = None if weights is None else weights > 0
 
     def misses(field: Tensor) -> Tensor:
-        found = matcher.changed(field, full, searched, matters)
-        return found if weights is None else found * weights
+        return matcher.changed(field, full, searched, matters)
 
     def rate(field: Tensor, guess: Tensor, size: int) -> Tensor:
         bits = VECTOR_WEIGHT * vector_bits(field, guess)
-        return bits if weights is None else torch.where(pool(weights, size) > 0, bits, 0.0)
+        return bits if share is None else torch.where(pool(share, size) > 0, bits, 0.0)
 
     rows, cols = shape = (matcher.rows, matcher.cols)
     pairs = full[:, ::2, ::2]
@@ -98,12 +96,11 @@ class RateChooser:
     Implements :class:`lvc.model.motion.Chooser` for one picture.
 
     Args:
-        target, planes, quality, weights: as in :func:`block_sizes`, for a batch of one; weights [H/8, W/8].
+        target, planes, quality, share: as in :func:`block_sizes`, for a batch of one.
     """
 
-    def __init__(self, target: Tensor, planes: Tensor, quality: Tensor, weights: Floats) -> None:
-        self._matcher = Matcher(target, planes, quality)
-        self._weights = weights
+    def __init__(self, target: Tensor, planes: Tensor, quality: Tensor, share: Tensor) -> None:
+        self._matcher = Matcher(target, planes, quality, share)
 
     def __call__(self, y: Ints, x: Ints, size: int, wanted: Ints, options: Ints, saved: Floats) -> Ints:
         """See the protocol."""
@@ -126,5 +123,5 @@ class RateChooser:
         """What n blocks miss, weighted, [n]."""
         block, cell_y, cell_x = cells_of(y, x, size, self._matcher.rows, self._matcher.cols)
         cells = (torch.from_numpy(each).to(self._matcher.device) for each in (cell_y, cell_x, vectors[block]))
-        missed = self._matcher.blocks(*cells).cpu().numpy() * self._weights[cell_y, cell_x]
+        missed = self._matcher.blocks(*cells).cpu().numpy()
         return np.asarray(np.bincount(block, missed, len(y)), dtype=np.float64)

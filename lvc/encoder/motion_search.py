@@ -100,9 +100,10 @@ class Matcher:
         planes: interpolated reference, from :func:`lvc.exact.warp.phases`.
         fine: qualities [B]: what Hadamard coefficients cost, as in :func:`misses_of`; None: sums of absolute
             differences on every second row, means counted in part.
+        share: of the difference that is left to code in each block, [B, H/8, W/8]; None: all. Only with ``fine``.
     """
 
-    def __init__(self, target: Tensor, planes: Tensor, fine: Tensor | None = None) -> None:
+    def __init__(self, target: Tensor, planes: Tensor, fine: Tensor | None = None, share: Tensor | None = None) -> None:
         b, _, height, width = target.shape
         every = 2 if fine is None else 1
         self.rows, self.cols = height // BLOCK, width // BLOCK
@@ -121,6 +122,8 @@ class Matcher:
         self._y, self._x = y.expand(b, -1, self.cols).flatten(), x.expand(b, self.rows, -1).flatten()
         self._start = torch.arange(b, device=device).repeat_interleave(self.rows * self.cols) * (16 * self._area)
         self._scale = None if fine is None else (1 / _steps(fine)).repeat_interleave(self.rows * self.cols)[:, None]
+        if self._scale is not None and share is not None:
+            self._scale = self._scale * share.reshape(-1, 1)
         self._lowest, self._furthest = height + LAST + 1 - BLOCK, width + LAST + 1 - BLOCK
 
     def __call__(self, field: Tensor) -> Tensor:
