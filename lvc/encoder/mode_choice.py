@@ -1,11 +1,10 @@
 """What each block is predicted from: one of its references, both or nothing."""
 
-import functools
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from lvc.encoder.agreement import around, checkerboard, prices
 from lvc.encoder.block_choice import lagrangian, rows_of
 from lvc.encoder.motion_search import VECTOR_WEIGHT, misses_of
 from lvc.exact.places import places
@@ -60,11 +59,6 @@ def choose_modes(target: Tensor, first: Tensor, second: Tensor | None, quality: 
     return modes
 
 
-@functools.cache
-def _prices(device: torch.device) -> Tensor:
-    return VECTOR_WEIGHT * torch.tensor(AGREE_BITS, device=device)
-
-
 def _agreeing(costs: Tensor) -> Tensor:
     """The modes with the smallest sum of costs, where it costs more to differ from neighbours.
 
@@ -73,15 +67,11 @@ def _agreeing(costs: Tensor) -> Tensor:
     Args:
         costs: of each of n modes, [n, B, 1, H/16, W/16].
     """
-    rows, cols = costs.shape[-2:]
-    row, col = (torch.arange(size, device=costs.device) for size in (rows, cols))
-    half = (row[:, None] + col) % 2
+    half = checkerboard(costs)
     modes = costs.argmin(0)
     for turn in range(AGREE_TURNS):
-        have = torch.stack([(modes == mode).float() for mode in range(len(costs))])
-        around = F.pad(have.flatten(0, 1), (1, 1, 1, 1), mode="replicate").view(*have.shape[:-2], rows + 2, cols + 2)
-        agree = around[..., :-2, 1:-1] + around[..., 2:, 1:-1] + around[..., 1:-1, :-2] + around[..., 1:-1, 2:]
-        total = costs + _prices(costs.device)[agree.long()]
+        agree = torch.stack([around((modes == mode).float()) for mode in range(len(costs))])
+        total = costs + VECTOR_WEIGHT * prices(AGREE_BITS, costs.device)[agree.long()]
         modes = torch.where(half == turn % 2, total.argmin(0), modes)
     return modes
 
