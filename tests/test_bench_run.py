@@ -2,6 +2,8 @@
 
 import json
 import os
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -170,6 +172,21 @@ def test_a_process_that_dies_is_an_error_of_its_own() -> None:
     assert "stood still for 2 seconds" in str(answers["is stuck"])
     assert isinstance(answers["fails"], LvcError)
     assert "ValueError" in str(answers["fails"])
+
+
+def test_processes_side_by_side_do_not_fight_over_cores() -> None:
+    """Each multiplies its matrices on one thread, unless the user wants otherwise; this process goes on as it was."""
+    code = (
+        "import os\n"
+        "from lvc.bench.workers import Workers\n"
+        "with Workers(2) as workers:\n"
+        "    workers.start(0, os.getenv, 'OPENBLAS_NUM_THREADS')\n"
+        "    print([answer for _, answer in workers.finished()], os.getenv('OPENBLAS_NUM_THREADS'))\n"
+    )
+    quiet = {name: value for name, value in os.environ.items() if name != "OPENBLAS_NUM_THREADS"}
+    for environment, said in ((quiet, "['1'] None"), (quiet | {"OPENBLAS_NUM_THREADS": "3"}, "['3'] 3")):
+        done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+        assert done.stdout.strip() == said
 
 
 def test_stages_add_up() -> None:
