@@ -23,7 +23,6 @@ from lvc.exact.layers import exact_layers, set_fake
 from lvc.model import find_model
 from lvc.model.codec import FrameCodec, Picture
 from lvc.model.config import config_named
-from lvc.training import data
 from lvc.training.balance import Balance
 from lvc.training.command import train
 from lvc.training.data import CropSampler, clip_batches, load_clip, load_folder, to_picture
@@ -301,31 +300,6 @@ def test_crops(clips: Path) -> None:
         CropSampler(found, [], 128, 5).batch(1, 1)
     with pytest.raises(InputError, match="no clip is as large"):
         CropSampler(found, [], 64, 5).batch(1, FRAMES + 1)
-
-
-def test_enlarged_crops(clips: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """They show half as much of a clip in each direction, and are no larger."""
-    found = load_folder(clips, quiet=True)
-    crops = {}
-    for zoom in (1, 2):
-        monkeypatch.setattr(data, "ZOOM_SHARES", (float(zoom == 1), float(zoom == 2)))
-        crops[zoom] = CropSampler(found, [], 64, 5).batch(24, 2)
-        assert [tuple(picture.y.shape) for picture in crops[zoom]] == [(24, 1, 64, 64)] * 2
-        assert [tuple(picture.uv.shape) for picture in crops[zoom]] == [(24, 2, 32, 32)] * 2
-        assert all(float(plane.min()) >= 0 and float(plane.max()) <= 1020 for plane in crops[zoom][0])
-
-    def roughness(picture: Picture) -> float:
-        return float((picture.y[..., 1:] - picture.y[..., :-1]).abs().mean())
-
-    assert roughness(crops[2][0]) < 0.8 * roughness(crops[1][0])
-    small = torch.randint(0, 256, (3, 2, 8, 6), dtype=torch.uint8)
-    large = data._enlarged(small, 2)
-    assert large.shape == (3, 2, 16, 12)
-    assert large.dtype == torch.uint8
-    mean = large.float().view(3, 2, 8, 2, 6, 2).mean((3, 5))
-    assert float((mean - small).abs().mean()) < 0.3 * float((mean - small.flip(0)).abs().mean())
-    flat = torch.full((1, 1, 8, 8), 255, dtype=torch.uint8)
-    assert bool((data._enlarged(flat, 2) == 255).all())
 
 
 def test_schedule() -> None:

@@ -84,13 +84,8 @@ PACES, PACE_SHARES = (1, 2, 4), (0.7, 0.2, 0.1)
 """Frames from one of a sequence to the next: anchors are some frames apart."""
 
 
-ZOOMS, ZOOM_SHARES = (1, 2), (0.65, 0.35)
-"""How much crops are enlarged: pictures of more samples than those of the clips are smoother, and things in them move
-further."""
-
-
 class CropSampler:
-    """Random crops of consecutive frames, moving shots preferred, mirrored, time-reversed and enlarged at random.
+    """Random crops of consecutive frames, moving shots preferred, mirrored and time-reversed at random.
 
     Attributes:
         longest: most frames that a crop can have.
@@ -115,8 +110,7 @@ class CropSampler:
 
     def _sample(self, frames: int) -> tuple[Tensor, Tensor]:
         clip = self._pick(frames)
-        zoom = int(self.random.choice(ZOOMS, p=ZOOM_SHARES))
-        crop = self.crop // zoom
+        crop = self.crop
         pace = int(self.random.choice(PACES, p=PACE_SHARES))
         pace = min(pace, len(clip.y) // frames)
         start = int(self.random.integers(0, len(clip.y) - (frames - 1) * pace))
@@ -130,7 +124,7 @@ class CropSampler:
             y, uv = y.flip(2), uv.flip(3)
         if self.random.random() < 0.5:
             y, uv = y.flip(0), uv.flip(0)
-        return (y, uv) if zoom == 1 else (_enlarged(y[:, None], zoom)[:, 0], _enlarged(uv, zoom))
+        return y, uv
 
     def _pick(self, frames: int) -> Clip:
         if frames == 1 and self.stills and self.random.random() < 0.5:
@@ -142,12 +136,6 @@ class CropSampler:
             if len(clip.y) >= frames and min(clip.y.shape[1:]) >= self.crop:
                 return clip
         raise InputError(f"no clip is as large as {self.crop}x{self.crop} with {frames} frames")
-
-
-def _enlarged(planes: Tensor, zoom: int) -> Tensor:
-    """Planes [T, n, h, w] uint8 with ``zoom`` times as many rows and columns."""
-    larger = F.interpolate(planes.float(), scale_factor=float(zoom), mode="bicubic")
-    return larger.round().clamp(0, 255).to(torch.uint8)
 
 
 def clip_batches(clips: list[Clip], frames: int) -> Iterator[list[Picture]]:
