@@ -28,32 +28,34 @@ def main() -> None:
         seconds = time.monotonic() - begin
         whole = (folder / "whole.lvc").read_bytes()
         print(f"uninterrupted: {len(whole)} bytes in {seconds:.1f} s")
-        same = 0
-        for number in range(1, arguments.rounds + 1):
+        killed = same = number = 0
+        while killed < arguments.rounds:
+            number += 1
             target = folder / f"{number}.lvc"
             resumed = [*command, str(target), "--resume"]
             moment = moments.uniform(0, seconds)
-            what = f"killed after {moment:.2f} s"
             with subprocess.Popen(resumed) as process:
                 try:
                     process.wait(moment)
-                    what = "finished before it was to be killed"
                 except subprocess.TimeoutExpired:
                     process.kill()
                     if target.exists():
                         sys.exit(f"{number}: killed after {moment:.2f} s, and there is a file under the final name")
+                else:
+                    print(f"{number}: finished before it was to be killed; does not count")
+                    continue
+            killed += 1
             left = sum(path.stat().st_size for path in folder.glob(f".{number}.*"))
             begin = time.monotonic()
-            if not target.exists():
-                subprocess.run(resumed, check=True)
+            subprocess.run(resumed, check=True)
+            took = time.monotonic() - begin
             equal = target.read_bytes() == whole
             same += equal
-            took = time.monotonic() - begin
             verdict = "the same bytes" if equal else "OTHER BYTES"
-            print(f"{number}: {what} with {left} bytes left, resumed in {took:.2f} s: {verdict}")
+            print(f"{number}: killed after {moment:.2f} s with {left} bytes left, resumed in {took:.2f} s: {verdict}")
             target.unlink()
-    print(f"{same} of {arguments.rounds} with the same bytes")
-    sys.exit(same != arguments.rounds)
+    print(f"{same} of {killed} with the same bytes")
+    sys.exit(same != killed)
 
 
 if __name__ == "__main__":
