@@ -39,11 +39,11 @@ def main() -> None:
                     process.wait(moment)
                 except subprocess.TimeoutExpired:
                     process.kill()
-                    if target.exists():
-                        sys.exit(f"{number}: killed after {moment:.2f} s, and there is a file under the final name")
-                else:
-                    print(f"{number}: finished before it was to be killed; does not count")
-                    continue
+            if target.exists():
+                if target.read_bytes() != whole:
+                    sys.exit(f"{number}: half a file under the final name after {moment:.2f} s")
+                print(f"{number}: the file was whole before the encode was killed; does not count")
+                continue
             killed += 1
             left = sum(path.stat().st_size for path in folder.glob(f".{number}.*"))
             begin = time.monotonic()
