@@ -19,7 +19,7 @@ from lvc.errors import LvcError
 _Tag = TypeVar("_Tag")
 _BLAS_THREADS = "OPENBLAS_NUM_THREADS"
 """How many threads numpy's matrix products take. With two in each of two processes on two cores, which wait for each
-other without sleeping, the measures of a clip of 1280x720 take ten times as long."""
+other without sleeping, coding and measuring 32 frames of 1280x720 with x264 takes 21 seconds instead of 3.5."""
 _KILL_SECONDS = 2.0
 STUCK_SECONDS = 300
 """A process that takes no CPU time at all for so long is ended: an encoder whose threads wait for each other."""

@@ -9,21 +9,34 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+TURNS = 4
+
 
 @functools.cache
-def prices(bits: tuple[float, ...], device: torch.device) -> Tensor:
+def _prices(prices: tuple[tuple[float, ...], ...], device: torch.device) -> Tensor:
     """The same as a tensor, which is only moved to the device once."""
-    return torch.tensor(bits, device=device)
+    return torch.tensor(prices, device=device)
 
 
-def checkerboard(blocks: Tensor) -> Tensor:
-    """To which half each block belongs, 0 or 1, [rows, cols].
+def agreed(costs: Tensor, prices: tuple[tuple[float, ...], ...]) -> Tensor:
+    """The choices with the smallest sum of what they cost and what it costs to differ from neighbours.
 
     Args:
-        blocks: [..., rows, cols].
+        costs: of each of n choices for each block, [n, B, 1, rows, cols].
+        prices: for each choice what is added where none, one ... all of the four neighbours have made it, [n][5].
+
+    Returns:
+        [B, 1, rows, cols] int64, 0...n - 1.
     """
-    row, col = (torch.arange(size, device=blocks.device) for size in blocks.shape[-2:])
-    return (row[:, None] + col) % 2
+    row, col = (torch.arange(size, device=costs.device) for size in costs.shape[-2:])
+    half = (row[:, None] + col) % 2
+    added = _prices(prices, costs.device)
+    chosen = costs.argmin(0)
+    for turn in range(TURNS):
+        agree = [around((chosen == choice).float()).long() for choice in range(len(costs))]
+        total = torch.stack([cost + each[n] for cost, each, n in zip(costs, added, agree, strict=True)])
+        chosen = torch.where(half == turn % 2, total.argmin(0), chosen)
+    return chosen
 
 
 def around(flags: Tensor) -> Tensor:

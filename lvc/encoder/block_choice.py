@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from lvc.encoder.agreement import around, checkerboard, prices
+from lvc.encoder.agreement import agreed
 from lvc.encoder.cost import coding_cost, lagrangian_of
 from lvc.exact.places import places
 from lvc.model.codec import FrameCodec, Picture, Prediction
@@ -34,7 +34,7 @@ two clips of 1280x704 at low quality)."""
 AGREE_BITS = (5.0, 3.0, 1.0, -1.0, -3.0)
 """About what it costs more to skip a block than not to where none, one ... all of its four neighbours are skipped, in
 pictures between two (measured over five clips: -0.4 % rate; nearly twice as much -0.2 %; in anchors, too: -0.4 %)."""
-AGREE_TURNS = 4
+_AGREE_PRICES = ((0.0,) * 5, tuple(RATE_WEIGHT * bits for bits in AGREE_BITS))
 BORDER_BITS = 1.0
 """About what a map costs for each border between a block that is skipped and one that is not."""
 MAP_BITS = 8.0
@@ -135,29 +135,15 @@ def choose_blocks(
     share = torch.where(F.avg_pool2d(is_whole.float()[:, None], 2) == 1, WORTH, WORTH_BETWEEN)
     nothing_bits = NOTHING_BITS_BETWEEN if between else NOTHING_BITS
     benefit = share * error - won + RATE_WEIGHT * nothing_bits
-    skip = _agreeing(benefit) if between else (benefit > 0).float()
+    skip = (benefit > 0).float()
+    if between:
+        skip = agreed(torch.stack([torch.zeros_like(benefit), -benefit]), _AGREE_PRICES).float()
     borders = (skip[..., 1:] - skip[..., :-1]).abs().sum((1, 2, 3)) + (skip[..., 1:, :] - skip[..., :-1, :]).abs().sum(
         (1, 2, 3)
     )
     enough = (benefit * skip).sum((1, 2, 3)) > RATE_WEIGHT * (MAP_BITS + BORDER_BITS * borders)
     skip = skip * enough.float()[:, None, None, None]
     return Blocks(skip, choice * (1 - skip), missed)
-
-
-def _agreeing(benefit: Tensor) -> Tensor:
-    """Blocks that are skipped, 1.0 or 0.0, where it costs more to differ from neighbours.
-
-    By turns the blocks of the two halves of a checkerboard choose, given the others.
-
-    Args:
-        benefit: of skipping each block, in squared steps, [B, 1, H/16, W/16].
-    """
-    skip = (benefit > 0).float()
-    half = checkerboard(benefit)
-    for turn in range(AGREE_TURNS):
-        cost = RATE_WEIGHT * prices(AGREE_BITS, benefit.device)[around(skip).long()]
-        skip = torch.where(half == turn % 2, (benefit > cost).float(), skip)
-    return skip
 
 
 def wide_blocks(lost: Sequence[tuple[Tensor, Tensor]], sizes: Tensor, bits: float) -> Tensor | None:

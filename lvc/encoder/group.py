@@ -223,10 +223,11 @@ class GroupEncoder:
         code_modes(coder, tables.modes, len(looks), modes.shape[0], modes.shape[1], modes)
         fields: list[MotionField] = []
         for number, look in enumerate(looks):
+            if number:  # what has been coded by now, in place of what was searched
+                guesses[0] = warp.sample(looks[0].planes, self._tensor(fields[0]), warp.BLOCK)
             expected = state.motion.expected(step, fields[0] if number else None)
             wanted = target_beside(target.y, guesses[1 - number] if len(looks) > 1 else None, chosen)
             fields.append(self._motion(coder, tables, look, wanted, expected, quality, share_of(chosen, number)))
-            guesses[number] = warp.sample(look.planes, self._tensor(fields[number]), warp.BLOCK)
         state.motion.keep(step, fields)
         tensors = [self._tensor(motion) for motion in fields]
         is_whole = torch.stack([(field & 3 == 0).all(-1) for field in tensors]).all(0)

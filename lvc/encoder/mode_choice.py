@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from lvc.encoder.agreement import around, checkerboard, prices
+from lvc.encoder.agreement import agreed
 from lvc.encoder.block_choice import lagrangian, rows_of
 from lvc.encoder.motion_search import VECTOR_WEIGHT, misses_of
 from lvc.exact.places import places
@@ -17,7 +17,7 @@ AGREE_BITS = (7.0, 5.0, 3.0, 1.5, 0.2)
 """About what a mode costs that none, one ... all of the four neighbours have, vectors counted, which are predicted from
 the neighbours' (measured over five clips: -1.3 % rate against no regard for neighbours; half of it -1.0 %, more of it
 -1.1 %; ONE_BITS of 1.5 with it -1.15 %)."""
-AGREE_TURNS = 4
+_AGREE_PRICES = (tuple(VECTOR_WEIGHT * bits for bits in AGREE_BITS),) * 3
 
 NONE_BITS = 35.0
 """About what it costs more to code a block from nothing than its luma without the mean: means, colour, no memory."""
@@ -45,7 +45,7 @@ def choose_modes(target: Tensor, first: Tensor, second: Tensor | None, quality: 
         one = ONE_BITS * VECTOR_WEIGHT
         # in the order of FIRST, SECOND, BOTH
         costs = torch.stack([best + one, missed(second) + one, missed((first + second) * 0.5)])
-        modes = _agreeing(costs)
+        modes = agreed(costs, _AGREE_PRICES)
         best = costs.gather(0, modes[None])[0]
     alone = F.avg_pool2d(misses_of(target, quality, means=False), 2) * 4
     hopeful = (alone < best).flatten()
@@ -56,23 +56,6 @@ def choose_modes(target: Tensor, first: Tensor, second: Tensor | None, quality: 
         blocks = rows_of(target, quality)[at]
         anew = lagrangian(blocks - blocks.mean(1, keepdim=True)) + RATE_WEIGHT * NONE_BITS
         modes.view(-1)[at] = torch.where(hopeful[at] & (anew < missed_now), NONE, modes.view(-1)[at])
-    return modes
-
-
-def _agreeing(costs: Tensor) -> Tensor:
-    """The modes with the smallest sum of costs, where it costs more to differ from neighbours.
-
-    By turns the blocks of the two halves of a checkerboard choose, given the others.
-
-    Args:
-        costs: of each of n modes, [n, B, 1, H/16, W/16].
-    """
-    half = checkerboard(costs)
-    modes = costs.argmin(0)
-    for turn in range(AGREE_TURNS):
-        agree = torch.stack([around((modes == mode).float()) for mode in range(len(costs))])
-        total = costs + VECTOR_WEIGHT * prices(AGREE_BITS, costs.device)[agree.long()]
-        modes = torch.where(half == turn % 2, total.argmin(0), modes)
     return modes
 
 

@@ -120,7 +120,7 @@ class RateChooser:
         return chosen
 
     def _misses(self, y: Ints, x: Ints, size: int, vectors: Ints) -> Floats:
-        """What n blocks miss, weighted, [n]."""
+        """What n blocks miss, [n]."""
         block, cell_y, cell_x = cells_of(y, x, size, self._matcher.rows, self._matcher.cols)
         cells = (torch.from_numpy(each).to(self._matcher.device) for each in (cell_y, cell_x, vectors[block]))
         missed = self._matcher.blocks(*cells).cpu().numpy()
