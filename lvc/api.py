@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from lvc.compute import DEVICES
 from lvc.decoding import DecodeResult, Video, decode, open, verify  # noqa: A004 -- meant to be written lvc.open
-from lvc.encoding import DEFAULT_KEYINT, DEFAULT_QUALITY, PRESETS, encode
+from lvc.encoding import DEFAULT_KEYINT, DEFAULT_QUALITY, PRESETS, TUNES, encode
 from lvc.ends import PathOrStream, check_ends, opened_sink, opened_source
 from lvc.summary import Summary, summarise
 
@@ -20,6 +20,7 @@ __all__ = [
     "DEFAULT_QUALITY",
     "DEVICES",
     "PRESETS",
+    "TUNES",
     "DecodeResult",
     "Video",
     "cat",

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from lvc.encoder.source import Source
 
 PRESETS = ("fast", "medium", "slow")
+TUNES = ("psnr", "ssim")
 DEFAULT_QUALITY = 60
 DEFAULT_KEYINT = 250
 
@@ -35,6 +36,7 @@ def encode(
     *,
     quality: int = DEFAULT_QUALITY,
     preset: str = "medium",
+    tune: str = "psnr",
     keyint: int = DEFAULT_KEYINT,
     device: str = "auto",
     threads: int | None = None,
@@ -59,6 +61,8 @@ def encode(
         destination: where the `.lvc` bytes go. A path appears only when it is complete.
         quality: 1 to 100, higher is better.
         preset: ``fast``, ``medium`` or ``slow``: effort of the encoder only, the decoder does not know it.
+        tune: ``psnr`` for the smallest squared errors; ``ssim`` for the greatest likeness in structure (SSIM, MS-SSIM),
+            which is nearer to what eyes see.
         keyint: most frames from one intra frame to the next, 1 to 1024.
         device: ``auto``, ``cpu`` or ``cuda``.
         threads: of the CPU, in each process; None shares all cores out.
@@ -88,8 +92,8 @@ def encode(
         WorkerError: a process died again and again.
         ValueError: an option is outside its range, or does not go with another.
     """
-    if not 1 <= quality <= 100 or not 1 <= keyint <= 1024 or preset not in PRESETS:
-        raise ValueError(f"quality {quality}, keyint {keyint} or preset {preset!r} is outside its range")
+    if not 1 <= quality <= 100 or not 1 <= keyint <= 1024 or preset not in PRESETS or tune not in TUNES:
+        raise ValueError(f"quality {quality}, keyint {keyint}, preset {preset!r} or tune {tune!r} is outside its range")
     helping = share is not None and share.rank > 0
     check_ends(destination, source, overwrite or helping)
     from lvc.media import EditedSource, VideoReader
@@ -113,7 +117,7 @@ def encode(
         chosen = choose_device(device, threads)
         name = None if model is None else os.fspath(model)
         found = find_model(name)
-        settings = EncoderSettings(quality=quality, preset=preset, keyint=keyint)
+        settings = EncoderSettings(quality=quality, preset=preset, tune=tune, keyint=keyint)
         folder = None
         if share is not None:
             path = parts_folder(cast(str, destination), _key(source, found.id, settings, edit, target, max_bitrate))

@@ -17,6 +17,7 @@ from lvc.model import Model, modes, sizes, skip
 from lvc.model.codec import Memory, Prediction
 from lvc.model.entropy import SymbolCoder
 from lvc.model.group import GroupState, fresh_tables
+from lvc.model.levels import Levels, code_levels
 from lvc.model.motion import MotionField, code_field
 from lvc.model.transform import BANDS
 from lvc.model.weights import load
@@ -132,13 +133,15 @@ class GroupDecoder:
         size = padded_size(self.info)
         if intra:
             past = codec.nothing(len(records), size, self._device)
+            expected: list[Levels | None] = [None] * len(records)
             for step, state in zip(steps, states, strict=True):
                 state.motion.keep(step, [])
         else:
-            past = self._predict(coders, steps, states)
+            past, expected = self._predict(coders, steps, states)
         quality = torch.tensor([float(record.quality) for record in records], device=self._device)
-        prediction = codec.predict(past, quality, intra)
+        prediction = Prediction(past, quality, intra)
         self._read_blocks(prediction, coders, states)
+        self._read_levels(prediction, coders, states, records, steps, expected)
         tables = [state.tables for state in states]
         symbols = SymbolCoder(self._model.statistics.quantisers, coders, tables, intra)
         latents = codec.code(prediction, None, symbols, self._layers)
@@ -163,14 +166,37 @@ class GroupDecoder:
         prediction.skip = torch.stack(skipped)[:, None].float().to(self._device)
         prediction.sizes = torch.stack(cut)[:, None].float().to(self._device)
 
-    def _predict(self, coders: list[RangeDecoder], steps: list[Step], states: list[GroupState]) -> Memory:
-        """Read the motion of pictures of one kind and move their references."""
+    def _read_levels(
+        self,
+        prediction: Prediction,
+        coders: list[RangeDecoder],
+        states: list[GroupState],
+        records: list[FrameRecord],
+        steps: list[Step],
+        expected: list[Levels | None],
+    ) -> None:
+        """Read the quality maps of those of the pictures that have one."""
+        if prediction.skip is None or not any(record.has_levels for record in records):
+            return
+        maps = np.zeros((len(records), *(side // skip.BLOCK for side in padded_size(self.info))), dtype=np.int64)
+        for number, (coder, state, step) in enumerate(zip(coders, states, steps, strict=True)):
+            if records[number].has_levels:
+                flags = prediction.skip[number, 0].cpu().numpy() == 1
+                maps[number] = code_levels(coder, state.tables.levels, flags, expected[number], None)
+                state.levels[step.position] = maps[number]
+        prediction.levels = torch.from_numpy(maps)[:, None].to(self._device)
+
+    def _predict(
+        self, coders: list[RangeDecoder], steps: list[Step], states: list[GroupState]
+    ) -> tuple[Memory, list[Levels | None]]:
+        """Read the motion of pictures of one kind and move their references; also gives the expected quality maps."""
         codec = self._model.codec
         two = steps[0].second is not None
         height, width = padded_size(self.info)
         fields: tuple[list[Tensor], list[Tensor]] = ([], [])
         memories: tuple[list[Memory], list[Memory]] = ([], [])
         chosen: list[Tensor] = []
+        levels: list[Levels | None] = []
         for coder, step, state in zip(coders, steps, states, strict=True):
             motions: list[MotionField] = []
             tables = state.tables.motion[two]
@@ -186,13 +212,14 @@ class GroupDecoder:
                 fields[number].append(torch.from_numpy(motions[-1].vectors))
                 memories[number].append(state.memories[reference])
             state.motion.keep(step, motions)
+            levels.append(state.expected_levels(step, motions, found))
         moved = [
             codec.moved(Memory.join(each), torch.stack(field).to(self._device))
             for each, field in zip(memories, fields, strict=True)
             if each
         ]
         second = moved[1] if two else None
-        return codec.mixed(moved[0], second, torch.stack(chosen)[:, None].to(self._device))
+        return codec.mixed(moved[0], second, torch.stack(chosen)[:, None].to(self._device)), levels
 
 
 def _kind(group: GopChunk, step: Step) -> int:

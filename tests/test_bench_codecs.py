@@ -21,6 +21,8 @@ def test_what_is_left_out_takes_defaults() -> None:
 
 
 def test_ours() -> None:
+    assert parse_codec("lvc:tune=ssim:quality=20").point_string(20) == "lvc:preset=medium:tune=ssim:quality=20"
+    assert parse_codec("lvc:tune=ssim").name == "lvc medium tune ssim"
     spec = parse_codec("lvc:preset=fast:quality=20,60:model=folder/large.lvcm:ablate=scalar+noadapt")
     assert spec.is_ours
     assert spec.ablate == ("noadapt", "scalar")
@@ -41,6 +43,7 @@ def test_ours() -> None:
         ("x264:crf=low", "numbers"),
         ("x264:crf=52", "from 0 to 51"),
         ("x264:preset=quick", "ultrafast"),
+        ("lvc:tune=film", "psnr, ssim"),
         ("x264:tune=zerolatency", "there are psnr"),
         ("vp9:tune=psnr", "has none"),
         ("x264:quality=3", "not understood"),

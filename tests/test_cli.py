@@ -160,6 +160,7 @@ def test_light_commands_import_neither_torch_nor_av(arguments: list[str], small:
         ["encode", "a", "b", "-q", "101"],
         ["encode", "a", "b", "--keyint", "1025"],
         ["encode", "a", "b", "--preset", "placebo"],
+        ["encode", "a", "b", "--tune", "film"],
         ["encode", "a", "b", "--device", "tpu"],
         ["encode", "a", "b", "-y", "-n"],
         ["decode", "a", "b", "--crf", "64"],
@@ -210,13 +211,31 @@ def test_man_pages(tmp_path: Path) -> None:
 
 
 def test_encode_options(calls: list[Call]) -> None:
-    result = run("encode", "in.mp4", "out.lvc", "-q", 75, "--preset", "slow", "--keyint", 48, "--model", "lite", "-y")
+    result = run(
+        "encode",
+        "in.mp4",
+        "out.lvc",
+        "-q",
+        75,
+        "--preset",
+        "slow",
+        "--tune",
+        "ssim",
+        "--keyint",
+        48,
+        "--model",
+        "lite",
+        "-y",
+    )
     assert (result.exit_code, result.output) == (0, "")
     options = calls[0].options
     assert calls[0].arguments == ("in.mp4", "out.lvc")
-    assert {name: options[name] for name in ("quality", "preset", "keyint", "model", "device", "overwrite")} == {
+    assert {
+        name: options[name] for name in ("quality", "preset", "tune", "keyint", "model", "device", "overwrite")
+    } == {
         "quality": 75,
         "preset": "slow",
+        "tune": "ssim",
         "keyint": 48,
         "model": "lite",
         "device": "auto",
@@ -228,6 +247,7 @@ def test_encode_defaults_are_those_of_the_library(calls: list[Call]) -> None:
     run("encode", "in.mp4", "out.lvc")
     options = calls[0].options
     assert (options["quality"], options["preset"], options["keyint"]) == (60, "medium", 250)
+    assert options["tune"] == "psnr"
     assert options["overwrite"] is False
 
 

@@ -20,6 +20,7 @@ from lvc.exact.layers import (
     Conv,
     Depthwise,
     ExactLayer,
+    Qualities,
     exact_layers,
     make_exact,
     quality_knots,
@@ -80,7 +81,19 @@ def test_dense_layers_equal_integers(act: bool, scale: float, channels_last: boo
     if channels_last:
         given = given.contiguous(memory_format=torch.channels_last)
     with exact_arithmetic():
-        found = layer(given, quality_knots(quality))
+        weights = quality_knots(quality)
+        found = layer(given, Qualities(weights[:, None]))
+        # each picture has all three, and each place the one of its picture; then each place another one
+        everywhere = torch.arange(3)[:, None, None].expand(3, *given.shape[2:])
+        assert torch.equal(layer(given, Qualities(weights.expand(3, 3, KNOTS), everywhere)), found)
+        rows, cols = (2 * side for side in given.shape[2:])
+        large = given.repeat_interleave(2, 2).repeat_interleave(2, 3)
+        where = torch.from_numpy(np.random.default_rng(7).integers(0, 3, (3, rows // 2, cols // 2)))
+        mixed = layer(large, Qualities(weights.expand(3, 3, KNOTS), where))
+        for number in range(3):
+            plain = layer(large, Qualities(weights[number].expand(3, 1, KNOTS)))
+            at = (where == number).repeat_interleave(2, 1).repeat_interleave(2, 2)[:, None].expand_as(plain)
+            assert torch.equal(mixed[at], plain[at])
     assert layer.knots is not None
     knots = np.rint(layer.knots.detach().double().numpy() * UNIT).astype(np.int64)
     parts = np.rint(quality_knots(quality).double().numpy() * 4096).astype(np.int64)
@@ -228,6 +241,9 @@ def test_quality_weights() -> None:
     weights = quality_knots(torch.arange(1.0, 101.0))
     assert weights.shape == (100, KNOTS)
     assert torch.equal(weights.sum(1), torch.ones(100))
+    assert torch.equal(
+        quality_knots(torch.tensor([[1.0, 50.0], [50.0, 100.0]])), weights[torch.tensor([[0, 49], [49, 99]])]
+    )
     assert torch.equal(weights * 4096, (weights * 4096).round())
     assert bool(((weights > 0).sum(1) <= 2).all())
     position = (weights * torch.arange(KNOTS)).sum(1)

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from lvc.exact.arithmetic import exact_arithmetic
-from lvc.model.codec import MIDDLE, Memory, Picture
+from lvc.model.codec import MIDDLE, Memory, Picture, Prediction
 from lvc.model.modes import BOTH, FIRST, NONE, SECOND
 from tests.models import tiny_model
 
@@ -68,7 +68,9 @@ def test_the_context_sees_that_difference() -> None:
     with exact_arithmetic():
         pasts = [codec.mixed(same, same, modes), codec.mixed(either, other, modes)]
         assert torch.equal(pasts[0].picture.y, pasts[1].picture.y)
-        found = [codec.predict(past, quality, intra=False) for past in pasts]
+        found = [Prediction(past, quality, intra=False) for past in pasts]
+        for prediction in found:
+            codec.look(prediction)
     assert found[0].c16 is not None
     assert found[1].c16 is not None
     assert not torch.equal(found[0].c16, found[1].c16)

@@ -145,7 +145,7 @@ def test_a_skipped_block_has_no_symbols_and_stays() -> None:
         writing, reading = ([fresh_tables(model.statistics) for _ in range(2)] for _ in range(2))
         coders = [RangeEncoder() for _ in range(2)]
         with exact_arithmetic():
-            prediction = codec.predict(random_memory(codec, 2, 6), qualities, intra=False)
+            prediction = Prediction(random_memory(codec, 2, 6), qualities, intra=False)
             prediction.skip = skip
             symbols = SymbolCoder(model.statistics.quantisers, coders, writing, intra=False)
             missed = codec.transformed(prediction, target, torch.zeros(shape))
@@ -162,7 +162,7 @@ def test_a_skipped_block_has_no_symbols_and_stays() -> None:
         for factor, kept, found in (
             (16, prediction.picture.y, memory.picture.y),
             (8, prediction.picture.uv, memory.picture.uv),
-            (2, prediction.state, memory.state),
+            (2, prediction.past.state, memory.state),
         ):
             inside = enlarged(skip, factor).expand_as(kept)
             assert torch.equal(kept[inside], found[inside])
@@ -308,7 +308,7 @@ def prediction_of(codec: FrameCodec, seed: int, quality: float) -> Prediction:
     frame = next(iter(clip_frames("static", WIDTH, HEIGHT, 1, bit_depth=10, seed=seed)))
     nothing = codec.nothing(1, (HEIGHT, WIDTH), torch.device("cpu"))
     with exact_arithmetic():
-        return codec.predict(nothing._replace(picture=as_picture(frame)), torch.tensor([quality]), intra=False)
+        return Prediction(nothing._replace(picture=as_picture(frame)), torch.tensor([quality]), intra=False)
 
 
 def noisy(picture: Picture, size: float, cols: slice = slice(None), seed: int = 8) -> Picture:
@@ -398,7 +398,7 @@ def test_the_choice_for_a_batch_is_the_choice_for_each() -> None:
     targets = [noisy(part.picture, size) for part, size in zip(parts, (16.0, 120.0, 2.0), strict=True)]
     both = replace(
         parts[0],
-        picture=Picture(*(torch.cat(planes) for planes in zip(*(part.picture for part in parts), strict=True))),
+        past=Memory.join([part.past for part in parts]),
         quality=torch.cat([part.quality for part in parts]),
     )
     skip = chosen(both, Picture(*(torch.cat(planes) for planes in zip(*targets, strict=True))))

@@ -8,6 +8,7 @@ from lvc.media.peers import CODECS
 
 OURS = "lvc"
 OUR_PRESETS = ("fast", "medium", "slow")
+OUR_TUNES = ("psnr", "ssim")
 OUR_QUALITIES = (15.0, 35.0, 55.0, 75.0)
 _ALIASES = {"libx264": "x264", "libx265": "x265", "libsvtav1": "svtav1", "libvpx-vp9": "vp9", "av1": "svtav1"}
 
@@ -27,7 +28,7 @@ class CodecSpec:
         preset: a preset of that codec.
         points: constant rate factors of a peer, or qualities 1...100 of lvc.
         model: model name or file of lvc; None for its default.
-        tune: ``tune`` of x264 or x265; None for their default.
+        tune: ``tune`` of lvc, x264 or x265; None for their default.
         ablate: names of parts of lvc that are switched off.
     """
 
@@ -65,8 +66,8 @@ def parse_codec(text: str) -> CodecSpec:
     """Read a codec string: a name, then ``key=value`` fields, each after a colon.
 
     Names are ``lvc``, ``x264``, ``x265``, ``svtav1`` and ``vp9``. Keys of lvc: ``preset``, ``quality`` (numbers
-    1...100), ``model``, ``ablate`` (names joined by ``+``). Keys of peers: ``preset``, ``crf`` (numbers) and, for x264
-    and x265, ``tune``. What is not given takes the codec's default.
+    1...100), ``tune``, ``model``, ``ablate`` (names joined by ``+``). Keys of peers: ``preset``, ``crf`` (numbers) and,
+    for x264 and x265, ``tune``. What is not given takes the codec's default.
 
     Raises:
         CodecStringError: what does not parse, and what would.
@@ -87,9 +88,7 @@ def parse_codec(text: str) -> CodecSpec:
         raise CodecStringError(f"{text!r}: there is no codec {name!r}; there are {', '.join((OURS, *CODECS))}")
     entry = CODECS[codec]
     preset = _choice(text, "preset", fields.pop("preset", entry.preset), entry.presets)
-    tune = fields.pop("tune", None)
-    if tune is not None:
-        _choice(text, "tune", tune, entry.tunes)
+    tune = _tune(text, fields, entry.tunes)
     points = _numbers(text, "crf", fields.pop("crf", None), 0, entry.highest_rate) or entry.rates
     _check_empty(text, fields, "preset, crf and tune" if entry.tunes else "preset and crf")
     return CodecSpec(codec, preset, points, tune=tune)
@@ -98,10 +97,16 @@ def parse_codec(text: str) -> CodecSpec:
 def _parse_ours(text: str, fields: dict[str, str]) -> CodecSpec:
     preset = _choice(text, "preset", fields.pop("preset", "medium"), OUR_PRESETS)
     points = _numbers(text, "quality", fields.pop("quality", None), 1, 100) or OUR_QUALITIES
+    tune = _tune(text, fields, OUR_TUNES)
     model = fields.pop("model", None)
     ablate = tuple(sorted(filter(None, fields.pop("ablate", "").split("+"))))
-    _check_empty(text, fields, "preset, quality, model and ablate")
-    return CodecSpec(OURS, preset, points, model=model, ablate=ablate)
+    _check_empty(text, fields, "preset, quality, tune, model and ablate")
+    return CodecSpec(OURS, preset, points, model=model, tune=tune, ablate=ablate)
+
+
+def _tune(text: str, fields: dict[str, str], allowed: Sequence[str]) -> str | None:
+    tune = fields.pop("tune", None)
+    return None if tune is None else _choice(text, "tune", tune, allowed)
 
 
 def _choice(text: str, key: str, value: str, allowed: Sequence[str]) -> str:

@@ -89,6 +89,7 @@ class OurStream:
         settings = EncoderSettings(
             quality=round(quality),
             preset=spec.preset,
+            tune=spec.tune or "psnr",
             keyint=KEY_INTERVAL,
             scene_cuts=not one_intra,
             ablate=frozenset(spec.ablate),

@@ -72,6 +72,13 @@ _SHARED = (
     help="Effort of the encoder. The speed of decoding does not depend on it.",
 )
 @click.option(
+    "--tune",
+    type=click.Choice(api.TUNES),
+    default="psnr",
+    show_default=True,
+    help="What to be alike in: squared errors, or structure (SSIM, MS-SSIM), which is nearer to what eyes see.",
+)
+@click.option(
     "--keyint",
     type=click.IntRange(1, limits.MAX_GOP_FRAMES),
     default=api.DEFAULT_KEYINT,

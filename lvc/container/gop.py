@@ -22,6 +22,8 @@ _OWN_PTS = 1 << 2
 _OWN_DURATION = 1 << 3
 _QUALITY_SHIFT = 4
 _OWN_QUALITY = 15
+_HAS_LEVELS = 1 << 7
+"""Added to a quality."""
 _LEAST_FRAME_BYTES = 8
 
 
@@ -38,6 +40,7 @@ class FrameRecord:
             transform sizes and hyper-latent (informative; together at most the payload).
         picture_crc: CRC-32 of the decoded picture.
         payload: the range coder's bytes.
+        has_levels: whether there is a quality map in it.
     """
 
     pts: int
@@ -48,6 +51,7 @@ class FrameRecord:
     hyper_bytes: int
     picture_crc: int
     payload: bytes
+    has_levels: bool = False
 
 
 @dataclass(frozen=True)
@@ -108,7 +112,7 @@ def pack_gop(gop: Gop, first_frame: int) -> bytes:
     for frame in frames:
         if problem := _problem(frame):
             raise ValueError(problem)
-    qualities = list(dict.fromkeys(frame.quality for frame in frames))[:_OWN_QUALITY]
+    qualities = list(dict.fromkeys(_quality_byte(frame) for frame in frames))[:_OWN_QUALITY]
     rank = {quality: i for i, quality in enumerate(qualities)}
     clock = _Clock(frames[0].pts, frames[0].duration)
 
@@ -122,7 +126,7 @@ def pack_gop(gop: Gop, first_frame: int) -> bytes:
     for i, frame in enumerate(frames):
         late = 0 if i == 0 else frame.pts - clock.expected()
         longer = frame.duration - clock.duration
-        choice = rank.get(frame.quality, _OWN_QUALITY)
+        choice = rank.get(_quality_byte(frame), _OWN_QUALITY)
         flags = frame.kind | (_OWN_PTS if late else 0) | (_OWN_DURATION if longer else 0)
         table.append(flags | choice << _QUALITY_SHIFT)
         if late:
@@ -130,7 +134,7 @@ def pack_gop(gop: Gop, first_frame: int) -> bytes:
         if longer:
             put_signed(table, longer)
         if choice == _OWN_QUALITY:
-            table.append(frame.quality)
+            table.append(_quality_byte(frame))
         clock.advance(frame.pts, frame.duration)
         put_varint(table, len(frame.payload))
         put_varint(table, frame.motion_bytes)
@@ -140,6 +144,10 @@ def pack_gop(gop: Gop, first_frame: int) -> bytes:
     if (size := len(table) + sum(len(frame.payload) for frame in frames)) > limits.MAX_CHUNK_BYTES:
         raise LimitError(f"a group of {size} bytes, {limits.MAX_CHUNK_BYTES} are possible: use a shorter key interval")
     return b"".join([table, *(frame.payload for frame in frames)])
+
+
+def _quality_byte(frame: FrameRecord) -> int:
+    return frame.quality | (_HAS_LEVELS if frame.has_levels else 0)
 
 
 def unpack_preamble(data: bytes | bytearray, base: int) -> Preamble:
@@ -169,16 +177,16 @@ def unpack_gop(data: bytes | bytearray, base: int, *, partial: bool = False) -> 
     if not 1 <= len(qualities) <= _OWN_QUALITY:
         raise fields.error(f"{len(qualities)} qualities listed")
     rows = [_row(fields, clock, qualities, i == 0) for i in range(preamble.frames)]
-    if problem := _misplaced([values[2] for _, values in rows]):
+    if problem := _misplaced([values[2] for _, _, values in rows]):
         raise fields.error(problem)
     table_crc = zlib.crc32(memoryview(data)[: fields.offset])
     if fields.uint(4) != table_crc:
         raise FormatError("GOP: wrong checksum of the table of frames", base)
     frames = []
-    for size, values in rows:
+    for size, has_levels, values in rows:
         if partial and size > fields.remaining:
             break
-        frames.append(FrameRecord(*values, payload=fields.take(size)))
+        frames.append(FrameRecord(*values, fields.take(size), has_levels))
     if not partial:
         fields.finish()
     while frames and frames[-1].kind == BETWEEN:  # cut off: what these lie between is missing
@@ -214,8 +222,8 @@ def _misplaced(kinds: Sequence[int]) -> str | None:
 _Values = tuple[int, int, int, int, int, int, int]
 
 
-def _row(fields: Cursor, clock: _Clock, qualities: bytes, first: bool) -> tuple[int, _Values]:
-    """One row of the table of frames: payload size, and the record's fields up to the payload."""
+def _row(fields: Cursor, clock: _Clock, qualities: bytes, first: bool) -> tuple[int, bool, _Values]:
+    """One row of the table of frames: payload size, whether there is a quality map, and all before the payload."""
     flags = fields.u8()
     pts = clock.pts if first else clock.expected()
     duration = clock.duration
@@ -231,13 +239,14 @@ def _row(fields: Cursor, clock: _Clock, qualities: bytes, first: bool) -> tuple[
     else:
         raise fields.error(f"quality number {choice} of {len(qualities)}")
     size, motion, hyper, crc = fields.varint(), fields.varint(), fields.varint(), fields.uint(4)
+    has_levels, quality = bool(quality & _HAS_LEVELS), quality & ~_HAS_LEVELS
     values = (pts, duration, flags & _KIND_MASK, quality, motion, hyper, crc)
     if first and (flags & _OWN_PTS or flags & _OWN_DURATION or values[2] != INTRA):
         raise fields.error("the first frame is not intra, or its time is given twice")
     if problem := _out_of_range(values, size):
         raise fields.error(problem)
     clock.advance(pts, duration)
-    return size, values
+    return size, has_levels, values
 
 
 def _problem(frame: FrameRecord) -> str | None:

@@ -82,9 +82,12 @@ def lagrangian(blocks: Tensor, size: int = 0) -> Tensor:
 
 
 def rows_of(residual: Tensor, quality: Tensor) -> Tensor:
-    """Luma [B, 1, H, W] in 10-bit grey levels as blocks in steps, [B * H/16 * W/16, 256]."""
-    steps = (4 * nominal_step(quality))[:, None, None, None]
-    return F.pixel_unshuffle(residual / steps, 16).permute(0, 2, 3, 1).reshape(-1, 256)
+    """Luma [B, 1, H, W] in 10-bit grey levels as blocks in steps, [B * H/16 * W/16, 256].
+
+    Args:
+        quality: of the blocks, [B, 1, H/16, W/16], or of the pictures, [B, 1, 1, 1].
+    """
+    return (F.pixel_unshuffle(residual, 16) / (4 * nominal_step(quality))).permute(0, 2, 3, 1).reshape(-1, 256)
 
 
 def _choose_sizes(residual: Tensor, quality: Tensor, sizes: int) -> Tensor:
@@ -92,6 +95,7 @@ def _choose_sizes(residual: Tensor, quality: Tensor, sizes: int) -> Tensor:
 
     Args:
         residual: luma [B, 1, H, W] in 10-bit grey levels.
+        quality: as for :func:`rows_of`.
     """
     rows = rows_of(residual, quality)
     best = lagrangian(rows) + RATE_WEIGHT * SIZE_BITS[0]
@@ -124,11 +128,11 @@ def choose_blocks(
         sizes: how many sizes there are to choose from, the largest ones.
         between: whether the picture lies between its two references.
     """
-    choice = _choose_sizes(target.y - prediction.picture.y, prediction.quality, sizes)
+    choice = _choose_sizes(target.y - prediction.picture.y, prediction.local_quality, sizes)
     missed = codec.transformed(prediction, target, choice)
     if is_whole is None:
         return Blocks(torch.zeros_like(choice), choice, missed)
-    magnitude = missed / codec.steps(prediction.quality, prediction.intra)
+    magnitude = missed / codec.step_of(prediction)
     energy = magnitude.square()
     error = energy.sum(1, keepdim=True)
     won = (energy - coding_cost(magnitude)).clamp_min_(0).sum(1, keepdim=True)

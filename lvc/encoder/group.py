@@ -11,6 +11,7 @@ import torch
 from lvc.container import BETWEEN, INTRA, PREDICTED, FrameRecord, Step, coding_order
 from lvc.encoder import motion_search
 from lvc.encoder.block_choice import Blocks, choose_blocks, wide_blocks, with_wide
+from lvc.encoder.contrast import exactly, kept_distance, nearly, wanted_levels
 from lvc.encoder.mode_choice import choose_modes, share_of, target_beside
 from lvc.encoder.motion_blocks import RateChooser, block_sizes
 from lvc.encoder.settings import ANCHOR_WEIGHT, EFFORTS, RUN, TRY_EVERY, EncoderSettings, quality_bonus
@@ -21,6 +22,7 @@ from lvc.model.codebook import Quantiser
 from lvc.model.codec import Memory, Picture, Prediction
 from lvc.model.entropy import GroupTables, Observer, SymbolCoder
 from lvc.model.group import GroupState, fresh_tables
+from lvc.model.levels import Levels, LevelTables, code_levels
 from lvc.model.modes import code_modes
 from lvc.model.motion import MotionField, MotionTables, code_field
 from lvc.model.quality import RATE_WEIGHT, nominal_step
@@ -50,6 +52,19 @@ class _Look(NamedTuple):
     memory: Memory
     planes: torch.Tensor
     field: torch.Tensor
+
+
+class _Past(NamedTuple):
+    """What a picture is predicted from.
+
+    memory: the prediction.
+    is_whole: which 8x8 blocks of it are taken from whole samples, [1, H/8, W/8]; None for an intra picture.
+    levels: the quality map that is expected, likewise.
+    """
+
+    memory: Memory
+    is_whole: torch.Tensor | None
+    levels: Levels | None
 
 
 def _position(picture: CodedPicture) -> int:
@@ -178,11 +193,11 @@ class GroupEncoder:
         qualities = torch.tensor([float(quality)], device=self._device)
         coder = RangeEncoder()
         state = self._state
-        past, is_whole = self._predict(coder, step, target, qualities)
+        past = self._predict(coder, step, target, qualities)
         motion_end = coder.position()
         intra = step.first is None
-        prediction = self._codec.predict(past, qualities, intra)
-        coder, symbols, latents = self._residual(coder, step, prediction, is_whole, target)
+        prediction = Prediction(past.memory, qualities, intra, levels=self._levels(target, past))
+        coder, symbols, latents = self._residual(coder, step, prediction, past, target)
         memory = state.memories[step.position] = self._codec.reconstruct(prediction, latents)
         if step.depth == 0:
             state.forget(step)
@@ -202,17 +217,15 @@ class GroupEncoder:
             hyper_bytes=hyper_bytes,
             picture_crc=checksum(planes, self._info),
             payload=payload,
+            has_levels=prediction.levels is not None,
         )
         return CodedPicture(record, planes, step)
 
-    def _predict(
-        self, coder: RangeEncoder, step: Step, target: Picture, quality: torch.Tensor
-    ) -> tuple[Memory, torch.Tensor | None]:
-        """The prediction, and which 8x8 blocks of it are taken from whole samples; None for an intra picture."""
+    def _predict(self, coder: RangeEncoder, step: Step, target: Picture, quality: torch.Tensor) -> _Past:
         state = self._state
         if step.first is None:
             state.motion.keep(step, [])
-            return self._codec.nothing(1, padded_size(self._info), self._device), None
+            return _Past(self._codec.nothing(1, padded_size(self._info), self._device), None, None)
         looks = [self._look(step.first, step, target.y, quality)]
         if step.second is not None:
             looks.append(self._look(step.second, step, target.y, quality, looks[0].field))
@@ -232,7 +245,18 @@ class GroupEncoder:
         tensors = [self._tensor(motion) for motion in fields]
         is_whole = torch.stack([(field & 3 == 0).all(-1) for field in tensors]).all(0)
         moved = [self._codec.moved(look.memory, field, look.planes) for look, field in zip(looks, tensors, strict=True)]
-        return self._codec.mixed(moved[0], moved[1] if len(moved) > 1 else None, chosen), is_whole
+        mixture = self._codec.mixed(moved[0], moved[1] if len(moved) > 1 else None, chosen)
+        return _Past(mixture, is_whole, state.expected_levels(step, fields, modes))
+
+    def _levels(self, target: Picture, past: _Past) -> torch.Tensor | None:
+        """The quality map that is to be coded, [1, 1, H/16, W/16], None for none; skipped blocks are not yet known."""
+        if self._settings.tune != "ssim":
+            return None
+        wanted = wanted_levels(target.y)
+        nowhere = np.zeros(wanted.shape, dtype=bool)
+        choose = nearly(wanted, kept_distance(self.quality))
+        levels = code_levels(RangeEncoder(), LevelTables(), nowhere, past.levels, choose)
+        return torch.from_numpy(levels)[None, None].to(self._device)
 
     def _look(
         self, reference: int, step: Step, luma: torch.Tensor, quality: torch.Tensor, other: torch.Tensor | None = None
@@ -282,7 +306,7 @@ class GroupEncoder:
         return code_field(coder, tables, used.shape[0], used.shape[1], expected, wanted, choose, used)
 
     def _residual(
-        self, coder: RangeEncoder, step: Step, prediction: Prediction, is_whole: torch.Tensor | None, target: Picture
+        self, coder: RangeEncoder, step: Step, prediction: Prediction, past: _Past, target: Picture
     ) -> tuple[RangeEncoder, SymbolCoder, torch.Tensor]:
         """Write all that a prediction misses, once more where blocks should have been wide.
 
@@ -290,16 +314,16 @@ class GroupEncoder:
             The coder that has written it, what wrote the latents, and these, [1, 384, H/16, W/16].
         """
         state = self._state
-        blocks = self._blocks(step, prediction, is_whole, target)
+        blocks = self._blocks(step, prediction, past.is_whole, target)
         before = coder.copy(), copy.deepcopy(state.tables), state.skip
-        symbols, latents = self._latents(coder, prediction, blocks)
+        symbols, latents = self._latents(coder, step, prediction, past, blocks)
         wide = None
         if "nosizes" not in self._settings.ablate:
             wide = wide_blocks(symbols.lost[0], blocks.sizes, coder.bits)
         if wide is not None:
             coder, state.tables, state.skip = before
             blocks = with_wide(self._codec, prediction, target, blocks, wide)
-            symbols, latents = self._latents(coder, prediction, blocks)
+            symbols, latents = self._latents(coder, step, prediction, past, blocks)
         return coder, symbols, latents
 
     def _blocks(self, step: Step, prediction: Prediction, is_whole: torch.Tensor | None, target: Picture) -> Blocks:
@@ -310,7 +334,9 @@ class GroupEncoder:
         sizes = 1 if "nosizes" in ablate else SIZES
         return choose_blocks(self._codec, prediction, is_whole, target, sizes, between=step.depth > 0)
 
-    def _latents(self, coder: RangeEncoder, prediction: Prediction, blocks: Blocks) -> tuple[SymbolCoder, torch.Tensor]:
+    def _latents(
+        self, coder: RangeEncoder, step: Step, prediction: Prediction, past: _Past, blocks: Blocks
+    ) -> tuple[SymbolCoder, torch.Tensor]:
         """Write the maps of blocks and the latents; gives what wrote these, and them, [1, 384, H/16, W/16]."""
         state = self._state
         skip = blocks.skip[0, 0].cpu().numpy() == 1
@@ -318,5 +344,9 @@ class GroupEncoder:
             state.skip = code_skip(coder, state.tables.skip, skip.shape[0], skip.shape[1], state.skip, skip)
         code_sizes(coder, state.tables.sizes, prediction.intra, skip, blocks.sizes[0, 0].long().cpu().numpy())
         prediction.skip, prediction.sizes = blocks.skip, blocks.sizes
+        if prediction.levels is not None:
+            choose = exactly(prediction.levels)
+            levels = state.levels[step.position] = code_levels(coder, state.tables.levels, skip, past.levels, choose)
+            prediction.levels = torch.from_numpy(levels)[None, None].to(self._device)
         symbols = SymbolCoder(self._quantisers, [coder], [state.tables], prediction.intra, self._observer)
         return symbols, self._codec.code(prediction, blocks.missed, symbols)

@@ -51,9 +51,9 @@ def choose_modes(target: Tensor, first: Tensor, second: Tensor | None, quality: 
     hopeful = (alone < best).flatten()
     at = places(hopeful)
     if isinstance(at, slice) or len(at):
-        guess = _mixed(first, second, modes)
-        missed_now = lagrangian(rows_of(target - guess, quality)[at])
-        blocks = rows_of(target, quality)[at]
+        guess, qualities = _mixed(first, second, modes), quality[:, None, None, None]
+        missed_now = lagrangian(rows_of(target - guess, qualities)[at])
+        blocks = rows_of(target, qualities)[at]
         anew = lagrangian(blocks - blocks.mean(1, keepdim=True)) + RATE_WEIGHT * NONE_BITS
         modes.view(-1)[at] = torch.where(hopeful[at] & (anew < missed_now), NONE, modes.view(-1)[at])
     return modes

@@ -59,6 +59,8 @@ class EncoderSettings:
     Attributes:
         quality: 1...100; a fraction is the share of pictures that are one quality finer.
         preset: fast, medium or slow: effort of the search only.
+        tune: what pictures are to be alike in: "psnr", squared errors, or "ssim", structure (see
+            :mod:`lvc.encoder.contrast`).
         keyint: most pictures from one intra picture to the next.
         scene_cuts: whether a cut starts a new group of pictures.
         ablate: parts to switch off for measurements: ``scalar`` (codebooks replaced by integers), ``noadapt`` (tables
@@ -69,6 +71,7 @@ class EncoderSettings:
 
     quality: float = 60
     preset: str = "medium"
+    tune: str = "psnr"
     keyint: int = 250
     scene_cuts: bool = True
     ablate: frozenset[str] = frozenset()

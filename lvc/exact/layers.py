@@ -11,6 +11,7 @@ straight-through gradient.
 
 import math
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -34,15 +35,35 @@ def quality_knots(quality: Tensor) -> Tensor:
     """Linear interpolation weights of each quality over the knots.
 
     Args:
-        quality: [B], 1...100.
+        quality: [...], 1...100.
 
     Returns:
-        [B, KNOTS], multiples of 1/4096 that sum to one, so that products with integer knots are exact.
+        [..., KNOTS], multiples of 1/4096 that sum to one, so that products with integer knots are exact.
     """
     position = (quality.double() - 1) * ((KNOTS - 1) / 99)
     knots = torch.arange(KNOTS, dtype=torch.float64, device=quality.device)
-    hat = (1 - (position[:, None] - knots).abs()).clamp_min(0)
+    hat = (1 - (position[..., None] - knots).abs()).clamp_min(0)
     return ((hat * 4096).round() / 4096).float()
+
+
+class Qualities(NamedTuple):
+    """What qualities there are in each picture of a batch, and where.
+
+    weights: of n qualities over the knots, [B, n, KNOTS], see :func:`quality_knots`.
+    where: the number of the quality of each block, [B, h, w] int64, 0...n - 1; None where n is 1.
+    """
+
+    weights: Tensor
+    where: Tensor | None = None
+
+
+def placed(values: Tensor, where: Tensor | None) -> Tensor:
+    """What belongs to each quality, where it belongs to: [B, n, C] to [B, C, h, w]; to [B, C, 1, 1] without a place."""
+    b, n, channels = values.shape
+    if where is None:
+        return values[:, 0, :, None, None]
+    first = torch.arange(b, device=values.device)[:, None, None] * n
+    return values.reshape(b * n, channels)[where + first].permute(0, 3, 1, 2)
 
 
 def _round_through(x: Tensor) -> Tensor:
@@ -111,14 +132,17 @@ class ExactLayer(nn.Module):
         weight = self.weight + (snapped.view_as(self.weight) - self.weight).detach()
         return weight, self.bias * UNIT
 
-    def _finish(self, y: Tensor, quality: Tensor | None) -> Tensor:
+    def _finish(self, y: Tensor, quality: Qualities | None) -> Tensor:
         if self.knots is not None:
             if quality is None:
                 raise ModelError("a quality-dependent layer was called without a quality")
-            offset = (quality[:, :, None] * self.knots).sum(1) * UNIT
+            offset = (quality.weights[..., None] * self.knots).sum(2) * UNIT
             if self.exact:
                 offset = offset.round()
-            y = y + offset[:, :, None, None]
+            offset = placed(offset, quality.where)
+            if quality.where is not None and (finer := y.shape[2] // offset.shape[2]) > 1:
+                offset = offset.repeat_interleave(finer, 2).repeat_interleave(finer, 3)
+            y = y + offset
         if self.exact:  # nothing else holds y, and there are no gradients
             if self.act:
                 F.leaky_relu_(y, 0.125)
@@ -187,7 +211,7 @@ class Conv(ExactLayer):
         self.bias = nn.Parameter(torch.zeros(c_out))
         self.knots = nn.Parameter(torch.zeros(KNOTS, c_out)) if by_quality else None
 
-    def forward(self, x: Tensor, quality: Tensor | None = None) -> Tensor:
+    def forward(self, x: Tensor, quality: Qualities | None = None) -> Tensor:
         weight, bias = self._parameters_now()
         product = pointwise if self.exact else learned_pointwise
         return self._finish(product(x, weight, bias), quality)

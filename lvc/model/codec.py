@@ -20,10 +20,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lvc.exact import warp
-from lvc.exact.layers import ACT_MAX, clamp, make_exact, quality_knots
+from lvc.exact.layers import ACT_MAX, Qualities, clamp, make_exact, placed, quality_knots
 from lvc.exact.layers import exact_layers as layers_of
 from lvc.exact.places import places
 from lvc.model.config import ModelConfig
+from lvc.model.levels import LEVEL_MAX, quality_of
 from lvc.model.modes import BOTH, FIRST, NONE
 from lvc.model.networks import (
     Branch,
@@ -124,19 +125,53 @@ class LatentCoder(Protocol):
 
 @dataclass
 class Prediction:
-    """Everything both sides know of a picture before its latents."""
+    """Everything both sides know of a picture before its latents.
 
-    picture: Picture
-    c8: Tensor | None
-    c16: Tensor | None
-    state: Tensor
+    Attributes:
+        past: what it is predicted from.
+        quality: of the pictures, [B], 1...100.
+        skip: [B, 1, H/16, W/16], 1 where a block stays as it is predicted (see :mod:`lvc.model.skip`), else 0.
+        sizes: [B, 1, H/16, W/16], transform sizes or WIDE (see :mod:`lvc.model.sizes`); None: all 0.
+        levels: [B, 1, H/16, W/16] int64 (see :mod:`lvc.model.levels`); None: all 0.
+        c8, c16: the context, once networks have been asked; None for intra pictures.
+    """
+
+    past: Memory
     quality: Tensor
-    knots: Tensor
     intra: bool
     skip: Tensor | None = None
-    """[B, 1, H/16, W/16], 1 where a block stays as it is predicted (see :mod:`lvc.model.skip`), else 0."""
     sizes: Tensor | None = None
-    """[B, 1, H/16, W/16], transform sizes or WIDE (see :mod:`lvc.model.sizes`); None: all 0."""
+    levels: Tensor | None = None
+    c8: Tensor | None = None
+    c16: Tensor | None = None
+
+    @property
+    def picture(self) -> Picture:
+        """What it looks like without any latents."""
+        return self.past.picture
+
+    @property
+    def block_quality(self) -> Tensor:
+        """The qualities that there are in each picture, [B, n]: its own, or those of all levels."""
+        if self.levels is None:
+            return self.quality[:, None]
+        levels = torch.arange(-LEVEL_MAX, LEVEL_MAX + 1, device=self.quality.device)
+        return quality_of(self.quality[:, None], levels)
+
+    @property
+    def where(self) -> Tensor | None:
+        """Which of them each block has, [B, H/16, W/16]; None: there is one only."""
+        return None if self.levels is None else self.levels[:, 0] + LEVEL_MAX
+
+    @property
+    def local_quality(self) -> Tensor:
+        """The quality of each block, [B, 1, H/16, W/16], or of each picture, [B, 1, 1, 1]."""
+        return placed(self.block_quality[..., None], self.where)
+
+    @property
+    def qualities(self) -> Qualities:
+        """The same for networks."""
+        return Qualities(quality_knots(self.block_quality), self.where)
 
 
 class FrameCodec(nn.Module):
@@ -195,20 +230,20 @@ class FrameCodec(nn.Module):
         magnitudes = warp.warp(memory.magnitudes, warp.halve_field(field), 6, rounding)
         return Memory(Picture(luma, chroma), state, magnitudes)
 
-    def predict(self, past: Memory, quality: Tensor, intra: bool) -> Prediction:
-        """Run the context network on a prediction; intra pictures have none.
+    def step_of(self, prediction: Prediction) -> Tensor:
+        """Quantisation steps in latent units, [B, 384, 1, 1], or of each block, [B, 384, H/16, W/16]."""
+        quality = prediction.block_quality
+        steps = self.steps(quality.flatten(), prediction.intra)
+        return placed(steps.view(*quality.shape, LATENTS), prediction.where)
 
-        Args:
-            past: from :meth:`nothing` for an intra picture, from :meth:`moved` or :meth:`mixed` for others.
-            quality: [B], 1...100.
-        """
-        knots = quality_knots(quality)
-        if intra:
-            return Prediction(past.picture, None, None, past.state, quality, knots, intra)
+    def look(self, prediction: Prediction) -> None:
+        """Run the context network on a prediction, unless it has been done; intra pictures have none."""
+        if prediction.intra or prediction.c16 is not None:
+            return
+        past = prediction.past
         folded = fold(past.picture.y - MIDDLE, past.picture.uv - MIDDLE)
         apart = None if past.apart is None else fold(*past.apart)
-        c8, c16 = self.context(folded, past.state, past.magnitudes, knots, apart)
-        return Prediction(past.picture, c8, c16, past.state, quality, knots, intra)
+        prediction.c8, prediction.c16 = self.context(folded, past.state, past.magnitudes, prediction.qualities, apart)
 
     def mixed(self, first: Memory, second: Memory | None, modes: Tensor) -> Memory:
         """Predictions from one or two references, and from nothing, as one.
@@ -253,8 +288,9 @@ class FrameCodec(nn.Module):
             missed: from :meth:`transformed`, with the sizes of the prediction; None in the decoder.
             layers: how many bands are decoded, from the lowest on, 1...3; the latents of the others are zero.
         """
-        knots, c16 = prediction.knots, prediction.c16
-        step = self.steps(prediction.quality, prediction.intra)
+        self.look(prediction)
+        quality, c16 = prediction.qualities, prediction.c16
+        step = self.step_of(prediction)
         sizes = size_planes(_sizes(prediction))
         least = None if prediction.sizes is None else torch.where(prediction.sizes == WIDE, WIDE_SCALE, _NO_SCALE)
         branch = self._branch(prediction)
@@ -263,11 +299,11 @@ class FrameCodec(nn.Module):
         proposal = None
         if z is not None:
             normal = clamp(z / step * RESIDUAL_UNIT)
-            proposal = branch.hyper.analyse(normal, c16, sizes, knots)
+            proposal = branch.hyper.analyse(normal, c16, sizes, quality)
         batch, _, h, w = sizes.shape
         coded = torch.ones(batch, 1, h, w, device=sizes.device) if prediction.skip is None else 1 - prediction.skip
         hyper = coder.hyper(proposal, F.max_pool2d(coded, 2))
-        features = prior.start(c16, branch.hyper(hyper), sizes, knots)
+        features = prior.start(c16, branch.hyper(hyper), sizes, quality)
         bands: list[Tensor] = []
         before: _Known | None = None
         first = 0
@@ -276,7 +312,7 @@ class FrameCodec(nn.Module):
                 bands.append(torch.zeros(batch, LATENTS - first, h, w, device=sizes.device))
                 break
             last = first + BANDS[band]
-            mean, scale = prior.parameters_of(index, features, sizes, knots)
+            mean, scale = prior.parameters_of(index, features, sizes, quality)
             if least is not None:
                 scale = torch.maximum(scale, least)
             mask = half_mask(half, sizes) * coded
@@ -307,7 +343,9 @@ class FrameCodec(nn.Module):
         iy, iuv = clamp(y - MIDDLE), clamp(uv - MIDDLE)
         if self.exact:
             iy, iuv = iy.round(), iuv.round()
-        state, head = self._branch(prediction).decoder(fold(iy, iuv), fold(ry, ruv), prediction.c8, prediction.knots)
+        state, head = self._branch(prediction).decoder(
+            fold(iy, iuv), fold(ry, ruv), prediction.c8, prediction.qualities
+        )
         hy, huv = unfold(head)
         y, uv = y + hy / HEAD_FRACTION, uv + huv / HEAD_FRACTION
         if self.exact:
@@ -315,8 +353,8 @@ class FrameCodec(nn.Module):
         if prediction.skip is not None:
             y = torch.where(_enlarged(prediction.skip, 16), prediction.picture.y, y)
             uv = torch.where(_enlarged(prediction.skip, 8), prediction.picture.uv, uv)
-            state = torch.where(_enlarged(prediction.skip, 2), prediction.state, state)
-        step = self.steps(prediction.quality, prediction.intra)
+            state = torch.where(_enlarged(prediction.skip, 2), prediction.past.state, state)
+        step = self.step_of(prediction)
         if self.exact:
             magnitudes = (latents.abs().double() * 16.0 / step.double()).round().float()
         else:
@@ -342,7 +380,7 @@ class FrameCodec(nn.Module):
     def _analyse(self, prediction: Prediction, z: Tensor, step: Tensor) -> Tensor:
         normal = clamp(z / step * RESIDUAL_UNIT)
         sizes = size_planes(_sizes(prediction))
-        addition = self._branch(prediction).analysis(normal, prediction.c16, sizes, prediction.knots)
+        addition = self._branch(prediction).analysis(normal, prediction.c16, sizes, prediction.qualities)
         updated: Tensor = z + addition * (1 / RESIDUAL_UNIT) * step
         return updated
 

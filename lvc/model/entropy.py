@@ -1,7 +1,7 @@
 """Latents to symbols and back: the :class:`~lvc.model.codec.LatentCoder` of encoder and decoder."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from lvc.model.codebook import CLASSES, LatentTables, Quantiser, class_thresholds, code_class
+from lvc.model.levels import LevelTables
 from lvc.model.motion import MotionTables
 from lvc.model.networks import HYPER_CHANNELS, HYPER_MAX, LOG_STEP, hyper_limit
 from lvc.model.sizes import SizeTables
@@ -32,6 +33,7 @@ class GroupTables:
     sizes: SizeTables
     latents: list[LatentTables]
     hyper: list[list[Table]]
+    levels: LevelTables = field(default_factory=LevelTables)
 
     def adapt(self, intra: bool) -> None:
         """Learn from the picture just coded; intra and predicted pictures have latent tables of their own."""
@@ -39,6 +41,7 @@ class GroupTables:
             motion.adapt()
         self.skip.adapt()
         self.sizes.adapt()
+        self.levels.adapt()
         self.latents[0 if intra else 1].adapt()
         for table in self.hyper[0 if intra else 1]:
             table.adapt()

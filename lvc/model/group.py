@@ -1,12 +1,15 @@
 """What one group of pictures carries from picture to picture, on both sides."""
 
 import copy
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Generic, Protocol, Self, TypeVar
 
 from lvc.container import Step
 from lvc.model.codec import Memory
 from lvc.model.entropy import GroupTables
+from lvc.model.levels import Levels, moved_levels
+from lvc.model.modes import Modes
 from lvc.model.motion import MotionField
 from lvc.model.skip import Flags
 from lvc.model.weights import Statistics
@@ -84,20 +87,34 @@ class GroupState:
     Attributes:
         memories: of the last two anchors and what lies between them, by position in display order.
         skip: map of the picture coded before; None at first.
+        levels: quality maps of those of these pictures that have one.
     """
 
     tables: GroupTables
     memories: dict[int, Memory] = field(default_factory=dict)
     motion: MotionMemory[MotionField] = field(default_factory=MotionMemory)
     skip: Flags | None = None
+    levels: dict[int, Levels] = field(default_factory=dict)
 
     def copy(self) -> "GroupState":
         """For an attempt: goes its own way from here on."""
         return GroupState(
-            copy.deepcopy(self.tables), dict(self.memories), MotionMemory(dict(self.motion.fields)), self.skip
+            copy.deepcopy(self.tables),
+            dict(self.memories),
+            MotionMemory(dict(self.motion.fields)),
+            self.skip,
+            dict(self.levels),
         )
+
+    def expected_levels(self, step: Step, fields: Sequence[MotionField], modes: Modes) -> Levels | None:
+        """The quality map that a picture is expected to have; None for an intra picture."""
+        if step.first is None:
+            return None
+        references = [step.first] if step.second is None else [step.first, step.second]
+        return moved_levels([self.levels.get(at) for at in references], [each.vectors for each in fields], modes)
 
     def forget(self, anchor: Step) -> None:
         """After an anchor: keep only it and the one before."""
         kept = (anchor.first, anchor.position)
         self.memories = {at: memory for at, memory in self.memories.items() if at in kept}
+        self.levels = {at: levels for at, levels in self.levels.items() if at in kept}

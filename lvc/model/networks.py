@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lvc.exact.layers import UNIT, Block, Conv, clamp
+from lvc.exact.layers import UNIT, Block, Conv, Qualities, clamp
 from lvc.model.config import ModelConfig
 from lvc.model.transform import BANDS, LATENTS, SIZES, dct_matrix
 
@@ -101,7 +101,7 @@ class Context(nn.Module):
         self.coarse = nn.Sequential(Block(coarse, 1), Block(coarse, 1))
 
     def forward(
-        self, picture: Tensor, state: Tensor, latents: Tensor, quality: Tensor, apart: Tensor | None = None
+        self, picture: Tensor, state: Tensor, latents: Tensor, quality: Qualities, apart: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
         """See above.
 
@@ -109,7 +109,7 @@ class Context(nn.Module):
             picture: [B, 96, H/8, W/8] centred on 0.
             state: [B, fine, H/8, W/8].
             latents: magnitudes [B, 384, H/16, W/16].
-            quality: knots [B, KNOTS].
+            quality: of the pictures or of their blocks.
             apart: what two predictions that were averaged differ by, [B, 96, H/8, W/8], 0 elsewhere: the less they
                 agree, the more is left to code.
         """
@@ -140,7 +140,7 @@ class Hyper(nn.Module):
         self.encode_out = Conv(64 * 4, HYPER_CHANNELS, gain=0.3)
         self.decode = Conv(HYPER_CHANNELS, 4 * (coarse // 4), act=True)
 
-    def analyse(self, normal: Tensor, c16: Tensor | None, sizes: Tensor, quality: Tensor) -> Tensor:
+    def analyse(self, normal: Tensor, c16: Tensor | None, sizes: Tensor, quality: Qualities) -> Tensor:
         """Normalised latents [B, 384, h, w], context and planes to [B, 8, h/2, w/2], not yet rounded. Encoder only."""
         features = self.encode_enter(_joined(normal.abs(), c16, sizes), quality)
         proposal: Tensor = self.encode_out(F.pixel_unshuffle(features, 2)) / 32
@@ -173,12 +173,12 @@ class Prior(nn.Module):
         self.deep = nn.ModuleList(nn.Sequential(*(Block(coarse, 1, 0.0) for _ in range(deep))) for _ in bands)
         self.out = nn.ModuleList(Conv(coarse + SIZE_PLANES, 2 * n, gain=0.0, by_quality=True) for n in bands)
 
-    def start(self, c16: Tensor | None, hyper: Tensor, sizes: Tensor, quality: Tensor) -> Tensor:
+    def start(self, c16: Tensor | None, hyper: Tensor, sizes: Tensor, quality: Qualities) -> Tensor:
         """Features before the first pass, [B, coarse, h, w]."""
         features: Tensor = self.deep[0](self.first(self.enter(_joined(c16, hyper, sizes), quality)))
         return features
 
-    def parameters_of(self, index: int, features: Tensor, sizes: Tensor, quality: Tensor) -> tuple[Tensor, Tensor]:
+    def parameters_of(self, index: int, features: Tensor, sizes: Tensor, quality: Qualities) -> tuple[Tensor, Tensor]:
         """Means (in units of MEAN_UNITS) and log-scales (in units of 1/LOG_STEP) of pass ``index``."""
         mean, scale = self.out[index](torch.cat([features, sizes], 1), quality).chunk(2, 1)
         return mean, scale
@@ -207,7 +207,9 @@ class Decoder(nn.Module):
         self.blocks = nn.Sequential(*(Block(fine) for _ in range(blocks)))
         self.head = Conv(fine, PIXELS, gain=0.0)
 
-    def forward(self, picture: Tensor, residual: Tensor, c8: Tensor | None, quality: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(
+        self, picture: Tensor, residual: Tensor, c8: Tensor | None, quality: Qualities
+    ) -> tuple[Tensor, Tensor]:
         """Folded picture (centred), folded residual, c8 to state [B, fine, H/8, W/8] and correction [B, 96, ...]."""
         state = self.blocks(self.enter(_joined(picture, residual, c8), quality))
         return state, self.head(state)
@@ -227,7 +229,7 @@ class Analysis(nn.Module):
         self.block = Block(coarse, 1)
         self.out = Conv(coarse, LATENTS, gain=0.0)
 
-    def forward(self, normal: Tensor, c16: Tensor | None, sizes: Tensor, quality: Tensor) -> Tensor:
+    def forward(self, normal: Tensor, c16: Tensor | None, sizes: Tensor, quality: Qualities) -> Tensor:
         """Normalised latents [B, 384, h, w], context and planes to an addition in units of 1/64 step."""
         addition: Tensor = self.out(self.block(self.enter(_joined(normal, c16, sizes), quality)))
         return addition

@@ -13,7 +13,7 @@ from lvc.encoder import motion_search
 from lvc.encoder.block_choice import choose_blocks
 from lvc.encoder.mode_choice import choose_modes
 from lvc.exact import warp
-from lvc.model.codec import FrameCodec, Memory, Picture
+from lvc.model.codec import FrameCodec, Memory, Picture, Prediction
 from lvc.model.group import MotionMemory
 from lvc.model.quality import nominal_step
 from lvc.training.rate import HyperTables, TrainingCoder
@@ -130,7 +130,7 @@ def run_sequence(
     for step, quality in zip(steps, qualities, strict=True):
         picture = pictures[step.position]
         past, is_whole = _predicted(codec, memories, motion, step, picture, quality, effort)
-        prediction = codec.predict(past, quality, step.first is None)
+        prediction = Prediction(past, quality, step.first is None)
         prediction.skip, prediction.sizes, _ = choose_blocks(
             codec, prediction, is_whole, picture, between=step.depth > 0
         )
