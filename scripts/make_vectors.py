@@ -48,6 +48,7 @@ class Vector:
     bit_depth: int = 8
     keyint: int = 250
     preset: str = "medium"
+    tune: str = "psnr"
     side: bytes = b""
 
     @property
@@ -73,6 +74,8 @@ VECTORS = (
     Vector("still", "tiny", "static", (64, 32), 6, 50),
     Vector("groups", "tiny", "textures", (48, 32), 7, 40, keyint=3, preset="slow"),
     Vector("side", "tiny", "pan", (32, 48), 2, 35, side=b"anything"),
+    Vector("levels", "tiny", "mix", (80, 48), 10, 40, tune="ssim"),
+    Vector("lite-levels", "lite", "mix", (112, 80), 9, 40, tune="ssim"),
     Vector("lite", "lite", "mix", (97, 65), 8, 50, keyint=5),
     Vector("lite-worst", "lite", "pan", (160, 96), 6, 1),
     Vector("lite-best", "lite", "textures", (48, 48), 4, 100),
@@ -91,7 +94,7 @@ def md5_of(frame: Frame, bit_depth: int) -> str:
 def make(vector: Vector, model: Model) -> dict[str, Any]:
     """Writes one file; its entry in the list."""
     sink = io.BytesIO()
-    settings = EncoderSettings(quality=vector.quality, preset=vector.preset, keyint=vector.keyint)
+    settings = EncoderSettings(quality=vector.quality, preset=vector.preset, tune=vector.tune, keyint=vector.keyint)
     encode_stream(vector, sink, model=model, settings=settings)
     data = sink.getvalue()
     (FOLDER / f"{vector.name}.lvc").write_bytes(data)
