@@ -201,3 +201,21 @@ def test_garbage_is_read_or_refused(index: int) -> None:
         largest = max(largest, int(np.abs(values).max()))
         assert len(values) == count
     assert 0 < largest <= (ESCAPE_MAX + 1) * UNIT
+
+
+def test_dearer_bits_are_fewer() -> None:
+    """The more a bit counts, the fewer are spent, and the more is lost."""
+    index = EVERY[8]
+    book, table = Quantiser.lattice().books[index], Quantiser.lattice().tables().index[index]
+    wanted = logistic(np.random.default_rng(1), 1.5 * 2 ** LOG_SCALES[index], 3000 * book.dimension)
+    wanted = wanted.view(-1, book.dimension).clamp(-1, 1)  # within reach of the entries
+    spent, lost = [], []
+    for share in (0.5, 1.0, 2.0, 4.0):
+        symbols = choose(book, table.bits, wanted, share * RATE_WEIGHT)
+        assert (symbols < len(book.entries)).all()
+        spent.append(table.bits[symbols].sum())
+        lost.append(float((wanted - torch.from_numpy(book.entries[symbols]) / UNIT).square().sum()))
+    assert spent == sorted(spent, reverse=True)
+    assert lost == sorted(lost)
+    assert spent[-1] < 0.8 * spent[0]
+    assert np.array_equal(choose(book, table.bits, wanted), choose(book, table.bits, wanted, RATE_WEIGHT))

@@ -10,7 +10,7 @@ import pytest
 from lvc.container import GopChunk, Reader, Step
 from lvc.decoder import Decoder
 from lvc.encoder import EncodeResult, EncoderSettings, encode_stream
-from lvc.encoder.settings import INTRA_BONUS, STILL_BONUS, quality_bonus
+from lvc.encoder.settings import INTRA_BONUS, INTRA_BONUS_SSIM, STILL_BONUS, quality_bonus
 from lvc.encoder.still import AHEAD, SAME, stillness, with_later
 from lvc.video import Frame, VideoInfo
 from tests.clips import clip_frames, clip_info
@@ -159,6 +159,7 @@ def test_the_bonus_grows_with_stillness() -> None:
     rising = [quality_bonus(Step(0), 50, share / 20) for share in range(21)]
     assert rising == sorted(rising)
     assert quality_bonus(Step(0), 100, 1.0) == 0
+    assert quality_bonus(Step(0), 50, 0.0, "ssim") == INTRA_BONUS_SSIM < INTRA_BONUS
     for step in (Step(1, 0), Step(4, 0), Step(2, 0, 4, 1), Step(1, 0, 2, 2)):
         assert quality_bonus(step, 50, 1.0) == quality_bonus(step, 50)
 

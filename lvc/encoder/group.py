@@ -11,7 +11,7 @@ import torch
 from lvc.container import BETWEEN, INTRA, PREDICTED, FrameRecord, Step, coding_order
 from lvc.encoder import motion_search
 from lvc.encoder.block_choice import Blocks, choose_blocks, wide_blocks, with_wide
-from lvc.encoder.contrast import exactly, kept_distance, nearly, wanted_levels
+from lvc.encoder.contrast import RATE_WEIGHTS, exactly, kept_distance, nearly, wanted_levels
 from lvc.encoder.mode_choice import choose_modes, share_of, target_beside
 from lvc.encoder.motion_blocks import RateChooser, block_sizes
 from lvc.encoder.settings import ANCHOR_WEIGHT, EFFORTS, RUN, TRY_EVERY, EncoderSettings, quality_bonus
@@ -28,7 +28,7 @@ from lvc.model.motion import MotionField, MotionTables, code_field
 from lvc.model.quality import RATE_WEIGHT, nominal_step
 from lvc.model.sizes import code_sizes
 from lvc.model.skip import code_skip
-from lvc.model.transform import SIZES
+from lvc.model.transform import BANDS, SIZES
 from lvc.picture import checksum, from_frame, padded_size, to_planes
 from lvc.rangecoder import RangeEncoder
 from lvc.video import Frame, Plane, VideoInfo
@@ -185,7 +185,7 @@ class GroupEncoder:
         quality = min(100, math.floor(self.quality + step.position * _GOLDEN % 1.0))
         if "nocascade" in self._settings.ablate:
             return quality
-        return min(100, max(1, quality + quality_bonus(step, quality, self._still)))
+        return min(100, max(1, quality + quality_bonus(step, quality, self._still, self._settings.tune)))
 
     def _code(self, frame: Frame, step: Step) -> CodedPicture:
         target = from_frame(frame, self._info, self._device)
@@ -348,5 +348,6 @@ class GroupEncoder:
             choose = exactly(prediction.levels)
             levels = state.levels[step.position] = code_levels(coder, state.tables.levels, skip, past.levels, choose)
             prediction.levels = torch.from_numpy(levels)[None, None].to(self._device)
-        symbols = SymbolCoder(self._quantisers, [coder], [state.tables], prediction.intra, self._observer)
+        weights = RATE_WEIGHTS if self._settings.tune == "ssim" else (RATE_WEIGHT,) * len(BANDS)
+        symbols = SymbolCoder(self._quantisers, [coder], [state.tables], prediction.intra, self._observer, weights)
         return symbols, self._codec.code(prediction, blocks.missed, symbols)

@@ -131,8 +131,12 @@ class LatentTables:
         self.escape.adapt()
 
 
-def choose(book: Codebook, bits: npt.NDArray[np.float64], wanted: Tensor) -> Symbols:
-    """The encoder's choice of index for vectors [n, d] in steps; len(entries) stands for the escape."""
+def choose(book: Codebook, bits: npt.NDArray[np.float64], wanted: Tensor, rate_weight: float = RATE_WEIGHT) -> Symbols:
+    """The encoder's choice of index for vectors [n, d] in steps; len(entries) stands for the escape.
+
+    Args:
+        rate_weight: what a bit counts, in squared steps.
+    """
     k = len(book.entries)
     device = wanted.device
     if book.low:
@@ -141,7 +145,7 @@ def choose(book: Codebook, bits: npt.NDArray[np.float64], wanted: Tensor) -> Sym
         outside = (index < 0) | (index >= k)
         return torch.where(outside, torch.full_like(index, k), index).long().cpu().numpy()
     entries = torch.from_numpy(book.entries).to(device, torch.float32) / UNIT
-    price = torch.from_numpy(bits).to(device, torch.float32) * RATE_WEIGHT
+    price = torch.from_numpy(bits).to(device, torch.float32) * rate_weight
     if book.dimension == 1:  # entries are sorted
         axis = entries[:, 0].contiguous()
         x = wanted[:, 0].contiguous()
@@ -160,7 +164,7 @@ def choose(book: Codebook, bits: npt.NDArray[np.float64], wanted: Tensor) -> Sym
         cost, index = torch.cat([p[0] for p in parts]), torch.cat([p[1] for p in parts])
     whole = wanted.round()
     escape_bits = (2 * torch.log2(whole.abs() + 1) + 2).sum(1)
-    escape = (wanted - whole).square().sum(1) + price[k] + RATE_WEIGHT * escape_bits
+    escape = (wanted - whole).square().sum(1) + price[k] + rate_weight * escape_bits
     return torch.where(escape < cost, torch.full_like(index, k), index).cpu().numpy()
 
 
@@ -185,11 +189,20 @@ def _code_escapes(coder: Coder, table: Table, wanted: Ints | None, count: int) -
     return result
 
 
-def code_class(coder: Coder, book: Codebook, table: Table, escape: Table, wanted: Tensor | None, count: int) -> Ints:
+def code_class(
+    coder: Coder,
+    book: Codebook,
+    table: Table,
+    escape: Table,
+    wanted: Tensor | None,
+    count: int,
+    rate_weight: float = RATE_WEIGHT,
+) -> Ints:
     """Write or read ``count`` latents of one class.
 
     Args:
         wanted: [count] residuals in steps, None when reading.
+        rate_weight: see :func:`choose`.
 
     Returns:
         [count] quantised residuals in 1/64 step.
@@ -199,7 +212,7 @@ def code_class(coder: Coder, book: Codebook, table: Table, escape: Table, wanted
     symbols = whole = None
     if wanted is not None:
         padded = torch.nn.functional.pad(wanted, (0, vectors * d - count)).view(vectors, d)
-        symbols = choose(book, table.bits, padded)
+        symbols = choose(book, table.bits, padded, rate_weight)
         whole = padded.round().long().cpu().numpy()
     symbols = coder.code(table, symbols, vectors)
     escaped = symbols == k

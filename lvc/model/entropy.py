@@ -12,8 +12,10 @@ from lvc.model.codebook import CLASSES, LatentTables, Quantiser, class_threshold
 from lvc.model.levels import LevelTables
 from lvc.model.motion import MotionTables
 from lvc.model.networks import HYPER_CHANNELS, HYPER_MAX, LOG_STEP, hyper_limit
+from lvc.model.quality import RATE_WEIGHT
 from lvc.model.sizes import SizeTables
 from lvc.model.skip import SkipTables
+from lvc.model.transform import BANDS
 from lvc.rangecoder import Coder, Table
 
 Observer = Callable[[int, int, Tensor], None]
@@ -59,6 +61,7 @@ class SymbolCoder:
     Args:
         coders: one per picture of the batch.
         tables: likewise.
+        rate_weights: what a bit counts in each band when indices are chosen, in squared steps.
         observer: called with kind (0 intra, 1 predicted), class and residuals (in steps) of everything that is coded.
 
     Attributes:
@@ -73,8 +76,10 @@ class SymbolCoder:
         tables: Sequence[GroupTables],
         intra: bool,
         observer: Observer | None = None,
+        rate_weights: Sequence[float] = (RATE_WEIGHT,) * len(BANDS),
     ) -> None:
         self.observer = observer
+        self.rate_weights = rate_weights
         self.kind = 0 if intra else 1
         self.quantiser = quantisers[self.kind]
         self.coders, self.tables = coders, tables
@@ -123,7 +128,8 @@ class SymbolCoder:
                 if self.observer is not None and part is not None:
                     self.observer(self.kind, cls, part)
                 book, table = self.quantiser.books[cls - 1], latent_tables.index[cls - 1]
-                values = code_class(coder, book, table, latent_tables.escape, part, last - first)
+                escape, weight = latent_tables.escape, self.rate_weights[band]
+                values = code_class(coder, book, table, escape, part, last - first, weight)
                 result[index, order[first:last]] = values
         return torch.from_numpy(result).view(scale.shape).to(scale.device)
 
