@@ -1,12 +1,15 @@
 """The quality map: how it is coded, what it does, and the one that the encoder chooses."""
 
 import io
+from fractions import Fraction
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import pytest
 import torch
 
+from lvc import api
 from lvc.container import FrameRecord, GopChunk, Reader
 from lvc.decoder import Decoder
 from lvc.encoder import EncoderSettings, encode_stream
@@ -239,6 +242,19 @@ def encoded(tune: str) -> bytes:
     settings = EncoderSettings(quality=45, tune=tune, keyint=6, scene_cuts=False)
     encode_stream(Clip(), sink, model=tiny_model(), settings=settings)
     return sink.getvalue()
+
+
+@pytest.mark.parametrize("keep", ["cut", "cat"])
+def test_maps_survive_editing(tmp_path: Path, keep: str) -> None:
+    """Groups are taken over whole, without being coded again."""
+    (tmp_path / "in.lvc").write_bytes(encoded("ssim"))
+    if keep == "cut":
+        api.cut(tmp_path / "in.lvc", tmp_path / "out.lvc", end=Fraction(1, 5))
+    else:
+        api.cat([tmp_path / "in.lvc"] * 2, tmp_path / "out.lvc")
+    found = records_of((tmp_path / "out.lvc").read_bytes())
+    assert len(found) in (6, 22)
+    assert all(record.has_levels for record in found)
 
 
 def records_of(data: bytes) -> list[FrameRecord]:

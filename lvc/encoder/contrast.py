@@ -48,7 +48,8 @@ def wanted_levels(luma: Tensor) -> Tensor:
     mean = F.avg_pool2d(grey, BLOCK)
     variance = (F.avg_pool2d(grey.square(), BLOCK) - mean.square()).clamp_min(0)[0, 0]
     octaves = 0.5 * torch.log2(variance + LEAST_CONTRAST**2)
-    return LEVELS_PER_OCTAVE * (octaves.mean() - octaves)
+    mean_octave = float(octaves.double().cpu().numpy().mean())  # by numpy: the same with any number of threads
+    return LEVELS_PER_OCTAVE * (mean_octave - octaves)
 
 
 def exactly(levels: Tensor) -> Choose:
