@@ -61,8 +61,8 @@ def encode(
         destination: where the `.lvc` bytes go. A path appears only when it is complete.
         quality: 1 to 100, higher is better.
         preset: ``fast``, ``medium`` or ``slow``: effort of the encoder only, the decoder does not know it.
-        tune: ``psnr`` for the smallest squared errors; ``ssim`` for the greatest likeness in structure (SSIM, MS-SSIM),
-            which is nearer to what eyes see.
+        tune: ``psnr`` for the smallest squared errors; ``ssim`` for the greatest likeness in structure at several
+            scales (MS-SSIM), at the cost of PSNR.
         keyint: most frames from one intra frame to the next, 1 to 1024.
         device: ``auto``, ``cpu`` or ``cuda``.
         threads: of the CPU, in each process; None shares all cores out.

@@ -76,7 +76,7 @@ _SHARED = (
     type=click.Choice(api.TUNES),
     default="psnr",
     show_default=True,
-    help="What to be alike in: squared errors, or structure (SSIM, MS-SSIM), which is nearer to what eyes see.",
+    help="What to be alike in: squared errors, or structure at several scales (MS-SSIM), at the cost of PSNR.",
 )
 @click.option(
     "--keyint",

@@ -1,10 +1,12 @@
 """What ``tune`` "ssim" does: errors where they are seen least.
 
-Measures of structural similarity (SSIM, MS-SSIM) divide errors by the contrast around them, as eyes do. So a quality
-map makes blocks coarser where a picture is busy and finer where it is smooth. Measured in MS-SSIM on crops of five
-clips at four qualities, in which such maps gave -7.0 % rate: contrasts of 8x8 or 4x4 blocks, averaged, instead of those
-of whole blocks 0.1 % less; the smoothest part of a block alone 3 % less; maps that were smoothed, to cost less, 1 to
-4 % less; a third more or less strength hardly anything.
+Measures of structural similarity divide errors by the contrast around them, as eyes do. So a quality map makes blocks
+coarser where a picture is busy and finer where it is smooth. All of it serves MS-SSIM, which looks at five scales; in
+SSIM, at one, it wins nothing (over ten clips of 32 frames: -11.5 and +0.7 % rate, PSNR +13.9 %).
+
+Measured in MS-SSIM on crops of five clips at four qualities, in which such maps alone gave -7.0 % rate: contrasts of
+8x8 or 4x4 blocks, averaged, instead of those of whole blocks 0.1 % less; the smoothest part of a block alone 3 % less;
+maps that were smoothed, to cost less, 1 to 4 % less; a third more or less strength hardly anything.
 """
 
 import numpy as np

@@ -63,7 +63,7 @@ class EncoderSettings:
     Attributes:
         quality: 1...100; a fraction is the share of pictures that are one quality finer.
         preset: fast, medium or slow: effort of the search only.
-        tune: what pictures are to be alike in: "psnr", squared errors, or "ssim", structure (see
+        tune: what pictures are to be alike in: "psnr", squared errors, or "ssim", structure at several scales (see
             :mod:`lvc.encoder.contrast`).
         keyint: most pictures from one intra picture to the next.
         scene_cuts: whether a cut starts a new group of pictures.
