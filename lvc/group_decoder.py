@@ -14,11 +14,11 @@ from lvc.errors import FormatError, MismatchError
 from lvc.exact.arithmetic import exact_arithmetic
 from lvc.exact.device import working_device
 from lvc.model import Model, modes, sizes, skip
-from lvc.model.codec import Memory, Prediction
 from lvc.model.entropy import SymbolCoder
 from lvc.model.group import GroupState, fresh_tables
 from lvc.model.levels import Levels, code_levels
 from lvc.model.motion import MotionField, code_field
+from lvc.model.prediction import Memory, Prediction
 from lvc.model.transform import BANDS
 from lvc.model.weights import load
 from lvc.picture import checksum, padded_size, to_planes

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from lvc.model.codec import ALIGN, Picture
+from lvc.model.prediction import ALIGN, Picture
 from lvc.video import Frame, Plane, VideoInfo
 
 CODED_DEPTH = 10

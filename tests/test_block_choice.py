@@ -8,7 +8,7 @@ import torch
 
 from lvc.encoder.block_choice import Blocks, choose_blocks
 from lvc.exact.arithmetic import exact_arithmetic
-from lvc.model.codec import Picture, Prediction
+from lvc.model.prediction import Picture, Prediction
 from lvc.model.transform import LATENT_UNIT
 from tests.models import plain_model
 from tests.residuals import HEIGHT, WIDTH, gradient, random_sizes, text, tiles

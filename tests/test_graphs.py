@@ -14,7 +14,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from lvc.container import BETWEEN, INTRA, PREDICTED, Step, coding_order
 from lvc.exact import places
 from lvc.exact.layers import set_fake
-from lvc.model.codec import Memory, Picture
+from lvc.model.prediction import Memory, Picture
 from lvc.training.data import CropSampler, load_folder
 from lvc.training.graphs import GraphedSteps, _Graph
 from lvc.training.learner import Learner

@@ -16,7 +16,6 @@ from lvc.encoder import EncoderSettings, encode_stream
 from lvc.encoder.contrast import exactly, nearly, wanted_levels
 from lvc.errors import FormatError
 from lvc.exact.arithmetic import exact_arithmetic
-from lvc.model.codec import Memory, Picture, Prediction
 from lvc.model.entropy import SymbolCoder
 from lvc.model.group import fresh_tables
 from lvc.model.levels import (
@@ -29,12 +28,14 @@ from lvc.model.levels import (
     moved_levels,
 )
 from lvc.model.modes import BOTH, FIRST, NONE, SECOND
+from lvc.model.prediction import Memory, Picture, Prediction
 from lvc.rangecoder import Coder, RangeDecoder, RangeEncoder
 from lvc.video import Frame
 from tests.between import always_between
 from tests.clips import FrameList, clip_frames, clip_info
 from tests.models import tiny_model
-from tests.plain_format import PlainDecoder, PlainLevels, plain_moved_levels
+from tests.plain_format import PlainDecoder
+from tests.plain_levels import PlainLevels, plain_moved_levels
 from tests.round_trip import Code, read_garbage, round_trip
 
 SIZES = ((1, 1), (1, 17), (9, 1), (2, 3), (17, 16), (23, 40))

@@ -17,10 +17,11 @@ from lvc.encoder.block_choice import choose_blocks
 from lvc.exact import warp
 from lvc.exact.arithmetic import exact_arithmetic
 from lvc.model import Model
-from lvc.model.codec import FrameCodec, Memory, Picture, Prediction
+from lvc.model.codec import FrameCodec
 from lvc.model.config import config_named
 from lvc.model.entropy import SymbolCoder
 from lvc.model.group import fresh_tables
+from lvc.model.prediction import Memory, Picture, Prediction
 from lvc.model.skip import BLOCK, Flags, SkipTables, code_skip
 from lvc.model.weights import HYPER_INCREMENT, Statistics
 from lvc.rangecoder import RangeDecoder, RangeEncoder

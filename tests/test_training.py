@@ -21,8 +21,9 @@ from lvc.encoder import motion_search
 from lvc.errors import InputError, ModelError
 from lvc.exact.layers import exact_layers, set_fake
 from lvc.model import find_model
-from lvc.model.codec import FrameCodec, Picture
+from lvc.model.codec import FrameCodec
 from lvc.model.config import config_named
+from lvc.model.prediction import Picture
 from lvc.training.balance import Balance
 from lvc.training.command import train
 from lvc.training.data import CropSampler, clip_batches, load_clip, load_folder, to_picture

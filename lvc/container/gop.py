@@ -37,7 +37,7 @@ class FrameRecord:
         kind: 0 intra, 1 predicted, 2 between; 3 is reserved.
         quality: 1 to 100 for this frame.
         motion_bytes, hyper_bytes: how many of the payload's bytes belong to modes and motion, and to skip map,
-            transform sizes and hyper-latent (informative; together at most the payload).
+            transform sizes, quality map and hyper-latent (informative; together at most the payload).
         picture_crc: CRC-32 of the decoded picture.
         payload: the range coder's bytes.
         has_levels: whether there is a quality map in it.

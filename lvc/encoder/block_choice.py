@@ -16,7 +16,8 @@ from torch import Tensor
 from lvc.encoder.agreement import agreed
 from lvc.encoder.cost import coding_cost, lagrangian_of
 from lvc.exact.places import places
-from lvc.model.codec import FrameCodec, Picture, Prediction
+from lvc.model.codec import FrameCodec
+from lvc.model.prediction import Picture, Prediction
 from lvc.model.quality import RATE_WEIGHT, nominal_step
 from lvc.model.sizes import WIDE
 from lvc.model.transform import SIZES, split_dct

@@ -19,12 +19,12 @@ from lvc.encoder.still import stillness
 from lvc.exact import warp
 from lvc.model import Model
 from lvc.model.codebook import Quantiser
-from lvc.model.codec import Memory, Picture, Prediction
 from lvc.model.entropy import GroupTables, Observer, SymbolCoder
 from lvc.model.group import GroupState, fresh_tables
 from lvc.model.levels import Levels, LevelTables, code_levels
 from lvc.model.modes import code_modes
 from lvc.model.motion import MotionField, MotionTables, code_field
+from lvc.model.prediction import Memory, Picture, Prediction
 from lvc.model.quality import RATE_WEIGHT, nominal_step
 from lvc.model.sizes import code_sizes
 from lvc.model.skip import code_skip
@@ -108,6 +108,7 @@ class GroupEncoder:
         if "scalar" in settings.ablate:
             self._quantisers = [Quantiser.lattice(scalar=True)] * 2
             self._state.tables.latents = [quantiser.tables() for quantiser in self._quantisers]
+        self._rate_weights = RATE_WEIGHTS if settings.tune == "ssim" else (RATE_WEIGHT,) * len(BANDS)
         self._try_every = 0 if "nobetween" in settings.ablate else TRY_EVERY[settings.preset]
         self._runs, self._is_between_better = 0, False
         self._waiting: list[Frame] = []
@@ -348,6 +349,6 @@ class GroupEncoder:
             choose = exactly(prediction.levels)
             levels = state.levels[step.position] = code_levels(coder, state.tables.levels, skip, past.levels, choose)
             prediction.levels = torch.from_numpy(levels)[None, None].to(self._device)
-        weights = RATE_WEIGHTS if self._settings.tune == "ssim" else (RATE_WEIGHT,) * len(BANDS)
-        symbols = SymbolCoder(self._quantisers, [coder], [state.tables], prediction.intra, self._observer, weights)
+        tables, weights = [state.tables], self._rate_weights
+        symbols = SymbolCoder(self._quantisers, [coder], tables, prediction.intra, self._observer, weights)
         return symbols, self._codec.code(prediction, blocks.missed, symbols)

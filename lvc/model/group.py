@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 from typing import Generic, Protocol, Self, TypeVar
 
 from lvc.container import Step
-from lvc.model.codec import Memory
 from lvc.model.entropy import GroupTables
 from lvc.model.levels import Levels, moved_levels
 from lvc.model.modes import Modes
 from lvc.model.motion import MotionField
+from lvc.model.prediction import Memory
 from lvc.model.skip import Flags
 from lvc.model.weights import Statistics
 

@@ -89,11 +89,11 @@ def moved_levels(levels: Sequence[Levels | None], fields: Sequence[npt.NDArray[n
         the middle.
     """
     rows, cols = modes.shape
-    row, col = np.indices((rows, cols))
     expected = np.zeros((rows, cols), dtype=np.int64)
     for number, (known, vectors) in enumerate(zip(levels, fields, strict=True)):
         if known is None:
             continue
+        row, col = np.indices((rows, cols))
         vector = vectors[::2, ::2]
         y = np.clip(row + (vector[..., 0] + _SAMPLES // 2) // _SAMPLES, 0, rows - 1)
         x = np.clip(col + (vector[..., 1] + _SAMPLES // 2) // _SAMPLES, 0, cols - 1)

@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from lvc.errors import InputError, LvcError
 from lvc.media import VideoReader
-from lvc.model.codec import Picture
+from lvc.model.prediction import Picture
 
 SUFFIXES = {".mp4", ".mkv", ".mov", ".webm", ".y4m", ".avi", ".jpg", ".jpeg", ".png"}
 MOTION_SATURATION = 6.0
@@ -140,7 +140,7 @@ class CropSampler:
 
 def clip_batches(clips: list[Clip], frames: int) -> Iterator[list[Picture]]:
     """Whole clips one at a time, padded for the codec, for validation."""
-    from lvc.model.codec import ALIGN
+    from lvc.model.prediction import ALIGN
 
     for clip in clips:
         pictures = []

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from lvc.container import Step
-from lvc.model.codec import Memory, Picture
 from lvc.model.group import MotionMemory
+from lvc.model.prediction import Memory, Picture
 from lvc.training.loss import Carried, Vectors
 
 Learn = Callable[[Mapping[int, Picture], Sequence[Tensor], Sequence[Step], Carried], Tensor]

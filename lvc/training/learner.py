@@ -5,8 +5,9 @@ from collections.abc import Mapping, Sequence
 from torch import Tensor, nn
 
 from lvc.container import Step
-from lvc.model.codec import FrameCodec, Picture
+from lvc.model.codec import FrameCodec
 from lvc.model.config import config_named
+from lvc.model.prediction import Picture
 from lvc.training.loss import Carried, CoderMaker, FrameCost, run_sequence
 from lvc.training.rate import HyperTables, TrainingCoder
 

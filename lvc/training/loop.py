@@ -20,7 +20,8 @@ from lvc.container import BETWEEN, INTRA, PREDICTED, Step, coding_order
 from lvc.errors import ModelError
 from lvc.exact.layers import set_fake
 from lvc.model.codebook import Codebook, Quantiser
-from lvc.model.codec import FrameCodec, Picture
+from lvc.model.codec import FrameCodec
+from lvc.model.prediction import Picture
 from lvc.model.weights import Statistics
 from lvc.model.weights import load as load_model
 from lvc.training.balance import Balance, pick_quality

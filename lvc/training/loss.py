@@ -13,8 +13,9 @@ from lvc.encoder import motion_search
 from lvc.encoder.block_choice import choose_blocks
 from lvc.encoder.mode_choice import choose_modes
 from lvc.exact import warp
-from lvc.model.codec import FrameCodec, Memory, Picture, Prediction
+from lvc.model.codec import FrameCodec
 from lvc.model.group import MotionMemory
+from lvc.model.prediction import Memory, Picture, Prediction
 from lvc.model.quality import nominal_step
 from lvc.training.rate import HyperTables, TrainingCoder
 

@@ -7,8 +7,9 @@ import torch
 from torch import Tensor
 
 from lvc.exact.layers import KNOTS, UNIT, Conv
-from lvc.model.codec import RESIDUAL_UNIT, FrameCodec, Picture
+from lvc.model.codec import RESIDUAL_UNIT, FrameCodec
 from lvc.model.networks import LOG_STEP
+from lvc.model.prediction import Picture
 from lvc.model.quality import LATENTS_PER_GREY, nominal_step
 from lvc.model.weights import Model
 from lvc.training.loss import run_sequence

@@ -5,7 +5,8 @@ from typing import Any
 import torch
 
 from lvc.encoder import motion_search
-from lvc.model.codec import ALIGN, FrameCodec
+from lvc.model.codec import FrameCodec
+from lvc.model.prediction import ALIGN
 from lvc.training.data import Clip, to_picture
 from lvc.training.loss import run_sequence
 from lvc.training.rate import HyperTables
