@@ -134,13 +134,14 @@ class GroupDecoder:
         if intra:
             past = codec.nothing(len(records), size, self._device)
             expected: list[Levels | None] = [None] * len(records)
+            kinds: list[skip.Kinds] = []
             for step, state in zip(steps, states, strict=True):
                 state.motion.keep(step, [])
         else:
-            past, expected = self._predict(coders, steps, states)
+            past, expected, kinds = self._predict(coders, steps, states)
         quality = torch.tensor([float(record.quality) for record in records], device=self._device)
         prediction = Prediction(past, quality, intra)
-        self._read_blocks(prediction, coders, states)
+        self._read_blocks(prediction, coders, states, kinds)
         self._read_levels(prediction, coders, states, records, steps, expected)
         tables = [state.tables for state in states]
         symbols = SymbolCoder(self._model.statistics.quantisers, coders, tables, intra)
@@ -153,14 +154,16 @@ class GroupDecoder:
             state.tables.adapt(intra)
         return to_planes(memory.picture, self.info)
 
-    def _read_blocks(self, prediction: Prediction, coders: list[RangeDecoder], states: list[GroupState]) -> None:
-        """Read the maps of blocks of pictures of one kind."""
+    def _read_blocks(
+        self, prediction: Prediction, coders: list[RangeDecoder], states: list[GroupState], kinds: list[skip.Kinds]
+    ) -> None:
+        """Read the maps of blocks of pictures of one kind; intra pictures have no kinds of blocks."""
         rows, cols = (side // skip.BLOCK for side in padded_size(self.info))
         skipped, cut = [], []
-        for coder, state in zip(coders, states, strict=True):
+        for index, (coder, state) in enumerate(zip(coders, states, strict=True)):
             flags = np.zeros((rows, cols), dtype=bool)
             if not prediction.intra:
-                flags = state.skip = skip.code_skip(coder, state.tables.skip, rows, cols, state.skip, None)
+                flags = state.skip = skip.code_skip(coder, state.tables.skip, kinds[index], state.skip, None)
             skipped.append(torch.from_numpy(flags))
             cut.append(torch.from_numpy(sizes.code_sizes(coder, state.tables.sizes, prediction.intra, flags, None)))
         prediction.skip = torch.stack(skipped)[:, None].float().to(self._device)
@@ -188,8 +191,10 @@ class GroupDecoder:
 
     def _predict(
         self, coders: list[RangeDecoder], steps: list[Step], states: list[GroupState]
-    ) -> tuple[Memory, list[Levels | None]]:
-        """Read the motion of pictures of one kind and move their references; also gives the expected quality maps."""
+    ) -> tuple[Memory, list[Levels | None], list[skip.Kinds]]:
+        """Read the motion of pictures of one kind and move their references; also gives the expected quality maps, and
+        how blocks are predicted.
+        """
         codec = self._model.codec
         two = steps[0].second is not None
         height, width = padded_size(self.info)
@@ -197,6 +202,7 @@ class GroupDecoder:
         memories: tuple[list[Memory], list[Memory]] = ([], [])
         chosen: list[Tensor] = []
         levels: list[Levels | None] = []
+        kinds: list[skip.Kinds] = []
         for coder, step, state in zip(coders, steps, states, strict=True):
             motions: list[MotionField] = []
             tables = state.tables.motion[two]
@@ -213,13 +219,14 @@ class GroupDecoder:
                 memories[number].append(state.memories[reference])
             state.motion.keep(step, motions)
             levels.append(state.expected_levels(step, motions, found))
+            kinds.append(skip.kinds_of(found, motions))
         moved = [
             codec.moved(Memory.join(each), torch.stack(field).to(self._device))
             for each, field in zip(memories, fields, strict=True)
             if each
         ]
         second = moved[1] if two else None
-        return codec.mixed(moved[0], second, torch.stack(chosen)[:, None].to(self._device)), levels
+        return codec.mixed(moved[0], second, torch.stack(chosen)[:, None].to(self._device)), levels, kinds
 
 
 def _kind(group: GopChunk, step: Step) -> int:

@@ -104,7 +104,7 @@ class PlainMotion(PlainTables):
         self._used = [[True] * cols] * rows if used is None else used
         vectors_before = [[(0, 0)] * cols] * rows if past is None else [[tuple(v) for v in row] for row in past[0]]
         levels_before = [[3] * cols] * rows if past is None else past[1].tolist()
-        shift = [self._differences(16 + component, 1)[0] for component in range(2)]
+        shift = [self._differences(24 + component, 1)[0] for component in range(2)]
         moved = [[(limit(v + shift[0]), limit(h + shift[1])) for v, h in row] for row in vectors_before]
         vectors: dict[Vector, Vector] = {}
         levels: dict[Vector, int] = {}
@@ -175,13 +175,25 @@ class PlainMotion(PlainTables):
         taken: dict[Vector, int] = {}
         for many in range(1, 6):
             mine = [block for block in sent if not equal[block] and len(options[block]) == many]
-            taken.update(zip(mine, self._symbols(23 + many, len(mine)), strict=True))
+            taken.update(zip(mine, self._symbols(31 + many, len(mine)), strict=True))
         result.update({block: options[block][number - 1] for block, number in taken.items() if number})
-        for agree in (0, 1):
-            mine = [block for block in sent if not (equal[block] or taken.get(block)) and kinds[block][1] == agree]
-            down, across = (self._differences(12 + 2 * agree + component, len(mine)) for component in (0, 1))
-            for block, v, h in zip(mine, down, across, strict=True):
-                result[block] = limit(guesses[block][0] + v), limit(guesses[block][1] + h)
+        rest = [block for block in sent if not (equal[block] or taken.get(block))]
+        found = {block: [0, 0] for block in rest}
+        for component in (0, 1):
+            reaches = {}
+            for block in rest:
+                apart = max(
+                    (abs(option[component] - guesses[block][component]) for option in options[block]), default=0
+                )
+                apart += 2 * abs(found[block][0])
+                reaches[block] = sum(apart > reach for reach in (0, 2, 6, 16, 40))
+            for number in range(6):
+                mine = [block for block in rest if reaches[block] == number]
+                differences = self._differences(12 + 6 * component + number, len(mine))
+                for block, difference in zip(mine, differences, strict=True):
+                    found[block][component] = difference
+        for block, (v, h) in found.items():
+            result[block] = limit(guesses[block][0] + v), limit(guesses[block][1] + h)
         return result
 
     def modes(self, coder: PlainDecoder, references: int, rows: int, cols: int) -> list[list[int]]:
@@ -190,12 +202,12 @@ class PlainMotion(PlainTables):
         counted = 2 if references == 2 else 3
         blocks = [(y, x) for y in range(rows) for x in range(cols)]
         even = [(y, x) for y, x in blocks if (y + x) % 2 == 0]
-        modes = dict(zip(even, self._symbols(18, len(even)), strict=True))
+        modes = dict(zip(even, self._symbols(26, len(even)), strict=True))
         odd = [place for place in blocks if place not in modes]
         counts = {place: sum(modes.get(near) == counted for near in around(*place)) for place in odd}
         for number in range(5):
             such = [place for place, count in counts.items() if count == number]
-            modes.update(zip(such, self._symbols(19 + number, len(such)), strict=True))
+            modes.update(zip(such, self._symbols(27 + number, len(such)), strict=True))
         if references == 1 and set(modes.values()) & {1, 2}:
             raise ValueError("a second reference where there is one")
         return [[modes[y, x] for x in range(cols)] for y in range(rows)]
@@ -252,7 +264,8 @@ class PlainGroup:
                     past = self._expected(known, position, references, fields)
                     vectors, levels = tables.read(coder, 2 * rows, 2 * cols, past, uses(modes, number))
                     fields.append((np.array(vectors), np.array(levels)))
-                flags = self._flags = self._skip.read(coder, rows, cols, self._flags)
+                kinds = block_kinds(modes, [levels.tolist() for _, levels in fields])
+                flags = self._flags = self._skip.read(coder, kinds, self._flags)
                 known[references[0], position] = fields[0]
                 if len(references) == 2:
                     known[position, references[1]] = -fields[1][0], fields[1][1]
@@ -297,33 +310,48 @@ def uses(modes: list[list[int]], number: int) -> list[list[bool]]:
     return [[mode in (number, 2) for mode in row for _ in range(2)] for row in modes for _ in range(2)]
 
 
+def block_kinds(modes: list[list[int]], levels: list[list[list[int]]]) -> list[list[int]]:
+    """How 16x16 blocks are predicted, given their modes and the levels of 8x8 blocks in each field."""
+    kinds = []
+    for y, row in enumerate(modes):
+        large = [int(min(field[2 * y][2 * x] for field in levels) >= 2) for x in range(len(row))]
+        kinds.append(
+            large if len(levels) == 1 else [3 + big if mode == 2 else 2 for mode, big in zip(row, large, strict=True)]
+        )
+    return kinds
+
+
 class PlainSkip(PlainTables):
     """Reads skip maps."""
 
-    def read(self, coder: PlainDecoder, rows: int, cols: int, past: list[list[int]] | None) -> list[list[int]]:
+    def read(self, coder: PlainDecoder, kinds: list[list[int]], past: list[list[int]] | None) -> list[list[int]]:
         """The map of a picture, from where the coder stands."""
         self.coder = coder
+        rows, cols = len(kinds), len(kinds[0])
         before = past or [[0] * cols] * rows
         flags = {(y, x): 0 for y in range(rows) for x in range(cols)}
         if self._symbols(0, 1) == [1]:
             for half in (0, 1):
                 mine = [(y, x) for y, x in flags if (y + x) % 2 == half]
-                context = self._after if half else self._before
-                numbers = {block: context(*block, before, flags) for block in mine}
-                for number in range(1, 17):
+                if half:
+                    numbers = {(y, x): self._after(y, x, kinds[y][x], flags) for y, x in mine}
+                else:
+                    numbers = {(y, x): self._before(y, x, kinds[y][x], before) for y, x in mine}
+                for number in range(1, 56):
                     such = [block for block in mine if numbers[block] == number]
                     flags.update(zip(such, self._symbols(number, len(such)), strict=True))
         return [[flags[y, x] for x in range(cols)] for y in range(rows)]
 
-    def _before(self, y: int, x: int, before: list[list[int]], flags: dict[Vector, int]) -> int:
+    def _before(self, y: int, x: int, kind: int, before: list[list[int]]) -> int:
         """Table of a block of the first half, by the picture before."""
         own = before[y][x]
-        near = [before[b][a] if (b, a) in flags else own for b, a in around(y, x)]
-        return 1 + 3 * own + (0 if sum(near) == 0 else 2 if sum(near) == 4 else 1)
+        inside = [(b, a) for b, a in around(y, x) if 0 <= b < len(before) and 0 <= a < len(before[0])]
+        near = [before[b][a] for b, a in inside] + [own] * (4 - len(inside))
+        return 1 + 6 * kind + 3 * own + (0 if sum(near) == 0 else 2 if sum(near) == 4 else 1)
 
-    def _after(self, y: int, x: int, before: list[list[int]], flags: dict[Vector, int]) -> int:
+    def _after(self, y: int, x: int, kind: int, flags: dict[Vector, int]) -> int:
         """Table of a block of the second half, by the neighbours that are known."""
-        return 7 + 5 * before[y][x] + sum(flags.get(place, 0) for place in around(y, x))
+        return 31 + 5 * kind + sum(flags.get(place, 0) for place in around(y, x))
 
 
 class PlainSizes(PlainTables):

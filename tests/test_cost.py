@@ -2,19 +2,31 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 
 from lvc.encoder.cost import NONZERO_BITS, coding_cost, lagrangian_of
 from lvc.encoder.motion_search import misses_of
-from lvc.model.networks import hyper_limit
+from lvc.model.entropy import HYPER_PRICE, cheap_hyper
+from lvc.model.networks import HYPER_MAX, hyper_limit
 from lvc.model.quality import RATE_WEIGHT, nominal_step
 
 
 @pytest.mark.parametrize(("magnitude", "bits"), [(1.0, 0), (-1.0, 0), (4.0, 4), (-0.5, -2), (0.01, -2)])
 def test_each_doubling_costs_two_bits(magnitude: float, bits: int) -> None:
     want = 1 / 12 + RATE_WEIGHT * (NONZERO_BITS + bits)
-    assert float(coding_cost(torch.tensor([magnitude]))[0]) == pytest.approx(want)
+    found, twice = coding_cost(torch.tensor([magnitude, 2 * magnitude])).tolist()
+    assert found == pytest.approx(want, abs=RATE_WEIGHT * 0.12)
+    assert twice - found == pytest.approx(2 * RATE_WEIGHT if abs(magnitude) >= 0.5 else 0, abs=1e-4)
+
+
+def test_between_doublings_the_cost_is_nearly_logarithmic() -> None:
+    values = torch.linspace(0.5, 64, 1000)
+    want = 1 / 12 + RATE_WEIGHT * (NONZERO_BITS + 2 * torch.log2(values))
+    off = (coding_cost(values) - want) / RATE_WEIGHT
+    assert float(off.abs().max()) < 0.12
+    assert float(off.mean().abs()) < 0.02
 
 
 def test_small_latents_are_left_out_and_large_ones_hardly_dearer() -> None:
@@ -41,3 +53,15 @@ def test_a_block_costs_what_its_coefficients_do() -> None:
 def test_proposals_are_cut_off_a_little_below_the_middle() -> None:
     given = torch.tensor([0.0, 0.59, 0.61, -0.59, -0.61, 1.7, -1.55, 99.0, -99.0])
     assert hyper_limit(given).tolist() == [0, 0, 1, 0, -1, 2, -1, 15, -15]
+
+
+def test_of_integers_near_a_proposal_the_cheap_one_is_chosen() -> None:
+    bits = np.full((2, 2 * HYPER_MAX + 1), 6.0)
+    bits[0, HYPER_MAX] = 0.5  # zero is likely in the first channel,
+    bits[1, HYPER_MAX + 2] = 0.5  # two in the second
+    gain = HYPER_PRICE * 5.5  # what a squared unit more may be bought with
+    assert gain > 1
+    given = np.array([0.9, 1.1, -0.8, 1.4, 1.9, 14.6, 15.0, -15.0], np.float32)
+    found = cheap_hyper(np.stack([given, given])[:, None], bits)
+    assert found[0, 0].tolist() == [0, 0, 0, 1, 2, 15, 15, -15]
+    assert found[1, 0].tolist() == [1, 2, -1, 2, 2, 15, 15, -15]

@@ -96,7 +96,7 @@ def test_tables(references: int) -> None:
     """Six of four symbols each, behind those of motion, whatever is counted."""
     rows = [table.counts.tolist() for table in fresh_tables(references)]
     assert [len(row) for row in rows] == [4] * 6
-    assert [table.counts.tolist() for table in MotionTables.fresh(references).all()[18:24]] == rows
+    assert [table.counts.tolist() for table in MotionTables.fresh(references).all()[26:32]] == rows
 
 
 def test_every_table_is_used() -> None:

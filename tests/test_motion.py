@@ -18,8 +18,8 @@ from lvc.model.motion import (
     Ints,
     MotionField,
     MotionTables,
+    _cheaper,
     _code_vectors,
-    _saved_bits,
     code_field,
 )
 from lvc.model.motion import _Predicted as Known
@@ -171,7 +171,7 @@ def test_an_encoder_decides_on_nothing_that_is_not_used() -> None:
 
     def choose(y: Ints, x: Ints, size: int, wanted: Ints, options: Ints, saved: Floats) -> Ints:
         assert len(y) == len(x) == len(wanted) == options.shape[1] == saved.shape[1]
-        assert len(options) == len(saved) == 1 + OPTIONS
+        assert len(options) == len(saved) == 3 + OPTIONS
         assert all(used[a : a + size, b : b + size].any() for a, b in zip(y, x, strict=True))
         seen.extend(zip(y, x, strict=True))
         return options[0]
@@ -194,11 +194,16 @@ def test_what_a_known_vector_saves(many: int) -> None:
         return encoder.bits
 
     for wanted in (random.integers(-200, 200, (1, 2)), options[0], options[-1], known.guess):
-        saved = _saved_bits(tables, wanted, known)
-        assert saved.shape == (1 + OPTIONS, 1)
-        assert not saved[1 + many :].any()
+        vectors, saved = _cheaper(tables, wanted, known)
+        assert saved.shape == (3 + OPTIONS, 1)
+        assert not saved[1 + many : 1 + OPTIONS].any()
         for vector, less in zip([known.guess, *options[:many]], saved[:, 0], strict=False):
             assert bits(wanted) - bits(vector) == pytest.approx(less)
+        is_sent = not any((wanted == vector).all() for vector in [known.guess, *options[:many]])
+        halves = [np.array([[0, wanted[0, 1]]]), np.array([[wanted[0, 0], 0]])]
+        assert np.array_equal(vectors[1 + OPTIONS :], halves)
+        for vector, less in zip(halves, saved[1 + OPTIONS :, 0], strict=True):
+            assert (bits(wanted) - bits(vector) if is_sent else 0) == pytest.approx(less)
 
 
 def test_vectors_of_neighbours_are_cheap() -> None:

@@ -21,8 +21,9 @@ from lvc.model.codec import FrameCodec
 from lvc.model.config import config_named
 from lvc.model.entropy import SymbolCoder
 from lvc.model.group import fresh_tables
+from lvc.model.motion import MotionField
 from lvc.model.prediction import Memory, Picture, Prediction
-from lvc.model.skip import BLOCK, Flags, SkipTables, code_skip
+from lvc.model.skip import BLOCK, KINDS, Flags, Kinds, SkipTables, code_skip, kinds_of
 from lvc.model.weights import HYPER_INCREMENT, Statistics
 from lvc.rangecoder import RangeDecoder, RangeEncoder
 from lvc.training.export import exported
@@ -30,7 +31,7 @@ from lvc.video import Frame, VideoInfo
 from tests.between import always_between
 from tests.clips import FrameList, clip_frames, clip_info
 from tests.models import plain_model, tiny_model
-from tests.plain_format import PlainDecoder, PlainGroup, PlainPicture, PlainSkip
+from tests.plain_format import PlainDecoder, PlainGroup, PlainPicture, PlainSkip, block_kinds
 from tests.round_trip import Code, all_learn, read_garbage, round_trip
 
 SIZES = ((1, 1), (1, 2), (1, 7), (9, 1), (2, 2), (3, 5), (12, 20), (23, 40))
@@ -50,8 +51,14 @@ def maps_of(size: tuple[int, int], seed: int) -> list[Flags]:
 
 
 def coding(size: tuple[int, int]) -> Code[SkipTables]:
-    """Of pictures of one group."""
-    return lambda coder, tables, _, past, wanted: code_skip(coder, tables, *size, past, wanted)
+    """Of pictures of one group, whose blocks are of all kinds."""
+    kinds = kinds_like(size)
+    return lambda coder, tables, _, past, wanted: code_skip(coder, tables, kinds, past, wanted)
+
+
+def kinds_like(size: tuple[int, int]) -> Kinds:
+    """Kinds of blocks by chance."""
+    return np.random.default_rng(size).integers(0, KINDS, size)
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -63,11 +70,11 @@ def test_random_maps(size: tuple[int, int]) -> None:
 def test_the_description_says_it_all(size: tuple[int, int]) -> None:
     """A reader written from `lvc/FORMAT.md` alone reads the same."""
     tables = SkipTables()
-    plain, past, found = PlainSkip([table.counts for table in tables.all()]), None, None
+    plain, past, found, kinds = PlainSkip([table.counts for table in tables.all()]), None, None, kinds_like(size)
     for wanted in maps_of(size, 2):
         encoder = RangeEncoder()
-        past = code_skip(encoder, tables, *size, past, wanted)
-        found = plain.read(PlainDecoder(encoder.finish()), *size, found)
+        past = code_skip(encoder, tables, kinds, past, wanted)
+        found = plain.read(PlainDecoder(encoder.finish()), kinds.tolist(), found)
         assert found == wanted.astype(int).tolist()
         tables.adapt()
         plain.adapt()
@@ -76,7 +83,20 @@ def test_the_description_says_it_all(size: tuple[int, int]) -> None:
 
 def test_every_table_is_used() -> None:
     """So that the tests above say something of each."""
-    assert all_learn(SkipTables, coding((23, 40)), maps_of((23, 40), 3)) == 17
+    assert all_learn(SkipTables, coding((23, 40)), maps_of((23, 40), 3)) == 1 + KINDS * (6 + 5)
+
+
+@pytest.mark.parametrize("references", [1, 2])
+def test_how_blocks_are_predicted(references: int) -> None:
+    random = np.random.default_rng(references)
+    modes = random.integers(0, 4, (6, 8))
+    fields = [
+        MotionField(np.zeros((12, 16, 2), np.int64), random.integers(0, 4, (6, 8)).repeat(2, 0).repeat(2, 1))
+        for _ in range(references)
+    ]
+    found = kinds_of(modes, fields)
+    assert found.tolist() == block_kinds(modes.tolist(), [field.levels.tolist() for field in fields])
+    assert set(found.ravel()) == ({0, 1} if references == 1 else {2, 3, 4})
 
 
 def test_a_map_of_nothing_is_one_flag() -> None:
@@ -85,11 +105,11 @@ def test_a_map_of_nothing_is_one_flag() -> None:
     full, empty = np.ones(size, bool), np.zeros(size, bool)
     assert max(round_trip(SkipTables, coding(size), [empty] * 8)) <= 1
     tables = SkipTables()
-    again = code_skip(RangeEncoder(), tables, *size, full, empty)
+    again = code_skip(RangeEncoder(), tables, kinds_like(size), full, empty)
     assert not again.any()
     first, second = RangeEncoder(), RangeEncoder()
     for encoder, past in ((first, again), (second, None)):
-        code_skip(encoder, SkipTables(), *size, past, full)
+        code_skip(encoder, SkipTables(), kinds_like(size), past, full)
     assert first.finish() == second.finish()
 
 
@@ -109,10 +129,11 @@ def test_garbage_is_a_map_or_an_error(share: float) -> None:
     past = np.random.default_rng(10).random((30, 30)) < share
 
     def write(encoder: RangeEncoder, random: np.random.Generator, rows: int, cols: int) -> None:
-        code_skip(encoder, SkipTables(), rows, cols, past[:rows, :cols], random.random((rows, cols)) < 0.5)
+        flags = random.random((rows, cols)) < 0.5
+        code_skip(encoder, SkipTables(), kinds_like((rows, cols)), past[:rows, :cols], flags)
 
     def read(decoder: RangeDecoder, rows: int, cols: int) -> Flags:
-        return code_skip(decoder, SkipTables(), rows, cols, past[:rows, :cols], None)
+        return code_skip(decoder, SkipTables(), kinds_like((rows, cols)), past[:rows, :cols], None)
 
     def check(found: Flags) -> None:
         assert found.dtype == bool

@@ -7,15 +7,21 @@ from lvc.model.quality import RATE_WEIGHT
 
 NONZERO_BITS = 5.0
 """About what a latent of one step costs among zeros; each doubling costs two more."""
+_ONE = 1 << 23
+"""A doubling of a float's bits, read as an integer: between powers of two these grow in proportion, which is their
+logarithm but for 0.09 at most, and four times as fast."""
+_BIAS = 127 - 0.057
+"""What the logarithm is less than that: the exponent's bias, and in the mean between powers of two."""
 
 
 def coding_cost(latents: Tensor) -> Tensor:
     """Distortion plus lambda times rate of latents that are coded, in squared steps; a new tensor.
 
     Args:
-        latents: in steps, any shape.
+        latents: float32, in steps, any shape.
     """
-    return latents.abs().clamp_min_(0.5).log2_().mul_(2 * RATE_WEIGHT).add_(1 / 12 + RATE_WEIGHT * NONZERO_BITS)
+    powers = latents.abs().clamp_min_(0.5).view(torch.int32).to(torch.float32)
+    return powers.mul_(2 * RATE_WEIGHT / _ONE).add_(1 / 12 + RATE_WEIGHT * (NONZERO_BITS - 2 * _BIAS))
 
 
 def lagrangian_of(latents: Tensor) -> Tensor:

@@ -27,7 +27,7 @@ from lvc.model.motion import MotionField, MotionTables, code_field
 from lvc.model.prediction import Memory, Picture, Prediction
 from lvc.model.quality import RATE_WEIGHT, nominal_step
 from lvc.model.sizes import code_sizes
-from lvc.model.skip import code_skip
+from lvc.model.skip import Kinds, code_skip, kinds_of
 from lvc.model.transform import BANDS, SIZES
 from lvc.picture import checksum, from_frame, padded_size, to_planes
 from lvc.rangecoder import RangeEncoder
@@ -60,11 +60,13 @@ class _Past(NamedTuple):
     memory: the prediction.
     is_whole: which 8x8 blocks of it are taken from whole samples, [1, H/8, W/8]; None for an intra picture.
     levels: the quality map that is expected, likewise.
+    kinds: how its blocks are predicted, see :mod:`lvc.model.skip`, likewise.
     """
 
     memory: Memory
-    is_whole: torch.Tensor | None
-    levels: Levels | None
+    is_whole: torch.Tensor | None = None
+    levels: Levels | None = None
+    kinds: Kinds | None = None
 
 
 def _position(picture: CodedPicture) -> int:
@@ -161,25 +163,40 @@ class GroupEncoder:
             coded, _ = self._attempt(run, orders[self._is_between_better])
         else:
             before = self._state.copy(), self.estimated_bits
-            plain, cost = self._attempt(run, orders[0])
+            coded, cost = self._attempt(run, orders[True])
             after = self._state, self.estimated_bits
             self._state, self.estimated_bits = before
-            coded, other = self._attempt(run, orders[1])
-            self._is_between_better = other < cost
-            if not self._is_between_better:
-                coded, (self._state, self.estimated_bits) = plain, after
+            plain, other = self._attempt(run, orders[False], cost)
+            self._is_between_better = cost < other
+            if self._is_between_better:
+                self._state, self.estimated_bits = after
+            else:
+                coded = plain
         self._runs += 1
         return coded
 
-    def _attempt(self, run: list[Frame], steps: list[Step]) -> tuple[list[CodedPicture], float]:
-        """Code pictures in an order; gives them in display order, and their bits plus lambda times distortion."""
+    def _attempt(self, run: list[Frame], steps: list[Step], most: float = math.inf) -> tuple[list[CodedPicture], float]:
+        """Code pictures in an order; gives them in display order, and their bits plus lambda times distortion.
+
+        Args:
+            most: an attempt that will not cost less, as it goes, is given up half way; only in display order.
+        """
         first = len(self.records)
-        coded = sorted((self._code(run[step.position - first], step) for step in steps), key=_position)
+        coded: list[CodedPicture] = []
+        for step in steps:
+            coded.append(self._code(run[step.position - first], step))
+            if math.isfinite(most) and 2 * len(coded) >= len(steps) and self._cost(run, coded) > most:
+                return coded, math.inf
+        coded.sort(key=_position)
+        return coded, self._cost(run, coded)
+
+    def _cost(self, run: list[Frame], coded: list[CodedPicture]) -> float:
+        """Bits plus lambda times distortion of a run, if all of it is like the first pictures, which are coded."""
         depth = self._info.bit_depth
-        errors = [_error(frame.planes, picture.planes, depth) for frame, picture in zip(run, coded, strict=True)]
-        error = sum(errors) + ANCHOR_WEIGHT * errors[-1]
+        errors = [_error(frame.planes, done.planes, depth) for frame, done in zip(run, coded, strict=False)]
         step = float(nominal_step(torch.tensor(self.quality)))
-        return coded, _bits(coded) + error / (step * step * RATE_WEIGHT)
+        each = _bits(coded) + sum(errors) / (step * step * RATE_WEIGHT)
+        return each * len(run) / len(coded) + ANCHOR_WEIGHT * errors[-1] / (step * step * RATE_WEIGHT)
 
     def _quality(self, step: Step) -> int:
         # a fraction of a quality is a share of pictures one quality finer, spread evenly
@@ -226,7 +243,7 @@ class GroupEncoder:
         state = self._state
         if step.first is None:
             state.motion.keep(step, [])
-            return _Past(self._codec.nothing(1, padded_size(self._info), self._device), None, None)
+            return _Past(self._codec.nothing(1, padded_size(self._info), self._device))
         looks = [self._look(step.first, step, target.y, quality)]
         if step.second is not None:
             looks.append(self._look(step.second, step, target.y, quality, looks[0].field))
@@ -247,7 +264,7 @@ class GroupEncoder:
         is_whole = torch.stack([(field & 3 == 0).all(-1) for field in tensors]).all(0)
         moved = [self._codec.moved(look.memory, field, look.planes) for look, field in zip(looks, tensors, strict=True)]
         mixture = self._codec.mixed(moved[0], moved[1] if len(moved) > 1 else None, chosen)
-        return _Past(mixture, is_whole, state.expected_levels(step, fields, modes))
+        return _Past(mixture, is_whole, state.expected_levels(step, fields, modes), kinds_of(modes, fields))
 
     def _levels(self, target: Picture, past: _Past) -> torch.Tensor | None:
         """The quality map that is to be coded, [1, 1, H/16, W/16], None for none; skipped blocks are not yet known."""
@@ -341,8 +358,8 @@ class GroupEncoder:
         """Write the maps of blocks and the latents; gives what wrote these, and them, [1, 384, H/16, W/16]."""
         state = self._state
         skip = blocks.skip[0, 0].cpu().numpy() == 1
-        if not prediction.intra:
-            state.skip = code_skip(coder, state.tables.skip, skip.shape[0], skip.shape[1], state.skip, skip)
+        if past.kinds is not None:
+            state.skip = code_skip(coder, state.tables.skip, past.kinds, state.skip, skip)
         code_sizes(coder, state.tables.sizes, prediction.intra, skip, blocks.sizes[0, 0].long().cpu().numpy())
         prediction.skip, prediction.sizes = blocks.skip, blocks.sizes
         if prediction.levels is not None:

@@ -16,9 +16,13 @@ from lvc.model.quality import RATE_WEIGHT
 from lvc.model.sizes import SizeTables
 from lvc.model.skip import SkipTables
 from lvc.model.transform import BANDS
-from lvc.rangecoder import Coder, Table
+from lvc.rangecoder import Coder, Symbols, Table
 
 Observer = Callable[[int, int, Tensor], None]
+HYPER_PRICE = 0.25
+"""What a bit of the hyper-latent counts in pictures with references, in squared units of it: at low qualities it is a
+sixth to two fifths of such a picture (measured over eight clips at qualities 5 to 42: -0.8 % rate with 0.2, -0.95 with
+0.3, against rounding; nothing from 42 on; intra pictures: the same or worse)."""
 LARGE = 1.5
 """In steps: from this on a latent that cannot be sent is noted."""
 
@@ -55,6 +59,20 @@ def classify(scale: Tensor, thresholds: npt.NDArray[np.int64]) -> npt.NDArray[np
     return torch.bucketize(scale, edges, right=True, out_int32=True).to(torch.uint8).cpu().numpy()
 
 
+def cheap_hyper(proposal: npt.NDArray[np.float32], bits: npt.NDArray[np.float64]) -> Symbols:
+    """The one of the two integers next to a proposal, and zero, that is best by distance and rate.
+
+    Args:
+        proposal: within +-HYPER_MAX, [n, h, w].
+        bits: what each integer from -HYPER_MAX to HYPER_MAX costs, [n, 2 HYPER_MAX + 1].
+    """
+    below = np.floor(proposal).astype(np.int64)
+    options = np.stack([below, np.minimum(below + 1, HYPER_MAX), np.zeros_like(below)])
+    price = HYPER_PRICE * bits[np.arange(len(bits))[:, None, None], options + HYPER_MAX]
+    best = ((options - proposal) ** 2 + price).argmin(0)
+    return np.asarray(np.take_along_axis(options, best[None], 0)[0])
+
+
 class SymbolCoder:
     """Codes the latents of a batch of pictures, one range coder and one set of tables for each.
 
@@ -89,7 +107,7 @@ class SymbolCoder:
 
     def hyper(self, proposal: Tensor | None, mask: Tensor) -> Tensor:
         """See :class:`lvc.model.codec.LatentCoder`."""
-        wanted = None if proposal is None else hyper_limit(proposal).long().cpu().numpy()
+        wanted = None if proposal is None else self._wanted_hyper(proposal)
         coded = mask.cpu().numpy()[:, 0] == 1
         found = np.zeros((len(coded), HYPER_CHANNELS, *coded.shape[1:]), dtype=np.int64)
         for index, (coder, tables) in enumerate(zip(self.coders, self.tables, strict=True)):
@@ -100,6 +118,17 @@ class SymbolCoder:
                 found[index, channel][at] = symbols - HYPER_MAX
             self.hyper_end[index] = coder.position()
         return torch.from_numpy(found).float().to(mask.device)
+
+    def _wanted_hyper(self, proposal: Tensor) -> Symbols:
+        """Integers near a proposal, cheap ones rather where there are references."""
+        if self.kind == 0:
+            return np.asarray(hyper_limit(proposal).long().cpu().numpy())
+        values = proposal.cpu().numpy()
+        chosen = [
+            cheap_hyper(value, np.stack([table.bits for table in tables.hyper[self.kind]]))
+            for value, tables in zip(values, self.tables, strict=True)
+        ]
+        return np.stack(chosen)
 
     def residual(self, wanted: Tensor | None, scale: Tensor, mask: Tensor, band: int) -> Tensor:
         """See :class:`lvc.model.codec.LatentCoder`."""
