@@ -8,13 +8,13 @@ import torch
 from torch import Tensor
 
 from lvc.encoder.motion_search import (
-    VECTOR_WEIGHT,
     Matcher,
     neighbour_median,
     neighbours,
     pool,
     spread,
     vector_bits,
+    vector_weight,
 )
 from lvc.model.motion import Floats, Ints, cells_of
 
@@ -34,7 +34,7 @@ def block_sizes(
         Field [B, H/8, W/8, 2], and the level of the block that each 8x8 block belongs to (0: 8x8 ... 3: 64x64),
         [B, H/8, W/8].
     """
-    matcher = Matcher(target, planes, quality, share)
+    matcher, weight = Matcher(target, planes, quality, share), vector_weight(quality)
     matters = None if share is None else share > 0
     searched = matcher(full)
 
@@ -42,7 +42,7 @@ def block_sizes(
         return matcher.changed(field, full, searched, matters)
 
     def rate(field: Tensor, guess: Tensor, size: int) -> Tensor:
-        bits = VECTOR_WEIGHT * vector_bits(field, guess)
+        bits = weight * vector_bits(field, guess)
         return bits if share is None else torch.where(pool(share, size) > 0, bits, 0.0)
 
     rows, cols = shape = (matcher.rows, matcher.cols)
@@ -53,11 +53,11 @@ def block_sizes(
     # 8x8 blocks take a neighbour's vector from outside their 16x16 block, or their own
     small, small_cost = field, single + rate(field, guess, 1)
     for candidate in neighbours(field):
-        value = misses(candidate) + VECTOR_WEIGHT * vector_bits(candidate, guess).clamp_min(2.0)
+        value = misses(candidate) + weight * vector_bits(candidate, guess).clamp_min(2.0)
         better = value < small_cost
         small = torch.where(better[..., None], candidate, small)
         small_cost = torch.minimum(small_cost, value)
-    split_cost = pool(small_cost, 2) + VECTOR_WEIGHT * 3
+    split_cost = pool(small_cost, 2) + weight * 3
     split = split_cost < cost16
     mask = spread(split[..., None], 2, shape)
     field = torch.where(mask, small, field)
@@ -65,7 +65,7 @@ def block_sizes(
     cost = torch.minimum(split_cost, cost16)
     for size in (1, 2):  # four of 16 to one of 32, four of 32 to one of 64
         factor = 2 << size
-        children = pool(cost, 2) + VECTOR_WEIGHT
+        children = pool(cost, 2) + weight
         whole = whole_field = None
         step = factor // 2
         for dy, dx in ((0, 0), (0, 1), (1, 0), (1, 1)):
@@ -100,6 +100,7 @@ class RateChooser:
     """
 
     def __init__(self, target: Tensor, planes: Tensor, quality: Tensor, share: Tensor) -> None:
+        self._weight = float(vector_weight(quality)[0])
         self._matcher = Matcher(target, planes, quality, share)
 
     def __call__(self, y: Ints, x: Ints, size: int, wanted: Ints, options: Ints, saved: Floats) -> Ints:
@@ -112,7 +113,7 @@ class RateChooser:
         misses[some] = self._misses(y[some], x[some], size, wanted[some])
         won = np.zeros_like(saved)
         worse = self._misses(y[at], x[at], size, options[number, at]) - misses[at]
-        won[number, at] = VECTOR_WEIGHT * saved[number, at] - worse
+        won[number, at] = self._weight * saved[number, at] - worse
         best = won.argmax(0)
         taken = np.flatnonzero(won.max(0) > 0)
         chosen = wanted.copy()
