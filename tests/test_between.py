@@ -11,6 +11,7 @@ import pytest
 from lvc.container import BETWEEN, GopChunk, Step, coding_order
 from lvc.decoder import Decoder
 from lvc.edit import Span
+from lvc.encoder import group
 from lvc.encoder.settings import (
     BETWEEN_BONUS,
     CASCADE,
@@ -267,3 +268,46 @@ def test_the_cheaper_way_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     between, result = encode(clip, preset="slow")
     assert kinds_of(between) == [[0, 2, 2, 2, 1, 2, 2, 2, 1]]
     assert result.estimated_bits / 8 == pytest.approx(len(between), rel=0.1)
+
+
+@pytest.mark.parametrize(("dearer_from", "between", "looks"), [(4, True, [4]), (7, True, [4, 5, 6, 7]), (9, False, [])])
+def test_a_trial_is_given_up_half_way(
+    dearer_from: int, between: bool, looks: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where anchors only are on the way to cost more than pictures between, not before."""
+    seen: list[int] = []
+
+    def cost(self: group.GroupEncoder, run: list[Frame], coded: list[group.CodedPicture]) -> float:
+        if any(picture.step.depth for picture in coded):
+            return 10.0
+        seen.append(len(coded))
+        return 11.0 if len(coded) >= dearer_from else 9.0
+
+    clip = Clip("zoom", 48, 48, 9)
+    plain, _ = encode(clip, preset="slow", ablate=frozenset({"nobetween"}))
+    monkeypatch.setattr(group.GroupEncoder, "_cost", cost)
+    data, _ = encode(clip, preset="slow")
+    assert kinds_of(data) == [[0, *([2] * 7 if between else [1] * 7), 1]]
+    assert seen == (looks or [4, 5, 6, 7, 8, 8])
+    assert len(decode(data)) == 9
+    if not between:
+        assert data == plain
+
+
+def test_what_a_run_will_cost(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of pictures that are all alike, the first half costs half, but for what the last one is worth to later ones."""
+    costs: list[tuple[int, float]] = []
+    original = group.GroupEncoder._cost
+
+    def cost(self: group.GroupEncoder, run: list[Frame], coded: list[group.CodedPicture]) -> float:
+        if coded[0].step.depth:
+            return 1e12
+        found = original(self, [run[0]] * len(run), [coded[0]] * len(coded))
+        costs.append((len(coded), found))
+        return found
+
+    monkeypatch.setattr(group.GroupEncoder, "_cost", cost)
+    encode(Clip("pan", 32, 32, 9), preset="slow")
+    assert [number for number, _ in costs] == [4, 5, 6, 7, 8, 8]
+    assert [found for _, found in costs] == pytest.approx([costs[0][1]] * 6)
+    assert costs[0][1] > 0
