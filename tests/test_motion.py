@@ -186,7 +186,7 @@ def test_what_a_known_vector_saves(many: int) -> None:
     random = np.random.default_rng(many)
     tables = MotionTables()
     options = np.stack([np.array([[3 * k, -7 * k]]) for k in range(1, OPTIONS + 1)])
-    known = Known(np.zeros((1, 2), np.int64), np.array([2]), np.array([many % 2]), options, np.array([many]))
+    known = Known.of(np.zeros((1, 2), np.int64), np.array([2]), np.array([many % 2]), options, np.array([many]))
 
     def bits(vector: Ints) -> float:
         encoder = RangeEncoder()

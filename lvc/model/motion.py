@@ -172,6 +172,7 @@ class _Predicted(NamedTuple):
         near: number of known neighbours, 0...2 (2 means more), [n].
         agree: whether these are equal, 0 or 1, [n].
         options: others that may be taken over, all different, [OPTIONS, n, 2]; the first ``many`` [n] are meant.
+        apart: how far components of these are from those of the predicted ones at most, [n, 2].
     """
 
     guess: Ints
@@ -179,10 +180,18 @@ class _Predicted(NamedTuple):
     agree: Ints
     options: Ints
     many: Ints
+    apart: Ints
+
+    @classmethod
+    def of(cls, guess: Ints, near: Ints, agree: Ints, options: Ints, many: Ints) -> "_Predicted":
+        """With what follows from the others."""
+        real = np.arange(OPTIONS)[:, None, None] < many[:, None]
+        return cls(guess, near, agree, options, many, np.where(real, np.abs(options - guess), 0).max(0))
 
     def pick(self, at: Ints) -> "_Predicted":
         """Of some of the blocks."""
-        return _Predicted(self.guess[at], self.near[at], self.agree[at], self.options[:, at], self.many[at])
+        some = (self.guess[at], self.near[at], self.agree[at], self.options[:, at], self.many[at], self.apart[at])
+        return _Predicted(*some)
 
     def reach(self, component: int, vertical: Ints) -> Ints:
         """How many of REACHES are exceeded, [n].
@@ -190,9 +199,8 @@ class _Predicted(NamedTuple):
         Args:
             vertical: differences from the predicted vectors, [n]; they do not count for the vertical component.
         """
-        apart = np.abs(self.options[..., component] - self.guess[:, component])
-        apart = np.where(np.arange(OPTIONS)[:, None] < self.many, apart, 0).max(0)
-        return np.asarray(np.searchsorted(REACHES, apart + 2 * np.abs(vertical) * component))
+        apart = self.apart[:, component]
+        return np.asarray(np.searchsorted(REACHES, apart + 2 * np.abs(vertical) if component else apart))
 
     def which(self, vectors: Ints) -> Ints:
         """Number of the option that each vector [n, 2] is, from 1 on; 0 where it is none."""
@@ -239,7 +247,7 @@ def _predict(vectors: Ints, known: npt.NDArray[np.bool_], past: Ints, y: Ints, x
     stack.sort(axis=0)
     guess = np.take_along_axis(stack, ((count + even) // 2)[None, :, None].repeat(2, 2), 0)[0]
     options, many = _others(guess, np.concatenate([around, temporal[None]]))
-    return _Predicted(guess, np.minimum(count, 2), agree, options, many)
+    return _Predicted.of(guess, np.minimum(count, 2), agree, options, many)
 
 
 def _code_shift(coder: Coder, tables: MotionTables, past: Ints, wanted: Ints | None) -> Ints:
