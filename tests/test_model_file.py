@@ -240,9 +240,9 @@ def test_counts_are_limited() -> None:
     assert model.statistics.quantisers[0].books[2].counts.tolist() == [1] * 61
     model = unpack(altered("motion0", lambda x: np.full_like(x, 2**31 - 1)), "odd")
     assert model.statistics.motion[0][0].tolist() == [1 << 20] * 2
-    model = unpack(altered("between23", lambda x: np.array([2**31 - 1, 0, -5, -(2**31)])), "odd")
-    assert model.statistics.motion[1][23].tolist() == [1 << 20, 1, 1, 1]
-    assert model.statistics.motion[0][23].tolist() == tiny_model().statistics.motion[0][23].tolist()
+    model = unpack(altered("between31", lambda x: np.array([2**31 - 1, 0, -5, -(2**31)])), "odd")
+    assert model.statistics.motion[1][31].tolist() == [1 << 20, 1, 1, 1]
+    assert model.statistics.motion[0][31].tolist() == tiny_model().statistics.motion[0][31].tolist()
     model = unpack(altered("sizes21", lambda x: np.array([0, 2**31 - 1, -5, 7])), "odd")
     assert model.statistics.sizes[21].tolist() == [1, 1 << 20, 1, 7]
     assert model.statistics.sizes[10].tolist() == tiny_model().statistics.sizes[10].tolist()

@@ -73,10 +73,6 @@ def _position(picture: CodedPicture) -> int:
     return picture.step.position
 
 
-def _bits(coded: Sequence[CodedPicture]) -> float:
-    return 8.0 * sum(len(picture.record.payload) for picture in coded)
-
-
 def _error(source: Sequence[Plane], decoded: Sequence[Plane], bit_depth: int) -> float:
     """Summed squared error in 8-bit grey levels, chroma samples weighted 4 to 6 (four times as many, in luma's)."""
     y, u, v = (float(np.square(a.astype(np.float32) - b).sum()) for a, b in zip(source, decoded, strict=True))
@@ -191,12 +187,17 @@ class GroupEncoder:
         return coded, self._cost(run, coded)
 
     def _cost(self, run: list[Frame], coded: list[CodedPicture]) -> float:
-        """Bits plus lambda times distortion of a run, if all of it is like the first pictures, which are coded."""
+        """Bits plus lambda times distortion of a run, if the rest of it is like the first pictures, which are coded.
+
+        The very first one may be much dearer than others: in a still scene it has all there is to improve.
+        """
         depth = self._info.bit_depth
-        errors = [_error(frame.planes, done.planes, depth) for frame, done in zip(run, coded, strict=False)]
         step = float(nominal_step(torch.tensor(self.quality)))
-        each = _bits(coded) + sum(errors) / (step * step * RATE_WEIGHT)
-        return each * len(run) / len(coded) + ANCHOR_WEIGHT * errors[-1] / (step * step * RATE_WEIGHT)
+        price = 1 / (step * step * RATE_WEIGHT)
+        errors = [_error(frame.planes, done.planes, depth) for frame, done in zip(run, coded, strict=False)]
+        costs = [8.0 * len(done.record.payload) + price * error for done, error in zip(coded, errors, strict=True)]
+        each = min(float(np.mean(costs)), float(np.mean(costs[1:] or costs)))
+        return sum(costs) + each * (len(run) - len(coded)) + ANCHOR_WEIGHT * errors[-1] * price
 
     def _quality(self, step: Step) -> int:
         # a fraction of a quality is a share of pictures one quality finer, spread evenly
