@@ -8,9 +8,12 @@ import torch
 
 from lvc.encoder.cost import NONZERO_BITS, coding_cost, lagrangian_of
 from lvc.encoder.motion_search import misses_of
-from lvc.model.entropy import HYPER_PRICE, cheap_hyper
-from lvc.model.networks import HYPER_MAX, hyper_limit
+from lvc.model.entropy import HYPER_PRICE, SymbolCoder, cheap_hyper
+from lvc.model.group import fresh_tables
+from lvc.model.networks import HYPER_CHANNELS, HYPER_MAX, hyper_limit
 from lvc.model.quality import RATE_WEIGHT, nominal_step
+from lvc.model.weights import Statistics
+from lvc.rangecoder import RangeEncoder
 
 
 @pytest.mark.parametrize(("magnitude", "bits"), [(1.0, 0), (-1.0, 0), (4.0, 4), (-0.5, -2), (0.01, -2)])
@@ -65,3 +68,14 @@ def test_of_integers_near_a_proposal_the_cheap_one_is_chosen() -> None:
     found = cheap_hyper(np.stack([given, given])[:, None], bits)
     assert found[0, 0].tolist() == [0, 0, 0, 1, 2, 15, 15, -15]
     assert found[1, 0].tolist() == [1, 2, -1, 2, 2, 15, 15, -15]
+
+
+@pytest.mark.parametrize("intra", [True, False])
+def test_only_pictures_with_references_choose_by_rate(intra: bool) -> None:
+    statistics = Statistics.start()
+    encoder, tables = RangeEncoder(), fresh_tables(statistics)
+    for table in tables.hyper[0] + tables.hyper[1]:
+        table.counts = np.where(np.arange(2 * HYPER_MAX + 1) == HYPER_MAX, 1000, 1)
+    coder = SymbolCoder(statistics.quantisers, [encoder], [tables], intra)
+    found = coder.hyper(torch.full((1, HYPER_CHANNELS, 2, 2), 0.9), torch.ones(1, 1, 2, 2))
+    assert torch.equal(found, torch.full_like(found, 1.0 if intra else 0.0))

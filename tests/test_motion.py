@@ -6,7 +6,18 @@ import torch
 
 from lvc.encoder import motion_search
 from lvc.encoder.motion_blocks import RateChooser, block_sizes
-from lvc.encoder.motion_search import FAST, MEDIUM, SLOW, TRAINING, VECTOR_MAX, Matcher, SearchEffort, misses_of
+from lvc.encoder.motion_search import (
+    FAST,
+    MEDIUM,
+    SLOW,
+    TRAINING,
+    VECTOR_MAX,
+    VECTOR_WEIGHT,
+    Matcher,
+    SearchEffort,
+    misses_of,
+    vector_weight,
+)
 from lvc.exact import warp
 from lvc.model.motion import (
     LENGTHS,
@@ -442,3 +453,8 @@ def test_noise_on_a_still_picture_is_no_motion() -> None:
     field, levels = found_by(target, reference, MEDIUM)
     assert float((field == 0).float().mean()) > 0.99
     assert float((levels == 3).float().mean()) > 0.9
+
+
+def test_bits_of_vectors_count_more_at_high_qualities() -> None:
+    weights = vector_weight(torch.tensor([1.0, 30.0, 37.5, 45.0, 100.0])).flatten().tolist()
+    assert weights == pytest.approx([VECTOR_WEIGHT, VECTOR_WEIGHT, 2.35, 2.7, 2.7])

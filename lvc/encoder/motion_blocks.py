@@ -90,8 +90,8 @@ def block_sizes(
 
 
 class RateChooser:
-    """Takes a vector that is known already where what it saves in bits is worth its worse match: the search knows rates
-    only roughly, since what a vector is predicted from is decided after it.
+    """Takes a cheaper vector where what it saves in bits is worth its worse match: the search knows rates only roughly,
+    since what a vector is predicted from is decided after it.
 
     Implements :class:`lvc.model.motion.Chooser` for one picture.
 

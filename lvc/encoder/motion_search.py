@@ -32,7 +32,8 @@ VECTOR_WEIGHT = 2.0
 cost instead of by their magnitudes -1.0 % rate with 2, -0.7 % with 2.8, 0.0 with 1.4, +1.7 % with 1."""
 _FINE_VECTOR_WEIGHT, _COARSE, _FINE = 2.7, 30.0, 45.0
 """What it counts from quality 45 on, rising from 30: vectors are to take less than a tenth of a file from 50 on
-(measured over eight clips at qualities 32, 50, 68: motion 9.6 instead of 11.1 % of the bits at 50, +0.1 % rate)."""
+(measured over eight clips at qualities 32, 50, 68: motion 9.6 instead of 11.1 % of the bits at 50, +0.1 % rate). Modes
+are decided by VECTOR_WEIGHT at all qualities."""
 
 
 _FURTHEST_RADIUS = 16

@@ -41,13 +41,11 @@ REACHES = (0, 2, 6, 16, 40)
 """In quarter samples: how far the known vectors are from the predicted one tells how far a vector will be. For the
 horizontal component, sent last, the vertical difference counts, too, twice (measured over ten clips at three qualities,
 tables by that instead of by whether neighbours agree: -3.7 % of the bits of differences, -0.3 % of all)."""
+_WIDTHS = (2.5, 3.0, 4.0, 6.0, 9.0, 12.0)
+"""About how wide differences are scattered where so many of REACHES are exceeded."""
 INCREMENT = 24
 _FAR = int(np.iinfo(np.int64).max)
 """Components of vectors that are not known."""
-
-
-_WIDTHS = (2.5, 3.0, 4.0, 6.0, 9.0, 12.0)
-"""About how wide differences are scattered where so many of REACHES are exceeded."""
 
 
 def _difference_counts(width: float) -> Ints:
