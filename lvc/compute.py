@@ -1,12 +1,24 @@
 """What an encode or decode may use of a machine: device, threads, processes."""
 
+import contextlib
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 from lvc.errors import LvcError
-from lvc.workers import Crew
+from lvc.workers import Crew, Workers
 
 DEVICES = ("auto", "cpu", "cuda")
+
+
+def check_device(name: str) -> None:
+    """Whether there is such a choice.
+
+    Raises:
+        ValueError: an unknown name.
+    """
+    if name not in DEVICES:
+        raise ValueError(f"{name!r} is none of {', '.join(DEVICES)}")
 
 
 def choose_device(name: str, threads: int | None = None) -> str:
@@ -16,8 +28,7 @@ def choose_device(name: str, threads: int | None = None) -> str:
         LvcError: ``cuda`` was asked for and is not there.
         ValueError: an unknown name.
     """
-    if name not in DEVICES:
-        raise ValueError(f"{name!r} is none of {', '.join(DEVICES)}")
+    check_device(name)
     import torch
 
     if threads is not None:
@@ -30,8 +41,16 @@ def choose_device(name: str, threads: int | None = None) -> str:
     return "cuda" if found else "cpu"
 
 
-def crew_of(workers: int, model: Path, threads: int | None) -> Crew | None:
-    """The processes for ``workers`` over one; they share the cores unless ``threads`` are given."""
+@contextlib.contextmanager
+def processes(workers: int, preload: str) -> Iterator[Workers | None]:
+    """The processes for ``workers`` over one, which begin to import a module while this one does its own imports."""
     if workers == 1:
-        return None
-    return Crew(workers, model, threads or max(1, (os.cpu_count() or 1) // workers))
+        yield None
+        return
+    with Workers(workers, preload) as started:
+        yield started
+
+
+def crew_of(started: Workers | None, workers: int, model: Path, threads: int | None) -> Crew | None:
+    """What :func:`processes` has started, with their model; they share the cores unless ``threads`` are given."""
+    return None if started is None else Crew(started, model, threads or max(1, (os.cpu_count() or 1) // workers))

@@ -1,19 +1,28 @@
-"""The decoder's loop: groups of pictures in, frames out."""
+"""The decoder's loop: groups of pictures in, frames out.
 
+What computes is imported where it is needed: a process whose workers decode has no need of it.
+"""
+
+import functools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
+from lvc.compute import choose_device
 from lvc.container import Chunk, Gop, GopChunk, Part, Reader, SideChunk
 from lvc.edit import Span
-from lvc.group_decoder import ALL_LAYERS, GroupDecoder, decode_in_worker
-from lvc.model import Model, model_for
 from lvc.progress import Progress
 from lvc.scratch import scratch_folder
-from lvc.spool import read_frames
-from lvc.video import Frame
-from lvc.workers import Call, Crew, Workers
+from lvc.spool import read_frames, write_frames
+from lvc.video import Frame, VideoInfo
+from lvc.workers import Call, Crew, Report
+
+if TYPE_CHECKING:
+    from lvc.model import Model
+
+ALL_LAYERS = 3
+"""Low, middle and high frequencies."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +39,8 @@ class Decoder:
         source: binary, at the start of the file; may be a pipe.
         batch: groups of pictures that are decoded together; one at a time with ``keep_going``.
         keep_going: decode what a damaged file still holds instead of raising.
-        load_model: finds the model by its identity.
+        device: where the networks run; with ``crew_for`` also ``auto``, which its processes resolve.
+        load_model: finds the model by its identity; None for the installed one.
         span: the frames that are wanted, with the side streams around them; a source that can seek is read only where
             these are. Times stay as they are in the file.
         crew_for: other processes to decode in, by the identity of the model; None decodes in this one. Frames on
@@ -56,7 +66,7 @@ class Decoder:
         device: str = "cpu",
         batch: int = 1,
         keep_going: bool = False,
-        load_model: Callable[[bytes], Model] = model_for,
+        load_model: "Callable[[bytes], Model] | None" = None,
         progress: Callable[[Progress], None] | None = None,
         span: Span = Span(),  # noqa: B008 -- it cannot change
         crew_for: Callable[[bytes], Crew | None] = lambda _: None,
@@ -70,15 +80,20 @@ class Decoder:
         self.info = self.header.info
         # one group at a time where damage is expected, so that it costs no other group's pictures
         self._batch, self._progress = 1 if keep_going else batch, progress
-        self._groups = GroupDecoder(
-            load_model(self.header.model_id), self.info, device, keep_going=keep_going, layers=layers
-        )
+        self._damage: list[str] = []
         self._layers = layers
         self._preview = preview
         self._frames = 0
         self._first_pts: int | None = None
         self._span, self._device, self._keep_going = span, device, keep_going
         self._crew = crew_for(self.header.model_id)
+        if self._crew is None:
+            from lvc.group_decoder import GroupDecoder
+            from lvc.model import model_for
+
+            model = (load_model or model_for)(self.header.model_id)
+            self._groups = GroupDecoder(model, self.info, device, keep_going=keep_going, layers=layers)
+            self._damage = self._groups.damage
         self._part: Part | None = None
 
     @property
@@ -89,7 +104,7 @@ class Decoder:
     @property
     def damage(self) -> list[str]:
         """A sentence for each thing that was wrong; only ever filled with ``keep_going``."""
-        return self._reader.damage + self._groups.damage
+        return self._reader.damage + self._damage
 
     def __iter__(self) -> Iterator[Frame | SideSegment]:
         chunks = iter(self._reader)
@@ -116,10 +131,7 @@ class Decoder:
                         break
 
     def _in_processes(self, chunks: Iterator[Chunk], crew: Crew) -> Iterator[Frame | SideSegment]:
-        with (
-            scratch_folder() as folder,
-            Workers[Chunk](crew.workers, lambda _: None) as workers,
-        ):
+        with scratch_folder() as folder:
 
             def spool(chunk: Chunk) -> Path:
                 return folder / str(chunk.position)
@@ -128,13 +140,13 @@ class Decoder:
                 if isinstance(chunk, SideChunk):
                     return None
                 fixed = (crew.model, self.info, self._device, self._keep_going, self._layers, crew.threads)
-                return Call(decode_in_worker, (*fixed, chunk, spool(chunk)))
+                return Call(_decode_in_worker, (*fixed, chunk, spool(chunk)))
 
-            for chunk, damage in workers.in_order((chunk, call(chunk)) for chunk in chunks):
+            for chunk, damage in crew.workers.in_order((chunk, call(chunk)) for chunk in chunks):
                 if isinstance(chunk, SideChunk):
                     yield SideSegment(chunk.data)
                     continue
-                self._groups.damage.extend(damage)
+                self._damage.extend(damage)
                 for frame in read_frames(spool(chunk), self.info):
                     if self._is_wanted(frame):
                         self._report(frame, chunk.position)
@@ -171,3 +183,30 @@ def _first_picture(group: GopChunk) -> Chunk:
     """A group with its first picture alone, which lasts as long as all of them."""
     first, last = group.gop.frames[0], group.gop.frames[-1]
     return replace(group, gop=Gop((replace(first, duration=last.pts + last.duration - first.pts),)))
+
+
+@functools.cache
+def _load(model: Path) -> "Model":
+    from lvc.model.weights import load
+
+    return load(model)
+
+
+def _decode_in_worker(
+    model: Path,
+    info: VideoInfo,
+    device: str,
+    keep_going: bool,
+    layers: int,
+    threads: int,
+    group: GopChunk,
+    spool: Path,
+    _: Report,
+) -> list[str]:
+    """Decode a group into a file of frames, with a model that is loaded once per process; gives the damage."""
+    from lvc.group_decoder import GroupDecoder
+
+    decoder = GroupDecoder(_load(model), info, choose_device(device, threads), keep_going=keep_going, layers=layers)
+    for frames in decoder.decode([group]):
+        write_frames(spool, info, frames)
+    return decoder.damage

@@ -5,12 +5,13 @@ Everything heavy is imported inside the functions, so that importing this module
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Self
 
-from lvc.catalogue import path_for, path_of
-from lvc.compute import choose_device, crew_of
+from lvc.catalogue import model_info, path_for, path_of
+from lvc.compute import check_device, choose_device, crew_of, processes
 from lvc.container import Reader
 from lvc.edit import Span
 from lvc.ends import OnWarning, PathOrStream, check_ends, opened_source, pass_on, video_target
@@ -22,6 +23,7 @@ from lvc.workers import Crew
 if TYPE_CHECKING:
     from lvc.decoder import Decoder
     from lvc.media import VideoWriter
+    from lvc.model import Model
 
 
 @dataclass(frozen=True)
@@ -91,17 +93,17 @@ def decode(
         OutputError: the destination exists, is the source, or cannot be written.
     """
     check_ends(destination, source, overwrite)
-    with opened_source(source) as stream:
+    check_device(device)
+    with opened_source(source) as stream, processes(1 if span.frames else workers, "lvc.group_decoder") as started:
         decoder = _decoder(
             stream,
-            device,
-            threads,
+            device if started else choose_device(device, threads),
             batch=batch,
             model=model,
             keep_going=keep_going,
             progress=progress,
             span=span,
-            workers=workers,
+            crew_for=lambda path: crew_of(started, workers, path, threads),
             preview=preview,
             layers=layers,
         )
@@ -137,7 +139,7 @@ def verify(
         The errors of :func:`decode`, without OutputError: returning means that nothing is wrong.
     """
     with opened_source(source) as stream:
-        decoder = _decoder(stream, device, threads, batch=batch, model=model, progress=progress)
+        decoder = _decoder(stream, choose_device(device, threads), batch=batch, model=model, progress=progress)
         frames = sum(isinstance(item, Frame) for item in decoder)
         return DecodeResult(frames, decoder.truncated, tuple(decoder.damage))
 
@@ -190,47 +192,51 @@ def open(  # noqa: A001 -- meant to be written lvc.open
     """
     with contextlib.ExitStack() as stack:
         stream = stack.enter_context(opened_source(source))
-        decoder = _decoder(stream, device, threads, batch=batch, model=model, keep_going=keep_going)
+        decoder = _decoder(stream, choose_device(device, threads), batch=batch, model=model, keep_going=keep_going)
         return Video(decoder, stack.pop_all())
 
 
 def _decoder(
     stream: BinaryIO,
     device: str,
-    threads: int | None,
     *,
     batch: int,
     model: str | os.PathLike[str] | None,
     keep_going: bool = False,
     progress: OnProgress | None = None,
     span: Span = Span(),  # noqa: B008 -- it cannot change
-    workers: int = 1,
+    crew_for: Callable[[Path], Crew | None] = lambda _: None,
     preview: bool = False,
     layers: int | None = None,
 ) -> "Decoder":
-    from lvc.decoder import Decoder
-    from lvc.group_decoder import ALL_LAYERS
-    from lvc.model import Model, find_model, model_for
+    from lvc.decoder import ALL_LAYERS, Decoder
 
-    def crew_for(identity: bytes) -> Crew | None:
-        path = path_for(identity) if model is None else path_of(os.fspath(model))
-        return None if path is None or span.frames is not None else crew_of(workers, path, threads)
-
-    def the_one_given(identity: bytes) -> Model:
-        found = find_model(os.fspath(model or ""))
-        if found.id != identity:
+    def path_with(identity: bytes) -> Path | None:
+        if model is None:
+            return path_for(identity)
+        path = path_of(os.fspath(model))
+        if model_info(path).id != identity:
             raise ModelError(f"{model}: this file was encoded with another model, {identity.hex()[:16]}...")
-        return found
+        return path
+
+    def crew_with(identity: bytes) -> Crew | None:
+        path = path_with(identity)
+        return None if path is None else crew_for(path)
+
+    def the_one_given(_: bytes) -> "Model":
+        from lvc.model import find_model
+
+        return find_model(os.fspath(model or ""))
 
     return Decoder(
         stream,
-        device=choose_device(device, threads),
+        device=device,
         batch=batch,
         keep_going=keep_going,
-        load_model=model_for if model is None else the_one_given,
+        load_model=None if model is None else the_one_given,
         progress=_with_total(stream, progress, span, preview or layers is not None),
         span=span,
-        crew_for=crew_for,
+        crew_for=crew_with,
         preview=preview or layers is not None,
         layers=ALL_LAYERS if layers is None else layers,
     )

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from lvc.catalogue import path_of
-from lvc.compute import choose_device, crew_of
+from lvc.compute import choose_device, crew_of, processes
 from lvc.edit import Edit
 from lvc.ends import OnWarning, PathOrStream, check_ends, checked_input, encoded_sink, is_file, pass_on
 from lvc.errors import LvcError
@@ -108,6 +108,7 @@ def encode(
     if share and (resume or workers > 1 or times == 1):
         raise ValueError("what is shared out goes on by itself, in one process each, and not in one pass to a bit rate")
     with contextlib.ExitStack() as stack:
+        started = stack.enter_context(processes(workers, "lvc.encoder.stretch"))
         reader = stack.enter_context(VideoReader(checked_input(source)))
         from lvc.encoder import EncoderSettings, encode_stream
         from lvc.encoder.aiming import aim_at_once, aim_with_samples
@@ -158,7 +159,7 @@ def encode(
                 settings=settings,
                 rate=rate,
                 device=chosen,
-                crew=crew_of(workers, path_of(name), threads),
+                crew=crew_of(started, workers, path_of(name), threads),
                 verify=verified,
                 unfinished=unfinished,
                 progress=progress,

@@ -1,9 +1,7 @@
 """Decoding of groups of pictures, several in lockstep as one batch."""
 
-import functools
 import itertools
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -20,15 +18,9 @@ from lvc.model.levels import Levels, code_levels
 from lvc.model.motion import MotionField, code_field
 from lvc.model.prediction import Memory, Prediction
 from lvc.model.transform import BANDS
-from lvc.model.weights import load
 from lvc.picture import checksum, padded_size, to_planes
 from lvc.rangecoder import RangeDecoder
-from lvc.spool import write_frames
 from lvc.video import Frame, Plane, VideoInfo
-from lvc.workers import Report
-
-ALL_LAYERS = len(BANDS)
-"""Low, middle and high frequencies."""
 
 
 class GroupDecoder:
@@ -57,7 +49,7 @@ class GroupDecoder:
         device: str = "cpu",
         *,
         keep_going: bool = False,
-        layers: int = ALL_LAYERS,
+        layers: int = len(BANDS),
     ) -> None:
         self._model, self.info, self._keep_going, self._layers = model, info, keep_going, layers
         self._device = torch.device(working_device(device))
@@ -115,7 +107,7 @@ class GroupDecoder:
             return {}
         row = {}
         for (index, step), record, found in zip(part.items(), records, planes, strict=True):
-            if self._layers < ALL_LAYERS or checksum(found, self.info) == record.picture_crc:
+            if self._layers < len(BANDS) or checksum(found, self.info) == record.picture_crc:
                 row[index] = Frame(found, record.pts, record.duration)
                 continue
             message = f"picture {groups[index].first_frame + step.position} differs from the one that was encoded"
@@ -231,25 +223,3 @@ class GroupDecoder:
 
 def _kind(group: GopChunk, step: Step) -> int:
     return group.gop.frames[step.position].kind
-
-
-_load = functools.cache(load)
-
-
-def decode_in_worker(
-    model: Path,
-    info: VideoInfo,
-    device: str,
-    keep_going: bool,
-    layers: int,
-    threads: int,
-    group: GopChunk,
-    spool: Path,
-    _: Report,
-) -> list[str]:
-    """Decode a group into a file of frames, with a model that is loaded once per process; gives the damage."""
-    torch.set_num_threads(threads)
-    decoder = GroupDecoder(_load(model), info, device, keep_going=keep_going, layers=layers)
-    for frames in decoder.decode([group]):
-        write_frames(spool, info, frames)
-    return decoder.damage

@@ -1,9 +1,10 @@
 """Processes that work for this one: each call goes to a free one, and is tried again where its process dies.
 
-A worker is ``python -m lvc.workers``. It reads pickled calls from its standard input and writes reports and results to
-its standard output; it ends when its input does, that is with this process at the latest.
+A worker is ``python -m lvc.workers MODULE``. It reads pickled calls from its standard input and writes reports and
+results to its standard output; it ends when its input does, that is with this process at the latest.
 """
 
+import importlib
 import os
 import pickle
 import queue
@@ -17,7 +18,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any, Generic, Self, TypeVar
+from typing import IO, Any, Self, TypeVar
 
 from lvc.errors import LvcError
 
@@ -41,32 +42,18 @@ class Call:
     arguments: tuple[Any, ...]
 
 
-@dataclass(frozen=True)
-class Crew:
-    """Processes to encode or decode in.
-
-    Attributes:
-        workers: how many.
-        model: file of the model, which each of them loads.
-        threads: CPU threads of each of them.
-    """
-
-    workers: int
-    model: Path
-    threads: int
-
-
-class Workers(Generic[_Tag]):
-    """A number of processes. A context: leaving it ends them all, whatever they are doing.
+class Workers:
+    """A number of processes. A context: entering it starts them, leaving it ends them all, whatever they are doing.
 
     Args:
-        count: of processes; they start when there is work.
-        report: called with whatever a call reports, in the thread that waits for results.
+        count: of processes.
+        preload: a module that they import at once, so that they are ready by the time there is work.
         environment: variables to set for them.
     """
 
-    def __init__(self, count: int, report: Report, environment: dict[str, str] | None = None) -> None:
-        self._count, self._report = count, report
+    def __init__(self, count: int, preload: str, environment: dict[str, str] | None = None) -> None:
+        self._count = count
+        self._command = [sys.executable, "-m", "lvc.workers", preload]
         self._environment = {**os.environ, **(environment or {})}
         self._calls: queue.SimpleQueue[tuple[int, Call] | None] = queue.SimpleQueue()
         self._events: queue.SimpleQueue[tuple[str, int, Any]] = queue.SimpleQueue()
@@ -76,12 +63,15 @@ class Workers(Generic[_Tag]):
         self._lock = threading.Lock()
 
     def in_order(
-        self, calls: Iterable[tuple[_Tag, Call | None]], ahead: int | None = None
+        self, calls: Iterable[tuple[_Tag, Call | None]], report: Report = lambda _: None, ahead: int | None = None
     ) -> Iterator[tuple[_Tag, Any]]:
         """The results in the order of the calls, of which no more than two per process are taken in advance.
 
+        Only once: what was begun and not waited for would get between later results.
+
         Args:
             calls: with anything that is to come back with the result; a call of None gives the result None.
+            report: called with whatever a call reports, in the thread that waits for results.
             ahead: most calls that are taken before the result of the first of them was given out.
 
         Raises:
@@ -103,7 +93,6 @@ class Workers(Generic[_Tag]):
                 if call is None:
                     results[number] = None
                 else:
-                    self._start()
                     self._calls.put((number, call))
             if not tags:
                 return
@@ -113,17 +102,11 @@ class Workers(Generic[_Tag]):
                 continue
             kind, number, value = self._events.get()
             if kind == "report":
-                self._report(value)
+                report(value)
             elif kind == "error":
                 raise value
             else:
                 results[number] = value
-
-    def _start(self) -> None:
-        if len(self._threads) < self._count:
-            thread = threading.Thread(target=self._serve, args=(len(self._threads),), daemon=True)
-            self._threads.append(thread)
-            thread.start()
 
     def _serve(self, index: int) -> None:
         """What the thread of one process does: pass calls on, and results back."""
@@ -166,9 +149,8 @@ class Workers(Generic[_Tag]):
             if self._closed:
                 raise EOFError
             if index not in self._processes:
-                command = [sys.executable, "-m", "lvc.workers"]
                 self._processes[index] = subprocess.Popen(  # noqa: S603 -- itself
-                    command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=self._environment
+                    self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=self._environment
                 )
             return self._processes[index]
 
@@ -189,12 +171,32 @@ class Workers(Generic[_Tag]):
             _kill(process)
 
     def __enter__(self) -> Self:
+        for index in range(self._count):
+            self._process(index)
+            thread = threading.Thread(target=self._serve, args=(index,), daemon=True)
+            self._threads.append(thread)
+            thread.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+@dataclass(frozen=True)
+class Crew:
+    """Processes to encode or decode in.
+
+    Attributes:
+        workers: the processes.
+        model: file of the model, which each of them loads.
+        threads: CPU threads of each of them.
+    """
+
+    workers: Workers
+    model: Path
+    threads: int
 
 
 def _kill(process: subprocess.Popen[bytes]) -> int:
@@ -232,7 +234,7 @@ def _receive(stream: IO[bytes]) -> bytes:
 
 
 def _work() -> None:
-    """The life of a worker."""
+    """The life of a worker, which is told on its command line what module to import."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the process that is asked to stop ends this one
     source = os.fdopen(os.dup(0), "rb")
     sink = os.fdopen(os.dup(1), "wb")
@@ -247,6 +249,7 @@ def _work() -> None:
                 os._exit(0)
 
     threading.Thread(target=listen, daemon=True).start()
+    importlib.import_module(sys.argv[1])
     while True:
         data = calls.get()
         try:

@@ -18,6 +18,7 @@ from click.testing import CliRunner, Result
 
 import lvc
 from lvc.cli import main
+from lvc.compute import crew_of, processes
 from lvc.container import BETWEEN, INTRA, PREDICTED, FrameRecord, Gop, GopChunk, Reader, Step, coding_order
 from lvc.encoder import EncoderSettings, aiming, encode_stream, search
 from lvc.encoder.rate import FRAME_BYTES, GROUP_BYTES, SLOPE, Aim, Pace, RateControl
@@ -26,7 +27,6 @@ from lvc.errors import InputError
 from lvc.passes import passes_for
 from lvc.progress import Progress
 from lvc.video import Frame
-from lvc.workers import Crew
 from tests.between import always_between
 from tests.clips import clip_frames, clip_info, make_clip
 from tests.models import tiny_bytes, tiny_model
@@ -340,13 +340,14 @@ def test_long_files_have_the_same_bytes_for_any_number_of_processes(long: Path) 
 
     aim = Aim(50, 100, 60_000, ((0.0, 0.0), (36 / 25, 60_000 * 36 / 25)), delay=2)
     files = []
-    for workers in (0, 1, 2):
+    for workers in (1, 2):
         sink = io.BytesIO()
-        crew = Crew(workers, long / "tiny.lvcm", 1) if workers else None
         settings = EncoderSettings(keyint=6, preset="fast")
-        encode_stream(Clip(), sink, model=tiny_model(), settings=settings, rate=aim, crew=crew)
+        with processes(workers, "lvc.encoder.stretch") as started:
+            crew = crew_of(started, workers, long / "tiny.lvcm", 1)
+            encode_stream(Clip(), sink, model=tiny_model(), settings=settings, rate=aim, crew=crew)
         files.append(sink.getvalue())
-    assert files[0] == files[1] == files[2]
+    assert files[0] == files[1]
     assert len(set(qualities(files[0]))) > 2
 
 

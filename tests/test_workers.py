@@ -2,6 +2,8 @@
 
 import io
 import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,13 +11,14 @@ from typing import Any
 import pytest
 
 import lvc
+from lvc.compute import crew_of, processes
 from lvc.container import GopChunk, Reader
 from lvc.encoder import EncoderSettings, encode_stream
-from lvc.errors import FormatError
+from lvc.errors import FormatError, ModelError
 from lvc.progress import Progress
 from lvc.spool import read_frames, write_frames
 from lvc.video import Frame
-from lvc.workers import Call, Crew, WorkerError, Workers
+from lvc.workers import Call, WorkerError, Workers
 from tests.clips import clip_frames, clip_info, make_clip
 from tests.models import tiny_bytes, tiny_model
 from tests.worker_calls import broken, damaged, die, double, forever, slow
@@ -25,8 +28,8 @@ ROOT = {"PYTHONPATH": f"{HERE.parent}{os.pathsep}{HERE}"}
 
 
 def results(count: int, *calls: Call | None, report: Any = lambda _: None) -> list[Any]:
-    with Workers[int](count, report, ROOT) as workers:
-        return [result for _, result in workers.in_order(enumerate(calls))]
+    with Workers(count, "tests.worker_calls", ROOT) as workers:
+        return [result for _, result in workers.in_order(enumerate(calls), report)]
 
 
 def test_results_come_in_order_with_reports() -> None:
@@ -78,7 +81,7 @@ def test_not_more_is_taken_than_is_worked_on() -> None:
             taken += 1
             yield number, Call(double, (number,))
 
-    with Workers[int](1, lambda _: None, ROOT) as workers:
+    with Workers(1, "tests.worker_calls", ROOT) as workers:
         for number, _ in workers.in_order(calls()):
             assert taken <= number + 2
 
@@ -118,23 +121,24 @@ class Clip:
 def test_encoding_gives_the_same_bytes(tmp_path: Path) -> None:
     (tmp_path / "tiny.lvcm").write_bytes(tiny_bytes())
     files, reports = [], []
-    for workers in (0, 1, 2):
+    for workers in (1, 2, 3):
         seen: list[Progress] = []
         sink = io.BytesIO()
-        result = encode_stream(
-            Clip(20),
-            sink,
-            model=tiny_model(),
-            settings=EncoderSettings(keyint=3, preset="fast"),
-            crew=Crew(workers, tmp_path / "tiny.lvcm", 1) if workers else None,
-            verify=workers == 2,
-            progress=seen.append,
-        )
+        with processes(workers, "lvc.encoder.stretch") as started:
+            result = encode_stream(
+                Clip(20),
+                sink,
+                model=tiny_model(),
+                settings=EncoderSettings(keyint=3, preset="fast"),
+                crew=crew_of(started, workers, tmp_path / "tiny.lvcm", 1),
+                verify=workers == 3,
+                progress=seen.append,
+            )
         files.append(sink.getvalue())
         reports.append(seen)
         assert result.frames == 20
         assert result.bytes == len(sink.getvalue()) == sum(result.parts.values())
-        assert (result.verify_seconds > 0) is (workers == 2)
+        assert (result.verify_seconds > 0) is (workers == 3)
     assert files[0] == files[1] == files[2]
     assert [report.frames for report in reports[2]] == list(range(1, 21))
     assert reports[2][-1].media_seconds == pytest.approx(20 / 25)
@@ -162,6 +166,24 @@ def test_decoding_gives_the_same_pictures(folder: Path) -> None:
         assert result.frames == 12
         files.append(sink.getvalue())
     assert files[0] == files[1]
+
+
+def test_workers_do_not_decode_with_another_model(folder: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other.lvcm"
+    other.write_bytes(tiny_bytes(seed=2))
+    for workers in (1, 2):
+        with pytest.raises(ModelError, match="encoded with another model"):
+            lvc.decode(folder / "in.lvc", io.BytesIO(), workers=workers, model=other, device="cpu")
+
+
+def test_the_process_that_only_waits_for_workers_imports_nothing_heavy(folder: Path, tmp_path: Path) -> None:
+    code = (
+        "import lvc, sys\n"
+        f"lvc.decode({str(folder / 'in.lvc')!r}, {str(tmp_path / 'out.y4m')!r}, workers=2,"
+        f" model={str(folder / 'tiny.lvcm')!r}, device='cpu')\n"
+        "sys.exit('torch' in sys.modules)\n"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 def test_damage_is_told_by_workers_too(folder: Path) -> None:

@@ -22,7 +22,7 @@ from lvc.progress import Progress
 from lvc.scratch import scratch_folder
 from lvc.spool import read_frames, write_frames
 from lvc.video import Frame, VideoInfo
-from lvc.workers import Call, Crew, Workers
+from lvc.workers import Call, Crew
 
 
 def encode_stream(
@@ -80,18 +80,17 @@ def encode_stream(
                     control.add(coded.gops)
                 output.add_side(side_of(source))
         else:
-            with Workers[_Part](crew.workers, output.report) as workers:
-                calls = _calls(parts, source, crew, coding, settings, folder)
-                for part, result in workers.in_order(calls, None if rate is None else rate.delay):
-                    coded = part.before or result
-                    if part.before is not None:
-                        output.add_again(coded)
-                    else:
-                        part.spool.unlink()
-                        output.add(coded)
-                    if control is not None:
-                        control.add(coded.gops)
-                    output.add_side(part.side)
+            calls = _calls(parts, source, crew, coding, settings, folder)
+            for part, result in crew.workers.in_order(calls, output.report, None if rate is None else rate.delay):
+                coded = part.before or result
+                if part.before is not None:
+                    output.add_again(coded)
+                else:
+                    part.spool.unlink()
+                    output.add(coded)
+                if control is not None:
+                    control.add(coded.gops)
+                output.add_side(part.side)
     if not output.result.frames:
         raise InputError("the input holds no frames")
     return output.finish(time.monotonic() - began)
