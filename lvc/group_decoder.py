@@ -195,6 +195,7 @@ class GroupDecoder:
         chosen: list[Tensor] = []
         levels: list[Levels | None] = []
         kinds: list[skip.Kinds] = []
+        smooth: list[bool] = []
         for coder, step, state in zip(coders, steps, states, strict=True):
             motions: list[MotionField] = []
             tables = state.tables.motion[two]
@@ -209,16 +210,23 @@ class GroupDecoder:
                 )
                 fields[number].append(torch.from_numpy(motions[-1].vectors))
                 memories[number].append(state.memories[reference])
+            smooth.append(bool(coder.raw(None, 1, 1)))
             state.motion.keep(step, motions)
             levels.append(state.expected_levels(step, motions, found))
             kinds.append(skip.kinds_of(found, motions))
+        mixture = torch.stack(chosen)[:, None].to(self._device)
+        is_smooth = torch.tensor(smooth, device=self._device)
         moved = [
-            codec.moved(Memory.join(each), torch.stack(field).to(self._device))
-            for each, field in zip(memories, fields, strict=True)
+            codec.moved(
+                Memory.join(each),
+                torch.stack(field).to(self._device),
+                modes.used_in_batch(mixture, number),
+                is_smooth,
+            )
+            for number, (each, field) in enumerate(zip(memories, fields, strict=True))
             if each
         ]
-        second = moved[1] if two else None
-        return codec.mixed(moved[0], second, torch.stack(chosen)[:, None].to(self._device)), levels, kinds
+        return codec.mixed(moved[0], moved[1] if two else None, mixture), levels, kinds
 
 
 def _kind(group: GopChunk, step: Step) -> int:

@@ -36,6 +36,10 @@ class PlainDecoder:
             self.offset = self.offset << 32 | self._word()
         return found
 
+    def raw(self, width: int) -> int:
+        """An integer of so many bits."""
+        return self.symbol([k << (24 - width) for k in range((1 << width) + 1)]) if width else 0
+
 
 def starts_of(counts: Ints) -> list[int]:
     """Where each symbol's interval of 2^24 begins, and 2^24."""
@@ -78,9 +82,6 @@ class PlainTables:
 class PlainMotion(PlainTables):
     """Reads motion fields."""
 
-    def _raw(self, width: int) -> int:
-        return self.coder.symbol([k << (24 - width) for k in range((1 << width) + 1)]) if width else 0
-
     def _differences(self, number: int, count: int) -> list[int]:
         result = []
         for symbol in self._symbols(number, count):
@@ -88,7 +89,7 @@ class PlainMotion(PlainTables):
             if symbol < 49:
                 result.append(symbol - 24)
             else:
-                result.append((-1 if negative else 1) * (24 + (1 << n) + self._raw(n)))
+                result.append((-1 if negative else 1) * (24 + (1 << n) + self.coder.raw(n)))
         return result
 
     def read(
@@ -224,6 +225,7 @@ class PlainPicture(NamedTuple):
     modes: Ints | None
     flags: Ints
     sizes: Ints
+    smooth: bool
 
 
 class PlainGroup:
@@ -257,6 +259,7 @@ class PlainGroup:
             fields: list[Field] = []
             modes: list[list[int]] | None = None
             flags = [[0] * cols] * rows
+            smooth = False
             if references:
                 tables = self._motion[len(references) - 1]
                 modes = tables.modes(coder, len(references), rows, cols)
@@ -264,6 +267,7 @@ class PlainGroup:
                     past = self._expected(known, position, references, fields)
                     vectors, levels = tables.read(coder, 2 * rows, 2 * cols, past, uses(modes, number))
                     fields.append((np.array(vectors), np.array(levels)))
+                smooth = bool(coder.raw(1))
                 kinds = block_kinds(modes, [levels.tolist() for _, levels in fields])
                 flags = self._flags = self._skip.read(coder, kinds, self._flags)
                 known[references[0], position] = fields[0]
@@ -276,7 +280,7 @@ class PlainGroup:
                 each.adapt()
             named = None if modes is None else np.array(modes)
             vectors_of = [field[0] for field in fields]
-            yield PlainPicture(position, references, vectors_of, named, np.array(flags), np.array(sizes))
+            yield PlainPicture(position, references, vectors_of, named, np.array(flags), np.array(sizes), smooth)
 
     def _expected(
         self, known: dict[tuple[int, int], Field], position: int, references: list[int], fields: list[Field]

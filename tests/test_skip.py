@@ -16,11 +16,13 @@ from lvc.encoder import EncoderSettings, block_choice, encode_stream
 from lvc.encoder.block_choice import choose_blocks
 from lvc.exact import warp
 from lvc.exact.arithmetic import exact_arithmetic
+from lvc.exact.overlap import overlapped
 from lvc.model import Model
 from lvc.model.codec import FrameCodec
 from lvc.model.config import config_named
 from lvc.model.entropy import SymbolCoder
 from lvc.model.group import fresh_tables
+from lvc.model.modes import used_in_batch
 from lvc.model.motion import MotionField
 from lvc.model.prediction import Memory, Picture, Prediction
 from lvc.model.skip import BLOCK, KINDS, Flags, Kinds, SkipTables, code_skip, kinds_of
@@ -260,13 +262,15 @@ def as_picture(frame: Frame) -> Picture:
 
 def predicted(picture: PlainPicture, frames: list[Frame]) -> Picture:
     """What a picture is predicted to be."""
-    pasts = []
-    for reference, vectors in zip(picture.references, picture.fields, strict=True):
-        old, field = as_picture(frames[reference]), torch.from_numpy(vectors)[None]
-        chroma = warp.compensate(old.uv, warp.chroma_field(field), warp.BLOCK // 2)
-        pasts.append(Picture(warp.compensate(old.y, field), chroma))
     assert picture.modes is not None
     modes = torch.from_numpy(picture.modes)
+    smooth = torch.tensor([picture.smooth])
+    pasts = []
+    for number, (reference, vectors) in enumerate(zip(picture.references, picture.fields, strict=True)):
+        old, field = as_picture(frames[reference]), torch.from_numpy(vectors)[None]
+        used = used_in_batch(modes[None, None], number)
+        readers = warp.Interpolator(old.y, warp.LUMA, smooth), warp.Interpolator(old.uv, warp.CHROMA, smooth)
+        pasts.append(Picture(*(overlapped(read, field, used) for read in readers)))
     planes = []
     for first, second, side in zip(pasts[0], pasts[-1], (16, 8), strict=True):
         mode = modes.repeat_interleave(side, 0).repeat_interleave(side, 1)

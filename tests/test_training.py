@@ -409,7 +409,8 @@ def test_pieces_of_a_sequence() -> None:
         )
         carried.cut()
     for one, other in zip(whole, parts, strict=True):
-        assert all(torch.equal(a, b) for a, b in zip(one, other, strict=True))
+        for a, b in zip(one, other, strict=True):  # sums may differ in their last bit
+            torch.testing.assert_close(b.detach(), a, rtol=1e-6, atol=0)
     last = torch.autograd.grad(parts[-1].error.sum(), [each.y for each in inputs], allow_unused=True)
     assert [at for at, gradient in enumerate(last) if gradient is not None] == [6]
 

@@ -1,5 +1,7 @@
 """Motion compensation against plain integers."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -17,6 +19,8 @@ TAPS = (
     (-1, 4, -11, 40, 40, -11, 4, -1),
     (0, 1, -5, 17, 58, -10, 4, -1),
 )
+# table 8-12, every second row: four taps
+CHROMA_TAPS = ((0, 64, 0, 0), (-2, 58, 10, -2), (-4, 54, 16, -2), (-6, 46, 28, -4), (-4, 36, 36, -4))
 
 
 def half_even(numerator: int, shift: int) -> int:
@@ -25,14 +29,19 @@ def half_even(numerator: int, shift: int) -> int:
     return low + (rest > half or (rest == half and low % 2 == 1))
 
 
-def interpolated(picture: Ints, y: int, x: int) -> int:
-    """One sample at quarter position (y, x) of a picture that repeats its border, one rounding at the end."""
+def interpolated(picture: Ints, y: int, x: int, taps: Sequence[Sequence[int]] = TAPS) -> int:
+    """One sample between others of a picture that repeats its border, one rounding at the end.
+
+    Args:
+        y, x: in quarters or eighths, as there are filters.
+    """
     height, width = picture.shape
+    whole, part = len(taps).bit_length() - 1, len(taps) - 1
     total = 0
-    for j, down in enumerate(TAPS[y & 3]):
-        row = min(max((y >> 2) + j - 3, 0), height - 1)
-        for i, across in enumerate(TAPS[x & 3]):
-            total += down * across * int(picture[row, min(max((x >> 2) + i - 3, 0), width - 1)])
+    for j, down in enumerate(taps[y & part]):
+        row = min(max((y >> whole) + j - 3, 0), height - 1)
+        for i, across in enumerate(taps[x & part]):
+            total += down * across * int(picture[row, min(max((x >> whole) + i - 3, 0), width - 1)])
     return min(max(half_even(total, 12), 0), 1023)
 
 
@@ -69,9 +78,10 @@ def test_prediction_equals_integers(block: int, reach: int) -> None:
     for b in range(2):
         for c in range(2):
             assert np.array_equal(found[b, c], expected(picture[b, c], field[b], block))
-    given, vectors = torch.from_numpy(picture).float(), torch.from_numpy(field)
-    assert np.array_equal(warp.compensate(given, vectors, block).numpy(), found)
-    assert np.array_equal(warp.compensate(given[:1], vectors[:1], block).numpy(), found[:1])
+    if block == warp.BLOCK:
+        given, vectors = torch.from_numpy(picture).float(), torch.from_numpy(field)
+        assert np.array_equal(warp.compensate(given, vectors).numpy(), found)
+        assert np.array_equal(warp.compensate(given[:1], vectors[:1]).numpy(), found[:1])
     alone = read(warp.phases(torch.from_numpy(picture[:1]).float()), field[:1], block)
     assert np.array_equal(alone[0], found[0])
 
@@ -100,7 +110,7 @@ def test_far_outside_is_the_border() -> None:
         field = np.full((1, 2, 2, 2), 0, np.int64)
         field[..., 0], field[..., 1] = v, h
         assert np.array_equal(read(planes, field, 8)[0, 0], want)
-        only = warp.compensate(torch.from_numpy(picture).float(), torch.from_numpy(field), 8)
+        only = warp.compensate(torch.from_numpy(picture).float(), torch.from_numpy(field))
         assert np.array_equal(only[0, 0].numpy(), want)
 
 
@@ -143,6 +153,40 @@ def test_halved_fields() -> None:
     assert np.array_equal(found, np.floor((total + 2) / 4))
 
 
-def test_chroma_vectors_are_halved() -> None:
-    field = torch.tensor([-3, -2, -1, 0, 1, 2, 3])
-    assert warp.chroma_field(field).tolist() == [-1, -1, 0, 0, 1, 1, 2]
+def test_filters_are_those_of_the_standard() -> None:
+    wide = [(0, 0, *row, 0, 0) for row in CHROMA_TAPS]
+    wide += [row[::-1] for row in wide[3:0:-1]]
+    assert warp.LUMA[0] == TAPS
+    assert warp.LUMA[1] == tuple(wide[::2])
+    bilinear = [(0, 0, 0, 64 - 8 * at, 8 * at, 0, 0, 0) for at in range(8)]
+    assert warp.CHROMA[1] == tuple(bilinear)
+    for found, sharp, soft in zip(warp.CHROMA[0], wide, bilinear, strict=True):
+        assert sum(found) == 64
+        assert all(abs(2 * f - a - b) <= 2 for f, a, b in zip(found, sharp, soft, strict=True))
+
+
+@pytest.mark.parametrize("filters", [warp.LUMA, warp.CHROMA], ids=["luma", "chroma"])
+@pytest.mark.parametrize("reach", [3, 40, 5000])
+def test_every_picture_has_its_filters(filters: tuple[warp.Taps, ...], reach: int) -> None:
+    random = np.random.default_rng(reach)
+    block = 8 if filters is warp.LUMA else 4
+    picture = extremes(random, 3, 2, 2 * block, 3 * block)
+    field = random.integers(-reach, reach + 1, (3, 2, 3, 2))
+    smooth = torch.tensor([False, True, False])
+    found = warp.compensate(torch.from_numpy(picture).float(), torch.from_numpy(field), filters, smooth).numpy()
+    one = len(filters[0])
+    for b in range(3):
+        for c in range(2):
+            for y in range(2 * block):
+                for x in range(3 * block):
+                    v, h = (int(each) for each in field[b, y // block, x // block])
+                    want = interpolated(picture[b, c], one * y + v, one * x + h, filters[int(smooth[b])])
+                    assert found[b, c, y, x] == want
+
+
+def test_blocks_of_a_picture() -> None:
+    picture = torch.arange(2 * 3 * 16 * 24).view(2, 3, 16, 24)
+    blocks = warp.to_blocks(picture, 8)
+    assert blocks.shape == (2 * 2 * 3, 3, 8, 8)
+    assert torch.equal(blocks[6 + 3 + 2], picture[1, :, 8:16, 16:24])
+    assert torch.equal(warp.from_blocks(blocks, 2, 3), picture)

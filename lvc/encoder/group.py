@@ -12,6 +12,7 @@ from lvc.container import BETWEEN, INTRA, PREDICTED, FrameRecord, Step, coding_o
 from lvc.encoder import motion_search
 from lvc.encoder.block_choice import Blocks, choose_blocks, wide_blocks, with_wide
 from lvc.encoder.contrast import RATE_WEIGHTS, exactly, kept_distance, nearly, wanted_levels
+from lvc.encoder.filter_choice import choose_smooth
 from lvc.encoder.mode_choice import choose_modes, share_of, target_beside
 from lvc.encoder.motion_blocks import RateChooser, block_sizes
 from lvc.encoder.settings import ANCHOR_WEIGHT, EFFORTS, RUN, TRY_EVERY, EncoderSettings, quality_bonus
@@ -22,7 +23,7 @@ from lvc.model.codebook import Quantiser
 from lvc.model.entropy import GroupTables, Observer, SymbolCoder
 from lvc.model.group import GroupState, fresh_tables
 from lvc.model.levels import Levels, LevelTables, code_levels
-from lvc.model.modes import code_modes
+from lvc.model.modes import code_modes, used_in_batch
 from lvc.model.motion import MotionField, MotionTables, code_field
 from lvc.model.prediction import Memory, Picture, Prediction
 from lvc.model.quality import RATE_WEIGHT, nominal_step
@@ -263,7 +264,20 @@ class GroupEncoder:
         state.motion.keep(step, fields)
         tensors = [self._tensor(motion) for motion in fields]
         is_whole = torch.stack([(field & 3 == 0).all(-1) for field in tensors]).all(0)
-        moved = [self._codec.moved(look.memory, field, look.planes) for look, field in zip(looks, tensors, strict=True)]
+        sharp = [warp.sample(look.planes, field, warp.BLOCK) for look, field in zip(looks, tensors, strict=True)]
+        blurred = torch.ones_like(quality, dtype=torch.bool)
+        smooth = [
+            warp.compensate(look.memory.picture.y, field, smooth=blurred)
+            for look, field in zip(looks, tensors, strict=True)
+        ]
+        is_smooth = choose_smooth(target.y, sharp, smooth, chosen, quality)
+        coder.raw(is_smooth.long().cpu().numpy(), 1, 1)
+        moved = [
+            self._codec.moved(look.memory, field, used_in_batch(chosen, number), is_smooth, luma)
+            for number, (look, field, luma) in enumerate(
+                zip(looks, tensors, smooth if bool(is_smooth) else sharp, strict=True)
+            )
+        ]
         mixture = self._codec.mixed(moved[0], moved[1] if len(moved) > 1 else None, chosen)
         return _Past(mixture, is_whole, state.expected_levels(step, fields, modes), kinds_of(modes, fields))
 

@@ -1,5 +1,7 @@
 """What each block is predicted from: one of its references, both or nothing."""
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -51,7 +53,8 @@ def choose_modes(target: Tensor, first: Tensor, second: Tensor | None, quality: 
     hopeful = (alone < best).flatten()
     at = places(hopeful)
     if isinstance(at, slice) or len(at):
-        guess, qualities = _mixed(first, second, modes), quality[:, None, None, None]
+        guesses = [first] if second is None else [first, second]
+        guess, qualities = mixed(guesses, modes), quality[:, None, None, None]
         missed_now = lagrangian(rows_of(target - guess, qualities)[at])
         blocks = rows_of(target, qualities)[at]
         anew = lagrangian(blocks - blocks.mean(1, keepdim=True)) + RATE_WEIGHT * NONE_BITS
@@ -59,9 +62,11 @@ def choose_modes(target: Tensor, first: Tensor, second: Tensor | None, quality: 
     return modes
 
 
-def _mixed(first: Tensor, second: Tensor | None, modes: Tensor) -> Tensor:
-    if second is None:
-        return first
+def mixed(guesses: Sequence[Tensor], modes: Tensor) -> Tensor:
+    """One prediction of luma, [B, 1, H, W], from those by one or two references; NONE: anything."""
+    if len(guesses) == 1:
+        return guesses[0]
+    first, second = guesses
     mode = modes.repeat_interleave(BLOCK, 2).repeat_interleave(BLOCK, 3)
     return torch.where(mode == BOTH, (first + second) * 0.5, torch.where(mode == FIRST, first, second))
 

@@ -57,7 +57,7 @@ def _interpolation_answers(device: torch.device) -> bool:
     found = warp.phases(torch.from_numpy(picture).float().to(device)).cpu().numpy()
     margin = warp.MARGIN
     padded = np.pad(picture, ((0, 0), (0, 0), (margin, margin), (margin, margin)), mode="edge")
-    taps = np.array(warp._TAPS)
+    taps = np.array(warp._SHARP)
     height, width = (size + warp.LAST - warp.FIRST + 1 for size in (24, 40))
     for v in range(4):
         down = sum(taps[v, k] * padded[:, :, k : k + height] for k in range(8))

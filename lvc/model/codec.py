@@ -21,6 +21,7 @@ from torch.nn import functional as F
 from lvc.exact import warp
 from lvc.exact.layers import ACT_MAX, clamp, make_exact, placed
 from lvc.exact.layers import exact_layers as layers_of
+from lvc.exact.overlap import overlapped
 from lvc.exact.places import places
 from lvc.model.config import ModelConfig
 from lvc.model.modes import BOTH, FIRST, NONE
@@ -119,22 +120,24 @@ class FrameCodec(nn.Module):
         state = state.view(1, -1, 1, 1).expand(batch, -1, height // 8, width // 8)
         return Memory(picture, state, torch.zeros(batch, LATENTS, height // 16, width // 16, device=device))
 
-    def moved(self, memory: Memory, field: Tensor, planes_y: Tensor | None = None) -> Memory:
-        """Motion-compensate what a picture has left.
+    def moved(self, memory: Memory, field: Tensor, used: Tensor, smooth: Tensor, luma: Tensor | None = None) -> Memory:
+        """Motion-compensate what pictures have left.
 
         Args:
             field: [B, H/8, W/8, 2] int64 quarter samples.
-            planes_y: interpolation of the reference's luma, where the motion search has made it already.
+            used: which 8x8 blocks are predicted from it, [B, H/8, W/8] bool.
+            smooth: which pictures are interpolated by smooth filters, [B] bool.
+            luma: what is predicted by each block's own vector, [B, 1, H, W], where that is known.
         """
         rounding = self.exact
-        if planes_y is None:
-            luma = warp.compensate(memory.picture.y, field, warp.BLOCK, PEAK, rounding)
-        else:
-            luma = warp.sample(planes_y, field, warp.BLOCK)
-        chroma = warp.compensate(memory.picture.uv, warp.chroma_field(field), warp.BLOCK // 2, PEAK, rounding)
+        y = warp.Interpolator(memory.picture.y, warp.LUMA, smooth, PEAK, rounding)
+        uv = warp.Interpolator(memory.picture.uv, warp.CHROMA, smooth, PEAK, rounding)
+        picture = Picture(
+            overlapped(y, field, used, luma, rounding=rounding), overlapped(uv, field, used, rounding=rounding)
+        )
         state = warp.warp(memory.state, field, 5, rounding)
         magnitudes = warp.warp(memory.magnitudes, warp.halve_field(field), 6, rounding)
-        return Memory(Picture(luma, chroma), state, magnitudes)
+        return Memory(picture, state, magnitudes)
 
     def step_of(self, prediction: Prediction) -> Tensor:
         """Quantisation steps in latent units, [B, 384, 1, 1], or of each block, [B, 384, H/16, W/16]."""

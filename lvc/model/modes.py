@@ -10,6 +10,7 @@ One function serves both directions, see :mod:`lvc.rangecoder`.
 
 import numpy as np
 import numpy.typing as npt
+from torch import Tensor
 
 from lvc.errors import FormatError
 from lvc.rangecoder import Coder, Table
@@ -69,3 +70,9 @@ def used(modes: Modes, number: int) -> npt.NDArray[np.bool_]:
     """
     blocks = (modes == number) | (modes == BOTH)
     return np.asarray(blocks.repeat(2, 0).repeat(2, 1))
+
+
+def used_in_batch(modes: Tensor, number: int) -> Tensor:
+    """The same of a batch: modes [B, 1, rows, cols] to bool [B, 2 rows, 2 cols]."""
+    blocks = (modes == number) | (modes == BOTH)
+    return blocks[:, 0].repeat_interleave(2, 1).repeat_interleave(2, 2)

@@ -11,10 +11,12 @@ from torch import Tensor
 from lvc.container import INTRA, PREDICTED, Step, coding_order
 from lvc.encoder import motion_search
 from lvc.encoder.block_choice import choose_blocks
+from lvc.encoder.filter_choice import choose_smooth
 from lvc.encoder.mode_choice import choose_modes
 from lvc.exact import warp
 from lvc.model.codec import FrameCodec
 from lvc.model.group import MotionMemory
+from lvc.model.modes import used_in_batch
 from lvc.model.prediction import Memory, Picture, Prediction
 from lvc.model.quality import nominal_step
 from lvc.training.rate import HyperTables, TrainingCoder
@@ -160,20 +162,28 @@ def _predicted(
         motion.keep(step, [])
         return codec.nothing(len(quality), (picture.y.shape[-2], picture.y.shape[-1]), quality.device), None
     found: list[Vectors] = []
-    pasts: list[Memory] = []
+    sharp: list[Tensor] = []
+    smooth: list[Tensor] = []
     is_whole: Tensor | None = None
-    for reference in (step.first,) if step.second is None else (step.first, step.second):
-        memory = memories[reference]
-        expected = motion.expected(step, found[0] if found else None)
-        guess = None if expected is None else expected.vectors
-        with torch.no_grad():
+    blurred = torch.ones_like(quality, dtype=torch.bool)
+    references = [memories[at] for at in (step.first, step.second) if at is not None]
+    with torch.no_grad():
+        for memory in references:
+            expected = motion.expected(step, found[0] if found else None)
+            guess = None if expected is None else expected.vectors
             luma = memory.picture.y.detach()
-            field = motion_search.search(picture.y, luma, warp.phases(luma), guess, quality, effort)
-        found.append(Vectors(field))
-        pasts.append(codec.moved(memory, field))
-        whole = (field & 3 == 0).all(-1)
-        is_whole = whole if is_whole is None else is_whole & whole
+            planes = warp.phases(luma)
+            field = motion_search.search(picture.y, luma, planes, guess, quality, effort)
+            found.append(Vectors(field))
+            sharp.append(warp.sample(planes, field, warp.BLOCK))
+            smooth.append(warp.compensate(luma, field, smooth=blurred))
+            whole = (field & 3 == 0).all(-1)
+            is_whole = whole if is_whole is None else is_whole & whole
     motion.keep(step, found)
-    second = pasts[1] if len(pasts) > 1 else None
-    modes = choose_modes(picture.y, pasts[0].picture.y, None if second is None else second.picture.y, quality)
-    return codec.mixed(pasts[0], second, modes), is_whole
+    modes = choose_modes(picture.y, sharp[0], sharp[1] if len(sharp) > 1 else None, quality)
+    is_smooth = choose_smooth(picture.y, sharp, smooth, modes, quality)
+    pasts = [
+        codec.moved(memory, each.vectors, used_in_batch(modes, number), is_smooth)
+        for number, (memory, each) in enumerate(zip(references, found, strict=True))
+    ]
+    return codec.mixed(pasts[0], pasts[1] if len(pasts) > 1 else None, modes), is_whole

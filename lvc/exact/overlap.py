@@ -1,0 +1,68 @@
+"""Overlapped block motion compensation: neighbours' vectors have a say in what a block is predicted to be.
+
+A vector is right for the middle of its block at best; nearer to a border the neighbour's may be as good, and the mean
+of two guesses is less noisy than either. Every sample of an 8x8 block is a weighted mean of what the block's own vector
+and those of the four blocks beside it predict (as in ITU-T H.263, annex F, but reaching over the whole block).
+"""
+
+import functools
+
+import torch
+from torch import Tensor
+
+from lvc.exact.places import places
+from lvc.exact.warp import Interpolator, from_blocks, to_blocks
+
+WHOLE = 64
+"""What all weights of a sample sum to."""
+LUMA = (16, 12, 8, 6, 4, 3, 2, 1)
+"""Weights of a neighbour's vector, from the samples next to it on."""
+CHROMA = (20, 15, 11, 8)
+_SIDES = ((-1, 0), (1, 0), (0, -1), (0, 1))
+"""Above, below, left and right."""
+
+
+@functools.cache
+def _weights(ramp: tuple[int, ...], device: torch.device) -> Tensor:
+    """Shares of the neighbours in the order of _SIDES, [4, block, block]."""
+    down = torch.tensor(ramp, dtype=torch.float32, device=device)[:, None].expand(-1, len(ramp)) / WHOLE
+    return torch.stack([down, down.flip(0), down.t(), down.t().flip(1)])
+
+
+def beside(field: Tensor, dy: int, dx: int) -> Tensor:
+    """What stands beside each entry of [B, h, w, ...] in a direction; at the border the entry itself."""
+    rows = (torch.arange(field.shape[1], device=field.device) + dy).clamp_(0, field.shape[1] - 1)
+    cols = (torch.arange(field.shape[2], device=field.device) + dx).clamp_(0, field.shape[2] - 1)
+    return field[:, rows][:, :, cols]
+
+
+def overlapped(
+    read: Interpolator, field: Tensor, used: Tensor, own: Tensor | None = None, rounding: bool = True
+) -> Tensor:
+    """A picture as all vectors together predict it.
+
+    Sums are multiples of 1/64 under 2^10, exact in float32; one rounding at the end.
+
+    Args:
+        read: of the reference.
+        field: [B, h, w, 2] int64, quarter luma samples.
+        used: which blocks are predicted from this reference, [B, h, w] bool: no others give or take.
+        own: the picture as each block's own vector predicts it, where that is known, [B, C, H, W].
+        rounding: off in training.
+
+    Returns:
+        [B, C, H, W].
+    """
+    ramp = LUMA if read.block == len(LUMA) else CHROMA
+    blocks = read(slice(None), field.reshape(-1, 2)) if own is None else to_blocks(own, read.block)
+    total = blocks
+    for (dy, dx), weight in zip(_SIDES, _weights(ramp, field.device), strict=True):
+        other = beside(field, dy, dx)
+        counts = used & beside(used, dy, dx) & (other != field).any(-1)
+        at = places(counts.flatten())
+        if isinstance(at, slice):
+            other = torch.where(counts[..., None], other, field)
+            total = total + (read(at, other.reshape(-1, 2)) - blocks) * weight
+        elif len(at):
+            total = total.index_add(0, at, (read(at, other.reshape(-1, 2)[at]) - blocks[at]) * weight)
+    return from_blocks(total.round() if rounding else total, field.shape[1], field.shape[2])

@@ -1,0 +1,50 @@
+"""Which pictures are interpolated by smooth filters."""
+
+import torch
+
+from lvc.encoder.filter_choice import SHARE, choose_smooth
+from lvc.exact import warp
+from lvc.model.modes import BOTH, FIRST, NONE
+
+QUALITY = torch.tensor([60.0, 60.0])
+FIELD = torch.full((2, 8, 8, 2), 2)
+
+
+def prediction(reference: torch.Tensor, smooth: bool) -> torch.Tensor:
+    return warp.compensate(reference, FIELD, smooth=torch.full((2,), smooth))
+
+
+def scene() -> tuple[torch.Tensor, torch.Tensor]:
+    """What two pictures show, and references to them: the first one is noisy, the second one is not."""
+    torch.manual_seed(1)
+    texture = torch.rand(2, 1, 64, 64).mul(900).round()
+    flat = torch.full((1, 1, 64, 64), 500.0)
+    noisy = flat + torch.randn(1, 1, 64, 64).mul(40).round()
+    target = torch.cat([flat, prediction(texture, False)[1:]])
+    return target, torch.cat([noisy, texture[1:]])
+
+
+def test_noisy_references_are_smoothed_and_detailed_ones_are_not() -> None:
+    target, reference = scene()
+    modes = torch.full((2, 1, 4, 4), FIRST)
+    guesses = [[prediction(reference, smooth)] for smooth in (False, True)]
+    assert choose_smooth(target, *guesses, modes, QUALITY).tolist() == [True, False]
+
+
+def test_both_references_count() -> None:
+    target, reference = scene()
+    modes = torch.full((2, 1, 4, 4), BOTH)
+    still = target.clone()
+    guesses = [[prediction(reference, smooth), still] for smooth in (False, True)]
+    assert choose_smooth(target, *guesses, modes, QUALITY).tolist() == [True, False]
+
+
+def test_blocks_predicted_from_nothing_do_not_count() -> None:
+    target, reference = scene()
+    modes = torch.full((2, 1, 4, 4), NONE)
+    guesses = [[prediction(reference, smooth)] for smooth in (False, True)]
+    assert choose_smooth(target, *guesses, modes, QUALITY).tolist() == [False, False]
+
+
+def test_anchors_take_them_only_for_a_clear_gain() -> None:
+    assert SHARE[0] < SHARE[1] <= 1
