@@ -11,8 +11,10 @@ from lvc.container import BETWEEN, INTRA, PREDICTED, FrameRecord, GopChunk, Step
 from lvc.errors import FormatError, MismatchError
 from lvc.exact.arithmetic import exact_arithmetic
 from lvc.exact.device import working_device
+from lvc.exact.loop_filter import loop_filtered
 from lvc.model import Model, modes, sizes, skip
 from lvc.model.entropy import SymbolCoder
+from lvc.model.filters import code_filter
 from lvc.model.group import GroupState, fresh_tables
 from lvc.model.levels import Levels, code_levels
 from lvc.model.motion import MotionField, code_field
@@ -54,6 +56,7 @@ class GroupDecoder:
         self._model, self.info, self._keep_going, self._layers = model, info, keep_going, layers
         self._device = torch.device(working_device(device))
         model.codec.to(self._device)
+        self._filters = torch.from_numpy(model.statistics.filters).float().to(self._device)
         self.damage: list[str] = []
 
     def decode(self, groups: list[GopChunk]) -> Iterator[Iterator[Frame]]:
@@ -139,6 +142,14 @@ class GroupDecoder:
         symbols = SymbolCoder(self._model.statistics.quantisers, coders, tables, intra)
         latents = codec.code(prediction, None, symbols, self._layers)
         memory = codec.reconstruct(prediction, latents)
+        if self._layers == len(BANDS):
+            kind = records[0].kind
+            numbers = [
+                code_filter(coder, state.tables.filters[kind], None)
+                for coder, state in zip(coders, states, strict=True)
+            ]
+            which = torch.tensor(numbers, device=self._device)
+            memory = memory.with_luma(loop_filtered(memory.picture.y, prediction.skip, self._filters, which))
         for index, (step, state) in enumerate(zip(steps, states, strict=True)):
             state.memories[step.position] = memory.pick(index)
             if step.depth == 0:

@@ -13,14 +13,16 @@ from lvc.encoder import motion_search
 from lvc.encoder.block_choice import Blocks, choose_blocks, wide_blocks, with_wide
 from lvc.encoder.contrast import RATE_WEIGHTS, exactly, kept_distance, nearly, wanted_levels
 from lvc.encoder.filter_choice import choose_smooth
+from lvc.encoder.filter_search import FilterObserver, choose_filter
 from lvc.encoder.mode_choice import choose_modes, share_of, target_beside
 from lvc.encoder.motion_blocks import RateChooser, block_sizes
 from lvc.encoder.settings import ANCHOR_WEIGHT, EFFORTS, RUN, TRY_EVERY, EncoderSettings, quality_bonus
 from lvc.encoder.still import stillness
-from lvc.exact import warp
+from lvc.exact import loop_filter, warp
 from lvc.model import Model
 from lvc.model.codebook import Quantiser
 from lvc.model.entropy import GroupTables, Observer, SymbolCoder
+from lvc.model.filters import code_filter
 from lvc.model.group import GroupState, fresh_tables
 from lvc.model.levels import Levels, LevelTables, code_levels
 from lvc.model.modes import code_modes, used_in_batch
@@ -74,6 +76,10 @@ def _position(picture: CodedPicture) -> int:
     return picture.step.position
 
 
+def _kind(step: Step) -> int:
+    return INTRA if step.first is None else BETWEEN if step.depth else PREDICTED
+
+
 def _error(source: Sequence[Plane], decoded: Sequence[Plane], bit_depth: int) -> float:
     """Summed squared error in 8-bit grey levels, chroma samples weighted 4 to 6 (four times as many, in luma's)."""
     y, u, v = (float(np.square(a.astype(np.float32) - b).sum()) for a, b in zip(source, decoded, strict=True))
@@ -98,11 +104,13 @@ class GroupEncoder:
         settings: EncoderSettings,
         device: torch.device,
         observer: Observer | None = None,
+        filter_observer: FilterObserver | None = None,
     ) -> None:
-        self._observer = observer
+        self._observer, self._filter_observer = observer, filter_observer
         self._model, self._info, self._settings, self._device = model, info, settings, device
         self._codec = model.codec
         self._quantisers = model.statistics.quantisers
+        self._filters = torch.from_numpy(model.statistics.filters).float().to(device)
         self._state = GroupState(fresh_tables(model.statistics))
         if "scalar" in settings.ablate:
             self._quantisers = [Quantiser.lattice(scalar=True)] * 2
@@ -218,7 +226,8 @@ class GroupEncoder:
         intra = step.first is None
         prediction = Prediction(past.memory, qualities, intra, levels=self._levels(target, past))
         coder, symbols, latents = self._residual(coder, step, prediction, past, target)
-        memory = state.memories[step.position] = self._codec.reconstruct(prediction, latents)
+        memory = self._codec.reconstruct(prediction, latents)
+        memory = state.memories[step.position] = self._filtered(coder, step, memory, prediction, target)
         if step.depth == 0:
             state.forget(step)
         if "noadapt" not in self._settings.ablate:
@@ -231,7 +240,7 @@ class GroupEncoder:
         record = FrameRecord(
             pts=frame.pts,
             duration=frame.duration,
-            kind=INTRA if intra else BETWEEN if step.depth else PREDICTED,
+            kind=_kind(step),
             quality=quality,
             motion_bytes=motion_bytes,
             hyper_bytes=hyper_bytes,
@@ -240,6 +249,21 @@ class GroupEncoder:
             has_levels=prediction.levels is not None,
         )
         return CodedPicture(record, planes, step)
+
+    def _filtered(
+        self, coder: RangeEncoder, step: Step, memory: Memory, prediction: Prediction, target: Picture
+    ) -> Memory:
+        """What a picture leaves, its luma filtered as is best; writes how."""
+        luma = memory.picture.y
+        seen = loop_filter.look(luma, prediction.skip)
+        if self._filter_observer is not None:
+            self._filter_observer(seen, target.y - luma, -1 if prediction.intra else step.depth)
+        table = self._state.tables.filters[_kind(step)]
+        which = 0
+        if "nofilter" not in self._settings.ablate:
+            which, luma = choose_filter(seen, luma, target.y, self._filters, table, prediction.quality)
+        code_filter(coder, table, which)
+        return memory.with_luma(luma)
 
     def _predict(self, coder: RangeEncoder, step: Step, target: Picture, quality: torch.Tensor) -> _Past:
         state = self._state

@@ -109,11 +109,12 @@ class RateChooser:
         if not len(at):
             return wanted
         some = np.unique(at)
+        every, vectors = np.concatenate([some, at]), np.concatenate([wanted[some], options[number, at]])
+        missed = self._misses(y[every], x[every], size, vectors)
         misses = np.zeros(len(y))
-        misses[some] = self._misses(y[some], x[some], size, wanted[some])
+        misses[some] = missed[: len(some)]
         won = np.zeros_like(saved)
-        worse = self._misses(y[at], x[at], size, options[number, at]) - misses[at]
-        won[number, at] = self._weight * saved[number, at] - worse
+        won[number, at] = self._weight * saved[number, at] - (missed[len(some) :] - misses[at])
         best = won.argmax(0)
         taken = np.flatnonzero(won.max(0) > 0)
         chosen = wanted.copy()

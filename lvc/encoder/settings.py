@@ -69,7 +69,7 @@ class EncoderSettings:
         scene_cuts: whether a cut starts a new group of pictures.
         ablate: parts to switch off for measurements: ``scalar`` (codebooks replaced by integers), ``noadapt`` (tables
             keep the model's counts), ``nomotion`` (all vectors zero), ``noskip`` (no block is),
-            ``nosizes`` (all blocks are transformed whole),
+            ``nosizes`` (all blocks are transformed whole), ``nofilter`` (no loop filters),
             ``nobetween`` (every picture is an anchor), ``nocascade`` (one quality for all pictures).
     """
 

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from lvc.model.codebook import CLASSES, LatentTables, Quantiser, class_thresholds, code_class
+from lvc.model.filters import fresh_filter_tables
 from lvc.model.levels import LevelTables
 from lvc.model.motion import MotionTables
 from lvc.model.networks import HYPER_CHANNELS, HYPER_MAX, LOG_STEP, hyper_limit
@@ -31,7 +32,8 @@ LARGE = 1.5
 class GroupTables:
     """All adaptive tables of one group of pictures.
 
-    motion: see :data:`lvc.model.weights.MOTION_KINDS`; latents, hyper: of intra pictures, of all others.
+    motion: see :data:`lvc.model.weights.MOTION_KINDS`; latents, hyper: of intra pictures, of all others; filters: see
+    :mod:`lvc.model.filters`.
     """
 
     motion: list[MotionTables]
@@ -40,6 +42,7 @@ class GroupTables:
     latents: list[LatentTables]
     hyper: list[list[Table]]
     levels: LevelTables = field(default_factory=LevelTables)
+    filters: list[Table] = field(default_factory=fresh_filter_tables)
 
     def adapt(self, intra: bool) -> None:
         """Learn from the picture just coded; intra and predicted pictures have latent tables of their own."""
@@ -48,6 +51,8 @@ class GroupTables:
         self.skip.adapt()
         self.sizes.adapt()
         self.levels.adapt()
+        for table in self.filters:
+            table.adapt()
         self.latents[0 if intra else 1].adapt()
         for table in self.hyper[0 if intra else 1]:
             table.adapt()

@@ -44,8 +44,9 @@ tables by that instead of by whether neighbours agree: -3.7 % of the bits of dif
 _WIDTHS = (2.5, 3.0, 4.0, 6.0, 9.0, 12.0)
 """About how wide differences are scattered where so many of REACHES are exceeded."""
 INCREMENT = 24
-_FAR = int(np.iinfo(np.int64).max)
+_FAR = 1 << 40
 """Components of vectors that are not known."""
+_UNKNOWN = _FAR * (1 << 16) + _FAR
 
 
 def _difference_counts(width: float) -> Ints:
@@ -202,16 +203,22 @@ class _Predicted(NamedTuple):
 
     def which(self, vectors: Ints) -> Ints:
         """Number of the option that each vector [n, 2] is, from 1 on; 0 where it is none."""
-        equal = (self.options == vectors).all(2) & (np.arange(OPTIONS)[:, None] < self.many)
+        equal = (_keys(self.options) == _keys(vectors)) & (np.arange(OPTIONS)[:, None] < self.many)
         return np.asarray(np.where(equal.any(0), equal.argmax(0) + 1, 0))
+
+
+def _keys(vectors: Ints) -> Ints:
+    """One number for each vector [..., 2], by which they compare at once."""
+    return np.asarray(vectors[..., 0] * (1 << 16) + vectors[..., 1])
 
 
 def _others(guess: Ints, vectors: Ints) -> tuple[Ints, Ints]:
     """Vectors [OPTIONS, n, 2] without those that are not known, the guess, and repetitions; and how many are left."""
-    new = (vectors[..., 0] != _FAR) & (vectors != guess).any(2)
+    keys = _keys(vectors)
+    new = (keys != _UNKNOWN) & (keys != _keys(guess))
     for later in range(1, OPTIONS):
         for earlier in range(later):
-            new[later] &= ~(new[earlier] & (vectors[later] == vectors[earlier]).all(1))
+            new[later] &= ~(new[earlier] & (keys[later] == keys[earlier]))
     order = np.argsort(~new, axis=0, kind="stable")
     return np.take_along_axis(vectors, order[..., None], 0), new.sum(0)
 
@@ -297,17 +304,15 @@ def _cheaper(tables: MotionTables, wanted: Ints, known: _Predicted) -> tuple[Int
         [k, n, 2]; what they save, [k, n], 0 where there is no such vector.
     """
     n = len(wanted)
-    same, differs, by_which = np.zeros(n), np.zeros(n), np.zeros((1 + OPTIONS, n))
-    for c in range(3):
-        for a in range(2):
-            at = (known.near == c) & (known.agree == a)
-            differs[at], same[at] = tables.same[c][a].bits
-    for m in range(1, OPTIONS + 1):
-        by_which[: m + 1, known.many == m] = tables.which[m - 1].bits[:, None]
+    flags = np.array([[table.bits for table in row] for row in tables.same])[known.near, known.agree]
+    differs, same = flags[:, 0], flags[:, 1]
+    rows = [np.zeros(1 + OPTIONS), *(np.pad(table.bits, (0, OPTIONS + 1 - len(table.bits))) for table in tables.which)]
+    by_which = np.stack(rows, 1)[:, known.many]
     costs = np.concatenate([same[None], differs + by_which[1:]])
     difference, which = wanted - known.guess, known.which(wanted)
     is_same = (difference == 0).all(1)
-    sent = differs + by_which[0] + _difference_bits(tables, difference, known)
+    by_reach = np.array([[table.bits for table in row] for row in tables.difference])
+    sent = differs + by_which[0] + _difference_bits(by_reach, difference, known)
     now = np.where(which > 0, np.take_along_axis(costs, which[None], 0)[0], sent)
     now = np.where(is_same, same, now)
     real = np.concatenate([np.ones((1, n), dtype=bool), np.arange(OPTIONS)[:, None] < known.many])
@@ -316,20 +321,22 @@ def _cheaper(tables: MotionTables, wanted: Ints, known: _Predicted) -> tuple[Int
     at = np.flatnonzero(~is_same & (which == 0) & (difference != 0).all(1))
     for component in range(2):
         half = difference[at] * (np.arange(2) != component)
-        bits = differs[at] + by_which[0, at] + _difference_bits(tables, half, known.pick(at))
+        bits = differs[at] + by_which[0, at] + _difference_bits(by_reach, half, known.pick(at))
         saved[1 + OPTIONS + component, at] = sent[at] - bits
     halves = np.where(np.eye(2, dtype=bool)[:, None], known.guess, wanted)
     return np.concatenate([known.guess[None], known.options, halves]), saved
 
 
-def _difference_bits(tables: MotionTables, difference: Ints, known: _Predicted) -> Floats:
-    """What differences [n, 2] from the predicted vectors cost, [n]."""
-    bits = np.zeros(len(difference))
-    for component in range(2):
-        symbols, length, _ = _symbols_of(difference[:, component])
-        by_reach = np.stack([table.bits for table in tables.difference[component]])
-        bits += by_reach[known.reach(component, difference[:, 0]), symbols] + length
-    return bits
+def _difference_bits(by_reach: Floats, difference: Ints, known: _Predicted) -> Floats:
+    """What differences [n, 2] from the predicted vectors cost, [n].
+
+    Args:
+        by_reach: bits of each symbol, [component, number of REACHES exceeded, symbol].
+    """
+    symbols, length, _ = _symbols_of(difference)
+    vertical = difference[:, 0]
+    bits = [by_reach[c, known.reach(c, vertical), symbols[:, c]] + length[:, c] for c in range(2)]
+    return np.asarray(bits[0] + bits[1])
 
 
 def code_field(

@@ -43,6 +43,10 @@ class Memory(NamedTuple):
             torch.cat([p.magnitudes for p in parts]),
         )
 
+    def with_luma(self, y: Tensor) -> "Memory":
+        """The same with other luma."""
+        return self._replace(picture=Picture(y, self.picture.uv))
+
     def detach(self) -> "Memory":
         """The same without the way back to where it came from."""
         picture = Picture(self.picture.y.detach(), self.picture.uv.detach())

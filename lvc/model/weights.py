@@ -20,6 +20,7 @@ from torch import Tensor
 
 from lvc.catalogue import MAGIC, VERSION, description_of, read_model
 from lvc.errors import ModelError
+from lvc.exact import loop_filter
 from lvc.exact.layers import SHIFT_MAX, UNIT, ExactLayer, exact_layers
 from lvc.model.codebook import MAX_ENTRIES, Codebook, Quantiser
 from lvc.model.codec import FrameCodec
@@ -35,15 +36,17 @@ MOTION_KINDS = ("motion", "between")
 """Names of the motion tables of pictures with one reference, and with two."""
 HYPER_INCREMENT = 20
 _TRANSFORM_GRID = 2.0**14
+_FILTERS_SHAPE = (loop_filter.SETS, loop_filter.CLASSES, len(loop_filter.PAIRS))
 _CountRows = list[np.ndarray[Any, np.dtype[np.int64]]]
 _TYPES = {"i1": 1, "i2": 2, "i4": 4, "u1": 1}
 
 
 @dataclass
 class Statistics:
-    """What is counted rather than learned by gradient: codebooks and starting counts of all tables.
+    """What is counted rather than learned by gradient: codebooks, starting counts of all tables, loop filters.
 
-    Motion has tables of its own for pictures between others, see MOTION_KINDS.
+    Motion has tables of its own for pictures between others, see MOTION_KINDS. Filters are [SETS, CLASSES, PAIRS], see
+    :mod:`lvc.exact.loop_filter`.
     """
 
     quantisers: list[Quantiser]
@@ -51,6 +54,7 @@ class Statistics:
     motion: list[list[np.ndarray[Any, np.dtype[np.int64]]]]
     skip: list[np.ndarray[Any, np.dtype[np.int64]]]
     sizes: list[np.ndarray[Any, np.dtype[np.int64]]]
+    filters: np.ndarray[Any, np.dtype[np.int64]]
 
     @classmethod
     def start(cls) -> "Statistics":
@@ -63,6 +67,7 @@ class Statistics:
             [[table.counts for table in MotionTables.fresh(1 + kind).all()] for kind in range(len(MOTION_KINDS))],
             [table.counts for table in SkipTables().all()],
             [table.counts for table in SizeTables().all()],
+            np.zeros(_FILTERS_SHAPE, np.int64),
         )
 
     def hyper_tables(self, kind: int) -> list[Table]:
@@ -140,6 +145,7 @@ def pack(codec: FrameCodec, statistics: Statistics, card: dict[str, Any]) -> byt
     for name, rows in (*motion, ("skip", statistics.skip), ("sizes", statistics.sizes)):
         for index, counts in enumerate(rows):
             arrays[f"{name}{index}"] = counts.astype("<i4")
+    arrays["filters"] = statistics.filters.astype("i1")
     entries, place = [], 0
     for name, array in arrays.items():
         entries.append([name, array.dtype.str[1:], list(array.shape), place])
@@ -257,7 +263,10 @@ def _statistics(arrays: _Arrays) -> Statistics:
         return [_counts(arrays, f"{name}{i}", len(counts)) for i, counts in enumerate(expected)]
 
     motion = [counted(name, rows) for name, rows in zip(MOTION_KINDS, start.motion, strict=True)]
-    return Statistics(quantisers, hyper, motion, counted("skip", start.skip), counted("sizes", start.sizes))
+    filters = arrays.take("filters", _FILTERS_SHAPE)
+    if np.abs(filters).max() > loop_filter.WEIGHT_MAX:
+        raise ModelError("the model file has a loop filter out of range")
+    return Statistics(quantisers, hyper, motion, counted("skip", start.skip), counted("sizes", start.sizes), filters)
 
 
 def _counts(arrays: _Arrays, name: str, length: int) -> np.ndarray[Any, np.dtype[np.int64]]:

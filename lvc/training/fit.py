@@ -1,4 +1,4 @@
-"""Codebooks and starting counts, fitted to what the trained networks leave over.
+"""Codebooks, starting counts and loop filters, fitted to what the trained networks leave over.
 
 The exact model codes crops of training clips at random qualities; every residual is kept with its class. Each class
 then gets an entropy-constrained codebook by the generalised Lloyd iteration (Chou, Lookabaugh and Gray 1989), and every
@@ -32,6 +32,7 @@ from lvc.model.quality import RATE_WEIGHT
 from lvc.model.weights import KINDS, MOTION_KINDS, Model, Statistics
 from lvc.rangecoder import Table
 from lvc.training.data import Clip
+from lvc.training.filter_fit import FilterEvidence
 from lvc.video import Frame, VideoInfo
 
 Floats = npt.NDArray[np.float32]
@@ -54,6 +55,7 @@ class Evidence:
     residuals: list[list[list[Floats]]] = field(default_factory=lambda: [[[] for _ in range(CLASSES)] for _ in KINDS])
     kept: Ints = field(default_factory=lambda: np.zeros((len(KINDS), CLASSES), np.int64))
     counts: list[list[Ints]] | None = None
+    filters: FilterEvidence = field(default_factory=FilterEvidence)
 
     def add(self, kind: int, cls: int, residuals: Tensor) -> None:
         """Keep residuals (in steps) of one class."""
@@ -97,7 +99,8 @@ def collect(model: Model, clips: list[Clip], count: int, seed: int = 5, quiet: b
     device = next(model.codec.parameters()).device
     for info, frames in tqdm(_crops(clips, random, count), total=count, desc="fitting", disable=quiet, unit="crop"):
         quality = int(random.integers(4, 76)) if random.random() < 0.85 else int(random.integers(1, 101))
-        group = GroupEncoder(model, info, EncoderSettings(quality=quality), device, observer=evidence.add)
+        settings = EncoderSettings(quality=quality)
+        group = GroupEncoder(model, info, settings, device, evidence.add, evidence.filters.add)
         starts = [_counting(each) for each in _tables(group)]
         with exact_arithmetic():
             for frame, later in with_later(frames):
@@ -208,4 +211,5 @@ def fit(
         [[_starting(counts, MOTION_TOTAL) for counts in rows] for rows in motion],
         [_starting(counts, MAP_TOTAL) for counts in skip],
         [_starting(counts, MAP_TOTAL) for counts in sizes],
+        evidence.filters.fitted(),
     )
