@@ -37,11 +37,12 @@ def interpolated(picture: Ints, y: int, x: int, taps: Sequence[Sequence[int]] = 
     """
     height, width = picture.shape
     whole, part = len(taps).bit_length() - 1, len(taps) - 1
+    before = len(taps[0]) // 2 - 1
     total = 0
     for j, down in enumerate(taps[y & part]):
-        row = min(max((y >> whole) + j - 3, 0), height - 1)
+        row = min(max((y >> whole) + j - before, 0), height - 1)
         for i, across in enumerate(taps[x & part]):
-            total += down * across * int(picture[row, min(max((x >> whole) + i - 3, 0), width - 1)])
+            total += down * across * int(picture[row, min(max((x >> whole) + i - before, 0), width - 1)])
     return min(max(half_even(total, 12), 0), 1023)
 
 
@@ -154,13 +155,12 @@ def test_halved_fields() -> None:
 
 
 def test_filters_are_those_of_the_standard() -> None:
-    wide = [(0, 0, *row, 0, 0) for row in CHROMA_TAPS]
-    wide += [row[::-1] for row in wide[3:0:-1]]
-    assert warp.LUMA[0] == TAPS
-    assert warp.LUMA[1] == tuple(wide[::2])
-    bilinear = [(0, 0, 0, 64 - 8 * at, 8 * at, 0, 0, 0) for at in range(8)]
-    assert warp.CHROMA[1] == tuple(bilinear)
-    for found, sharp, soft in zip(warp.CHROMA[0], wide, bilinear, strict=True):
+    four = list(CHROMA_TAPS)
+    four += [row[::-1] for row in four[3:0:-1]]
+    assert (TAPS, tuple((0, 0, *row, 0, 0) for row in four[::2])) == warp.LUMA
+    bilinear = tuple((0, 64 - 8 * at, 8 * at, 0) for at in range(8))
+    assert warp.CHROMA[1] == bilinear
+    for found, sharp, soft in zip(warp.CHROMA[0], four, bilinear, strict=True):
         assert sum(found) == 64
         assert all(abs(2 * f - a - b) <= 2 for f, a, b in zip(found, sharp, soft, strict=True))
 

@@ -23,6 +23,7 @@ _SIDES = ((-1, 0), (1, 0), (0, -1), (0, 1))
 
 
 @functools.cache
+@torch.inference_mode(False)  # they may be asked for there first, and then in training
 def _weights(ramp: tuple[int, ...], device: torch.device) -> Tensor:
     """Shares of the neighbours in the order of _SIDES, [4, block, block]."""
     down = torch.tensor(ramp, dtype=torch.float32, device=device)[:, None].expand(-1, len(ramp)) / WHOLE
@@ -55,14 +56,17 @@ def overlapped(
     """
     ramp = LUMA if read.block == len(LUMA) else CHROMA
     blocks = read(slice(None), field.reshape(-1, 2)) if own is None else to_blocks(own, read.block)
-    total = blocks
-    for (dy, dx), weight in zip(_SIDES, _weights(ramp, field.device), strict=True):
-        other = beside(field, dy, dx)
-        counts = used & beside(used, dy, dx) & (other != field).any(-1)
-        at = places(counts.flatten())
-        if isinstance(at, slice):
-            other = torch.where(counts[..., None], other, field)
-            total = total + (read(at, other.reshape(-1, 2)) - blocks) * weight
-        elif len(at):
-            total = total.index_add(0, at, (read(at, other.reshape(-1, 2)[at]) - blocks[at]) * weight)
+    weights = _weights(ramp, field.device)[:, None]
+    others = torch.stack([beside(field, dy, dx) for dy, dx in _SIDES])
+    counts = used & torch.stack([beside(used, dy, dx) for dy, dx in _SIDES]) & (others != field).any(-1)
+    at = places(counts.flatten())
+    if isinstance(at, slice):
+        total = blocks
+        for other, counted, weight in zip(others, counts, weights, strict=True):
+            guess = read(at, torch.where(counted[..., None], other, field).reshape(-1, 2))
+            total = total + (guess - blocks) * weight
+    else:
+        block, side = at % len(blocks), at // len(blocks)
+        change = (read(block, others.reshape(-1, 2)[at]) - blocks[block]) * weights[side]
+        total = blocks.index_add(0, block, change)
     return from_blocks(total.round() if rounding else total, field.shape[1], field.shape[2])

@@ -19,7 +19,7 @@ FIRST, LAST = -13, 11
 where all samples of a row or column are the same, so that blocks further out need not be kept."""
 
 Taps = tuple[tuple[int, ...], ...]
-"""A filter for each position between samples: eight weights in 64ths, the fourth is of the sample before it."""
+"""A filter for each position between samples: weights in 64ths, as many of samples before it as of samples after."""
 _SHARP = (
     (0, 0, 0, 64, 0, 0, 0, 0),
     (-1, 4, -10, 58, 17, -5, 1, 0),
@@ -35,16 +35,16 @@ _SMOOTH = (
 LUMA = (_SHARP, _SMOOTH)
 """The luma filters of ITU-T H.265 (8.5.3.3.3), and its chroma filters at quarters."""
 _SHARP_CHROMA = (
-    (0, 0, 0, 64, 0, 0, 0, 0),
-    (0, 0, -1, 57, 9, -1, 0, 0),
-    (0, 0, -2, 51, 17, -2, 0, 0),
-    (0, 0, -3, 44, 26, -3, 0, 0),
-    (0, 0, -3, 35, 35, -3, 0, 0),
-    (0, 0, -3, 26, 44, -3, 0, 0),
-    (0, 0, -2, 17, 51, -2, 0, 0),
-    (0, 0, -1, 9, 57, -1, 0, 0),
+    (0, 64, 0, 0),
+    (-1, 57, 9, -1),
+    (-2, 51, 17, -2),
+    (-3, 44, 26, -3),
+    (-3, 35, 35, -3),
+    (-3, 26, 44, -3),
+    (-2, 17, 51, -2),
+    (-1, 9, 57, -1),
 )
-_BILINEAR = tuple((0, 0, 0, 64 - 8 * at, 8 * at, 0, 0, 0) for at in range(8))
+_BILINEAR = tuple((0, 64 - 8 * at, 8 * at, 0) for at in range(8))
 CHROMA = (_SHARP_CHROMA, _BILINEAR)
 """At eighths: half way from H.265's to bilinear ones, and these (measured over ten clips: its own luma filters at
 quarters +1.5 %, its chroma filters at eighths +0.5 %, bilinear ones everywhere -0.1 %)."""
@@ -119,11 +119,12 @@ def sample(planes: Tensor, field: Tensor, block: int) -> Tensor:
 
 @functools.cache
 def _filter_matrices(sets: tuple[Taps, ...], block: int, device: torch.device) -> Tensor:
-    """Each filter of all sets as a matrix from block + 7 samples to block results, [sets * positions, ..., block]."""
+    """Each filter of all sets as a matrix from block + taps - 1 samples to block results, [sets * positions, ...]."""
     filters = torch.tensor(sets, dtype=torch.float32).flatten(0, 1)
-    matrices = torch.zeros(len(filters), block + 7, block)
+    taps = filters.shape[1]
+    matrices = torch.zeros(len(filters), block + taps - 1, block)
     for at in range(block):
-        matrices[:, at : at + 8, at] = filters
+        matrices[:, at : at + taps, at] = filters
     return matrices.to(device)
 
 
@@ -150,19 +151,24 @@ class Interpolator:
         self._positions = len(filters[0])
         self.block = block = BLOCK if filters is LUMA else BLOCK // 2
         self._peak, self._rounding = peak, rounding
-        self._size = size = block + 7
+        taps = len(filters[0][0])
+        self._size = size = block + taps - 1
         self._padded = F.pad(reference, (size, size, size, size), mode="replicate")
         device = reference.device
         self._matrices = _filter_matrices(filters, block, device)
         rows, cols = height // block, width // block
         # first sample of each window, counted from the start of the padding; further out all are the same
-        self._y = (torch.arange(rows, device=device) * block + size - 3).repeat_interleave(cols).repeat(b)
-        self._x = (torch.arange(cols, device=device) * block + size - 3).repeat(b * rows)
+        self._y = (torch.arange(rows, device=device) * block + size - taps // 2 + 1).repeat_interleave(cols).repeat(b)
+        self._x = (torch.arange(cols, device=device) * block + size - taps // 2 + 1).repeat(b * rows)
         self._lowest, self._furthest = height + size, width + size
         tall, wide = self._padded.shape[2:]
         self._start = torch.arange(b, device=device).repeat_interleave(rows * cols) * (tall * wide)
-        self._within = (torch.arange(size, device=device)[:, None] * wide + torch.arange(size, device=device)).flatten()
         self._wide = wide
+        # windows are gathered row by row, but sample by sample where there are gradients: those of overlapping rows
+        # would be as large as all of them together
+        each = torch.arange(size, device=device)
+        self._row = 1 if self._padded.requires_grad else size
+        self._within = each * wide if self._row > 1 else (each[:, None] * wide + each).flatten()
         chosen = torch.zeros(b, dtype=torch.int64, device=device) if smooth is None else smooth.to(torch.int64)
         self._set = chosen.repeat_interleave(rows * cols) * self._positions
 
@@ -179,12 +185,14 @@ class Interpolator:
         x = (self._x[which] + (h >> whole)).clamp_(0, self._furthest)
         index = ((self._start[which] + y * self._wide + x)[:, None] + self._within).flatten()
         first = self._set[which]
-        down, across = self._matrices[first + (v & part)].transpose(1, 2), self._matrices[first + (h & part)]
+        down = self._matrices.index_select(0, first + (v & part)).transpose(1, 2)
+        across = self._matrices.index_select(0, first + (h & part))
         channels = []
         for channel in range(self._padded.shape[1]):
-            # gathered by place: the gradient of overlapping windows would be as large as all of them together
-            patches = self._padded[:, channel].reshape(-1).index_select(0, index).view(-1, self._size, self._size)
-            channels.append(torch.bmm(down, torch.bmm(patches, across)))
+            flat = self._padded[:, channel].reshape(-1)
+            rows = flat if self._row == 1 else flat.as_strided((len(flat) - self._row + 1, self._row), (1, 1))
+            windows = rows.index_select(0, index).view(-1, self._size, self._size)
+            channels.append(torch.bmm(down, torch.bmm(windows, across)))
         blocks = torch.stack(channels, 1) * (1 / 4096)
         return (blocks.round_() if self._rounding else blocks).clamp(0, self._peak)
 
