@@ -1,17 +1,31 @@
 """The loop filter against plain integers, how it is chosen and how it is fitted."""
 
+import io
+import itertools
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 import numpy.typing as npt
 import pytest
 import torch
 
+from lvc.decoder import Decoder
+from lvc.encoder import EncoderSettings, encode_stream
+from lvc.encoder import group as group_encoder
 from lvc.encoder.filter_search import choose_filter
 from lvc.exact import loop_filter, places
-from lvc.exact.loop_filter import BLOCK, CLASSES, PAIRS, SETS, filtered, look, loop_filtered, put_back
+from lvc.exact.loop_filter import BLOCK, CLASSES, PAIRS, SETS, Seen, filtered, look, loop_filtered, put_back
 from lvc.exact.warp import to_blocks
+from lvc.model import Model
 from lvc.model.filters import code_filter, fresh_filter_tables
 from lvc.rangecoder import RangeDecoder, RangeEncoder
+from lvc.training.data import load_folder
 from lvc.training.filter_fit import LEAST_PICTURES, FilterEvidence
+from lvc.training.fit import fit
+from lvc.video import Frame
+from tests.clips import clip_frames, clip_info, make_clip
+from tests.models import tiny_model
 
 Ints = npt.NDArray[np.int64]
 
@@ -159,3 +173,63 @@ def test_symbols_are_read_as_written() -> None:
     payload = encoder.finish()
     decoder, tables = RangeDecoder(payload), fresh_filter_tables()
     assert [code_filter(decoder, tables[1], None) for _ in wanted] == wanted
+
+
+class Clip:
+    """Nine pictures."""
+
+    def __init__(self) -> None:
+        self.info = clip_info(48, 32, 9)
+
+    def __iter__(self):  # type: ignore[no-untyped-def]
+        return clip_frames("mix", 48, 32, 9)
+
+    def take_side(self) -> bytes | None:
+        return None
+
+
+def filtering_model() -> Model:
+    """With filters, which the tiny one has none of."""
+    model = tiny_model()
+    filters = np.random.default_rng(7).integers(-20, 21, (SETS, CLASSES, len(PAIRS)))
+    return replace(model, statistics=replace(model.statistics, filters=filters))
+
+
+def encoded(monkeypatch: pytest.MonkeyPatch, ablate: frozenset[str] = frozenset()) -> tuple[bytes, list[int]]:
+    """A clip in groups of three pictures, each with the next set of filters; and which those are."""
+    numbers: list[int] = []
+    following = itertools.cycle([2, 0, 3, 1])
+
+    def choose(seen: Seen, luma: torch.Tensor, _: torch.Tensor, sets: torch.Tensor, *__: object):  # type: ignore[no-untyped-def]
+        number = next(following)
+        numbers.append(number)
+        return number, put_back(luma, seen, filtered(seen, sets[number - 1])) if number else luma
+
+    monkeypatch.setattr(group_encoder, "choose_filter", choose)
+    sink = io.BytesIO()
+    settings = EncoderSettings(keyint=3, ablate=ablate | {"nobetween"})
+    encode_stream(Clip(), sink, model=filtering_model(), settings=settings)
+    return sink.getvalue(), numbers
+
+
+@pytest.mark.parametrize("batch", [1, 3])
+def test_decoders_filter_as_encoders_do(batch: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    data, numbers = encoded(monkeypatch)
+    assert len(numbers) == 9
+    items = Decoder(io.BytesIO(data), batch=batch, load_model=lambda _: filtering_model())
+    assert len([item for item in items if isinstance(item, Frame)]) == 9
+
+
+def test_without_filters(monkeypatch: pytest.MonkeyPatch) -> None:
+    data, numbers = encoded(monkeypatch, frozenset({"nofilter"}))
+    assert not numbers
+    items = Decoder(io.BytesIO(data), load_model=lambda _: tiny_model())
+    assert len([item for item in items if isinstance(item, Frame)]) == 9
+
+
+def test_fitting_looks_at_every_picture(tmp_path: Path) -> None:
+    make_clip(tmp_path / "clip.mkv", "noise", width=64, height=64, frames=4)
+    statistics = fit(tiny_model(), load_folder(tmp_path), count=LEAST_PICTURES // 4)
+    assert statistics.filters.shape == (SETS, CLASSES, len(PAIRS))
+    assert statistics.filters.any()
+    assert not fit(tiny_model(), load_folder(tmp_path), count=1).filters.any()
