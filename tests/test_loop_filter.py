@@ -124,17 +124,23 @@ def blurred() -> tuple[torch.Tensor, torch.Tensor]:
     return source, put_back(source, seen, filtered(seen, weights))
 
 
-def test_fitted_filters_undo_a_blur_and_are_chosen() -> None:
+@pytest.mark.parametrize("everywhere", [False, True])
+def test_fitted_filters_undo_a_blur_and_are_chosen(everywhere: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(places, "_EVERYWHERE", everywhere)
     source, decoded = blurred()
+    skip = torch.zeros(1, 1, 4, 4)
+    skip[..., 1, 2] = 1
     evidence = FilterEvidence()
     for _ in range(LEAST_PICTURES):
         evidence.add(look(decoded, None), source - decoded, 0)
     sets = torch.from_numpy(evidence.fitted()).float()
     assert sets.abs().max() <= loop_filter.WEIGHT_MAX
     table = fresh_filter_tables()[0]
-    number, better = choose_filter(look(decoded, None), decoded, source, sets, table, QUALITY)
-    assert number > 0
-    assert torch.equal(better, loop_filtered(decoded, None, sets, torch.tensor([number])))
+    for given in (skip, None):
+        number, better = choose_filter(look(decoded, given), decoded, source, sets, table, QUALITY)
+        assert number > 0
+        assert torch.equal(better, loop_filtered(decoded, given, sets, torch.tensor([number])))
+        assert torch.equal(better[..., 16:32, 32:48], decoded[..., 16:32, 32:48]) is (given is not None)
     assert float((source - better).square().sum()) < 0.3 * float((source - decoded).square().sum())
     number, same = choose_filter(look(source, None), source, source, sets, table, QUALITY)
     assert number == 0

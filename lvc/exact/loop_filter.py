@@ -78,6 +78,8 @@ def look(luma: Tensor, skip: Tensor | None) -> Seen:
     thresholds = torch.tensor(THRESHOLDS, dtype=torch.float32, device=device)
     strength = torch.bucketize(across + down, thresholds, right=True)
     direction = torch.where(across > 2 * down, 1, torch.where(down > 2 * across, 2, 0))
+    if skip is not None and isinstance(at, slice):  # those that are skipped came along: nothing bends there
+        bends = bends * (skip == 0).view(-1, 1, 1, 1)
     return Seen(at, samples, bends, strength * DIRECTIONS + direction)
 
 
@@ -126,6 +128,4 @@ def loop_filtered(luma: Tensor, skip: Tensor | None, sets: Tensor, which: Tensor
     seen = look(luma, unchanged)
     blocks = luma.shape[2] * luma.shape[3] // (BLOCK * BLOCK)
     weights = torch.cat([none, sets])[which.repeat_interleave(blocks)[seen.at]]
-    if isinstance(seen.at, slice):
-        weights = weights * (unchanged.view(-1, 1, 1) == 0)
     return put_back(luma, seen, filtered(seen, weights))
