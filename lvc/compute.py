@@ -41,16 +41,24 @@ def choose_device(name: str, threads: int | None = None) -> str:
     return "cuda" if found else "cpu"
 
 
+def _share(workers: int, threads: int | None) -> int:
+    """CPU threads of each of some processes: those that are given, or their part of the cores."""
+    return threads or max(1, (os.cpu_count() or 1) // workers)
+
+
 @contextlib.contextmanager
-def processes(workers: int, preload: str) -> Iterator[Workers | None]:
-    """The processes for ``workers`` over one, which begin to import a module while this one does its own imports."""
+def processes(workers: int, threads: int | None, preload: str) -> Iterator[Workers | None]:
+    """The processes for ``workers`` over one, which begin to import a module while this one does its own imports.
+
+    They know their threads from the start: what loading a model started would go on waiting for work, on all cores.
+    """
     if workers == 1:
         yield None
         return
-    with Workers(workers, preload) as started:
+    with Workers(workers, preload, {"OMP_NUM_THREADS": str(_share(workers, threads))}) as started:
         yield started
 
 
 def crew_of(started: Workers | None, workers: int, model: Path, threads: int | None) -> Crew | None:
-    """What :func:`processes` has started, with their model; they share the cores unless ``threads`` are given."""
-    return None if started is None else Crew(started, model, threads or max(1, (os.cpu_count() or 1) // workers))
+    """What :func:`processes` has started, with their model."""
+    return None if started is None else Crew(started, model, _share(workers, threads))

@@ -94,7 +94,10 @@ def decode(
     """
     check_ends(destination, source, overwrite)
     check_device(device)
-    with opened_source(source) as stream, processes(1 if span.frames else workers, "lvc.group_decoder") as started:
+    with (
+        opened_source(source) as stream,
+        processes(1 if span.frames else workers, threads, "lvc.group_decoder") as started,
+    ):
         decoder = _decoder(
             stream,
             device if started else choose_device(device, threads),

@@ -108,7 +108,7 @@ def encode(
     if share and (resume or workers > 1 or times == 1):
         raise ValueError("what is shared out goes on by itself, in one process each, and not in one pass to a bit rate")
     with contextlib.ExitStack() as stack:
-        started = stack.enter_context(processes(workers, "lvc.encoder.stretch"))
+        started = stack.enter_context(processes(workers, threads, "lvc.encoder.stretch"))
         reader = stack.enter_context(VideoReader(checked_input(source)))
         from lvc.encoder import EncoderSettings, encode_stream
         from lvc.encoder.aiming import aim_at_once, aim_with_samples

@@ -343,7 +343,7 @@ def test_long_files_have_the_same_bytes_for_any_number_of_processes(long: Path) 
     for workers in (1, 2):
         sink = io.BytesIO()
         settings = EncoderSettings(keyint=6, preset="fast")
-        with processes(workers, "lvc.encoder.stretch") as started:
+        with processes(workers, 1, "lvc.encoder.stretch") as started:
             crew = crew_of(started, workers, long / "tiny.lvcm", 1)
             encode_stream(Clip(), sink, model=tiny_model(), settings=settings, rate=aim, crew=crew)
         files.append(sink.getvalue())

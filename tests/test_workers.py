@@ -124,7 +124,7 @@ def test_encoding_gives_the_same_bytes(tmp_path: Path) -> None:
     for workers in (1, 2, 3):
         seen: list[Progress] = []
         sink = io.BytesIO()
-        with processes(workers, "lvc.encoder.stretch") as started:
+        with processes(workers, 1, "lvc.encoder.stretch") as started:
             result = encode_stream(
                 Clip(20),
                 sink,
