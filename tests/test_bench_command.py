@@ -103,6 +103,11 @@ def test_ours_and_ablations(clip: Path, tmp_path: Path) -> None:
         *["lvc fast without nomotion"] * 2,
     ]
     assert all(len(row["per_frame"]["bytes"]) == FRAMES for row in rows)
+    # no decoder reads what lacks a part: its pictures come from the encoder, and nothing is said of its speed
+    assert [row["decode_fps"] is None for row in rows] == [False, False, True, True, True, True]
+    speeds = result.stdout[result.stdout.index("million samples/s") :].splitlines()
+    assert [" – " in line for line in speeds if line.startswith("lvc fast")] == [False, True, True]
+    assert (folder / "report.html").read_text("utf-8").count(">–<") >= 2 + 4  # of codecs, of points
 
 
 def test_ctrl_c_keeps_finished_rows(clip: Path, tmp_path: Path) -> None:

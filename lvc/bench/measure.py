@@ -159,7 +159,7 @@ def measure(
         "encode_cpu_seconds": round(stream.encode_cpu_seconds, 4),
         "decode_seconds": round(stream.decode_seconds, 4),
         "encode_fps": round(count / max(stream.encode_seconds, 1e-6), 3),
-        "decode_fps": round(count / max(stream.decode_seconds, 1e-6), 3),
+        "decode_fps": round(count / stream.decode_seconds, 3) if stream.decode_seconds else None,
         "peak_bytes": peak,
         "version": our_identity(spec.model) if spec.is_ours else peers.library_version(),
         "machine": f"{platform.machine()} {platform.system()}",

@@ -189,11 +189,12 @@ def _speed_section(summary: Summary, styles: dict[str, int]) -> str:
     decode: list[Series] = []
     for codec in summary.codecs:
         speed = summary.speed(codec)
-        memory = "–" if speed.peak_bytes is None else f"{speed.peak_bytes / 2**20:.0f} MiB"
-        rows.append([escape(codec), f"{speed.encode:.2f}", f"{speed.decode:.2f}", memory])
+        rows.append([escape(codec), *speed.texts()])
         mean = (0.0, 0) if codec == summary.anchor else summary.mean_rate_difference(codec, measure)
         if mean is not None:
             for series, value in ((encode, speed.encode), (decode, speed.decode)):
+                if value is None:
+                    continue
                 tip = f"{codec}: {value:.2f} million samples/s, {mean[0]:+.1f} % rate"
                 series.append(Series(codec, styles[codec], [(value, mean[0], tip)], labelled=True))
     label = f"BD-rate, {MEASURES[measure][0]}, %"
@@ -240,7 +241,7 @@ def _point_row(row: Row, measures: Sequence[str]) -> list[str]:
         f"{row['kbps']:.0f}",
         *("–" if value is None else f"{value:.2f}" for value in values),
         f"{row['encode_fps']:.2f}",
-        f"{row['decode_fps']:.2f}",
+        "–" if row["decode_fps"] is None else f"{row['decode_fps']:.2f}",
         "–" if not row.get("peak_bytes") else f"{row['peak_bytes'] / 2**20:.0f}",
     ]
 

@@ -39,13 +39,19 @@ class Speed:
     """How fast a codec was over all its points on all clips of a run.
 
     Attributes:
-        encode, decode: million luma samples per second, wall time.
+        encode, decode: million luma samples per second, wall time; None where nothing was decoded (``--ablate``: the
+            pictures come from the encoder).
         peak_bytes: largest memory of the process that encoded a point.
     """
 
     encode: float
-    decode: float
+    decode: float | None
     peak_bytes: int | None
+
+    def texts(self) -> list[str]:
+        """A row of a table."""
+        memory = "–" if self.peak_bytes is None else f"{self.peak_bytes / 2**20:.0f} MiB"
+        return [f"{self.encode:.2f}", "–" if self.decode is None else f"{self.decode:.2f}", memory]
 
 
 class Summary:
@@ -109,9 +115,10 @@ class Summary:
         rows = [row for row in self.rows if row["codec"] == codec]
         samples = sum(row["width"] * row["height"] * row["frames"] for row in rows) / 1e6
         peaks = [row["peak_bytes"] for row in rows if row.get("peak_bytes")]
+        decoding = sum(row["decode_seconds"] for row in rows)
         return Speed(
             samples / max(1e-9, sum(row["encode_seconds"] for row in rows)),
-            samples / max(1e-9, sum(row["decode_seconds"] for row in rows)),
+            samples / decoding if decoding else None,
             max(peaks, default=None),
         )
 
@@ -172,9 +179,7 @@ def text_tables(summary: Summary) -> str:
         parts.append(f"against {summary.anchor}\n{_align(rows)}")
     rows = [["speed, million samples/s", "encode", "decode", "encoder's peak memory"]]
     for codec in summary.codecs:
-        speed = summary.speed(codec)
-        memory = "–" if speed.peak_bytes is None else f"{speed.peak_bytes / 2**20:.0f} MiB"
-        rows.append([codec, f"{speed.encode:.2f}", f"{speed.decode:.2f}", memory])
+        rows.append([codec, *summary.speed(codec).texts()])
     parts.append(_align(rows))
     return "\n\n".join(parts)
 
