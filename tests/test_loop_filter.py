@@ -13,7 +13,7 @@ import torch
 from lvc.decoder import Decoder
 from lvc.encoder import EncoderSettings, encode_stream
 from lvc.encoder import group as group_encoder
-from lvc.encoder.filter_search import choose_filter
+from lvc.encoder.loop_filter_choice import choose_filter
 from lvc.exact import loop_filter, places
 from lvc.exact.loop_filter import BLOCK, CLASSES, PAIRS, SETS, Seen, filtered, look, loop_filtered, put_back
 from lvc.exact.warp import to_blocks

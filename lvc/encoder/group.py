@@ -12,8 +12,8 @@ from lvc.container import BETWEEN, INTRA, PREDICTED, FrameRecord, Step, coding_o
 from lvc.encoder import motion_search
 from lvc.encoder.block_choice import Blocks, choose_blocks, wide_blocks, with_wide
 from lvc.encoder.contrast import RATE_WEIGHTS, exactly, kept_distance, nearly, wanted_levels
-from lvc.encoder.filter_choice import choose_smooth
-from lvc.encoder.filter_search import FilterObserver, choose_filter
+from lvc.encoder.interpolation_choice import choose_smooth
+from lvc.encoder.loop_filter_choice import FilterObserver, choose_filter
 from lvc.encoder.mode_choice import choose_modes, share_of, target_beside
 from lvc.encoder.motion_blocks import RateChooser, block_sizes
 from lvc.encoder.settings import ANCHOR_WEIGHT, EFFORTS, RUN, TRY_EVERY, EncoderSettings, quality_bonus

@@ -31,7 +31,7 @@ class FilterEvidence:
     products: list[Tensor] = field(default_factory=list)
 
     def add(self, seen: Seen, missed: Tensor, depth: int) -> None:
-        """Keep what a picture tells; see :data:`lvc.encoder.filter_search.FilterObserver`."""
+        """Keep what a picture tells; see :data:`lvc.encoder.loop_filter_choice.FilterObserver`."""
         classes = seen.classes.repeat_interleave(CELL, 1).repeat_interleave(CELL, 2).flatten()
         bends = seen.bends.permute(0, 2, 3, 1).reshape(-1, len(PAIRS))
         squares = torch.zeros(CLASSES, len(PAIRS), len(PAIRS), dtype=torch.float64)

@@ -11,7 +11,7 @@ from torch import Tensor
 from lvc.container import INTRA, PREDICTED, Step, coding_order
 from lvc.encoder import motion_search
 from lvc.encoder.block_choice import choose_blocks
-from lvc.encoder.filter_choice import choose_smooth
+from lvc.encoder.interpolation_choice import choose_smooth
 from lvc.encoder.mode_choice import choose_modes
 from lvc.exact import warp
 from lvc.model.codec import FrameCodec

@@ -1,8 +1,9 @@
 """Which pictures are interpolated by smooth filters."""
 
+import pytest
 import torch
 
-from lvc.encoder.filter_choice import SHARE, choose_smooth
+from lvc.encoder.interpolation_choice import SHARE, choose_smooth
 from lvc.exact import warp
 from lvc.model.modes import BOTH, FIRST, NONE
 
@@ -24,11 +25,13 @@ def scene() -> tuple[torch.Tensor, torch.Tensor]:
     return target, torch.cat([noisy, texture[1:]])
 
 
-def test_noisy_references_are_smoothed_and_detailed_ones_are_not() -> None:
+@pytest.mark.parametrize(("mode", "wanted"), [(FIRST, [True, False]), (NONE, [False, False])])
+def test_noisy_references_are_smoothed_and_detailed_ones_are_not(mode: int, wanted: list[bool]) -> None:
+    """Blocks that are predicted from nothing do not count."""
     target, reference = scene()
-    modes = torch.full((2, 1, 4, 4), FIRST)
+    modes = torch.full((2, 1, 4, 4), mode)
     guesses = [[prediction(reference, smooth)] for smooth in (False, True)]
-    assert choose_smooth(target, *guesses, modes, QUALITY).tolist() == [True, False]
+    assert choose_smooth(target, *guesses, modes, QUALITY).tolist() == wanted
 
 
 def test_both_references_count() -> None:
@@ -37,13 +40,6 @@ def test_both_references_count() -> None:
     still = target.clone()
     guesses = [[prediction(reference, smooth), still] for smooth in (False, True)]
     assert choose_smooth(target, *guesses, modes, QUALITY).tolist() == [True, False]
-
-
-def test_blocks_predicted_from_nothing_do_not_count() -> None:
-    target, reference = scene()
-    modes = torch.full((2, 1, 4, 4), NONE)
-    guesses = [[prediction(reference, smooth)] for smooth in (False, True)]
-    assert choose_smooth(target, *guesses, modes, QUALITY).tolist() == [False, False]
 
 
 def test_anchors_take_them_only_for_a_clear_gain() -> None:
