@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from lvc.bench.cache import Cache, Row
 from lvc.bench.clips import Clip, find_clips
 from lvc.bench.codecs import parse_codec
 from lvc.bench.measure import Conditions, measure, row_key
+from lvc.bench.ours import OurStream
 from lvc.bench.results import Results
 from lvc.bench.run import make_plan, run_plan
 from lvc.bench.stages import OTHER, STAGES, macs, stage_seconds
@@ -45,6 +47,27 @@ def run(
         row for _, row in run_plan(plan, CONDITIONS, Results(folder), cache, jobs, started.append) if row is not None
     ]
     return rows, plan.failures, len(started)
+
+
+def test_an_ablation_changes_nothing_else(tmp_path: Path) -> None:
+    """lvc without something that it does not have writes what lvc writes: still scenes and scene cuts are seen, too."""
+    if not list(Path(__file__).parent.parent.glob("models/*.lvcm")):
+        pytest.skip("there is no model here")
+    path = tmp_path / "still.y4m"
+    with VideoWriter(path, clip_info(64, 48, 10), format="y4m") as writer:
+        for kind in ("static", "cuts"):
+            for frame in clip_frames(kind, 64, 48, 10):
+                writer.write(frame)
+    spec = parse_codec("lvc:preset=fast:quality=60")
+    whole, same = (
+        OurStream.encode(Clip(path, 20), each, 60, threads=1) for each in (spec, replace(spec, ablate=("nothing",)))
+    )
+    assert whole.pictures is None
+    assert same.data == whole.data
+    assert same.pictures is not None
+    pairs = list(zip(same.pictures, whole.decode(), strict=True))
+    assert all(np.array_equal(a, b) for pair in pairs for a, b in zip(*pair, strict=True))
+    assert len(pairs) == 20
 
 
 def test_a_row_says_what_it_should(clip: Path) -> None:

@@ -357,6 +357,26 @@ def test_what_no_network_foresees_can_be_sent(quality: int, monkeypatch: pytest.
     assert blind_error > 300
 
 
+def test_blocks_become_wide_until_none_has_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What wide blocks change may make others wide, but not for ever; the file is that of the last attempt."""
+    asked: list[Sizes] = []
+
+    def one_more(_lost: object, chosen: torch.Tensor, _bits: float) -> torch.Tensor:
+        asked.append(chosen[0, 0].long().numpy())
+        return (torch.arange(chosen.numel()) == len(asked) - 1).view_as(chosen)
+
+    monkeypatch.setattr(group, "wide_blocks", one_more)
+    sink = io.BytesIO()
+    encode_stream(Mixed(1), sink, model=plain_model(), settings=EncoderSettings(preset="fast"))
+    assert [(chosen == WIDE).sum() for chosen in asked] == list(range(group.MOST_WIDENINGS))
+    seen: list[Sizes] = []
+    original = sizes.code_sizes
+    monkeypatch.setattr(sizes, "code_sizes", lambda *a: (found := original(*a), seen.append(found))[0])
+    sink.seek(0)
+    (_,) = (item for item in Decoder(sink, load_model=lambda _: plain_model()) if isinstance(item, Frame))
+    assert np.flatnonzero(seen[0] == WIDE).tolist() == list(range(group.MOST_WIDENINGS))
+
+
 def test_blocks_are_wide_where_it_pays() -> None:
     """Only blocks that win more than they cost, and only where all of them are worth coding the picture again."""
     chosen = torch.zeros(1, 1, 2, 3)

@@ -138,34 +138,28 @@ def _encode_without(
 
     from lvc.container import Gop, Header, Writer
     from lvc.encoder.group import CodedPicture, GroupEncoder
-    from lvc.encoder.scene import SceneCuts
+    from lvc.encoder.plan import stretches
+    from lvc.encoder.still import with_later
     from lvc.exact.arithmetic import exact_arithmetic
 
     where = torch.device(device)
     model.codec.to(where)
     writer = Writer(sink, Header(model.id, source.info, round(settings.quality), settings.keyint))
-    cuts = SceneCuts(source.info.bit_depth)
-    group = GroupEncoder(model, source.info, settings, where)
+    kind = np.uint8 if source.info.bit_depth == 8 else np.uint16
     pictures: list[Sequence[Plane]] = []
-    count = 0
 
     def keep(coded: list[CodedPicture]) -> None:
-        kind = np.uint8 if source.info.bit_depth == 8 else np.uint16
         pictures.extend([plane.astype(kind) for plane in picture.planes] for picture in coded)
 
     with exact_arithmetic():
-        for frame in source:
-            cut = cuts.is_cut(frame) and settings.scene_cuts
-            if count and (cut or count >= settings.keyint):
-                keep(group.finish())
-                writer.write_gop(Gop(tuple(group.records)))
-                group, count = GroupEncoder(model, source.info, settings, where), 0
-            keep(group.encode(frame))
-            count += 1
-        keep(group.finish())
-    if not group.records:
+        for stretch in stretches(source, source.info, settings):
+            group = GroupEncoder(model, source.info, settings, where)
+            for frame, later in with_later(stretch):
+                keep(group.encode(frame, later))
+            keep(group.finish())
+            writer.write_gop(Gop(tuple(group.records)))
+    if not pictures:
         raise InputError("the input holds no frames")
-    writer.write_gop(Gop(tuple(group.records)))
     writer.close()
     return pictures
 

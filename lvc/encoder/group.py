@@ -39,6 +39,8 @@ from lvc.video import Frame, Plane, VideoInfo
 _GOLDEN = (5**0.5 - 1) / 2
 _KEPT_PLANES_SAMPLES = 1 << 21
 """Largest picture whose interpolations are kept: they take 64 bytes a sample."""
+MOST_WIDENINGS = 4
+"""How often a picture is coded again, at most, because blocks should have been wide."""
 
 
 class CodedPicture(NamedTuple):
@@ -365,7 +367,9 @@ class GroupEncoder:
     def _residual(
         self, coder: RangeEncoder, step: Step, prediction: Prediction, past: _Past, target: Picture
     ) -> tuple[RangeEncoder, SymbolCoder, torch.Tensor]:
-        """Write all that a prediction misses, once more where blocks should have been wide.
+        """Write all that a prediction misses, again where blocks should have been wide.
+
+        Wide blocks change what is expected of others, which may then have to be wide, too.
 
         Returns:
             The coder that has written it, what wrote the latents, and these, [1, 384, H/16, W/16].
@@ -374,11 +378,11 @@ class GroupEncoder:
         blocks = self._blocks(step, prediction, past.is_whole, target)
         before = coder.copy(), copy.deepcopy(state.tables), state.skip
         symbols, latents = self._latents(coder, step, prediction, past, blocks)
-        wide = None
-        if "nosizes" not in self._settings.ablate:
+        for _ in range(0 if "nosizes" in self._settings.ablate else MOST_WIDENINGS):
             wide = wide_blocks(symbols.lost[0], blocks.sizes, coder.bits)
-        if wide is not None:
-            coder, state.tables, state.skip = before
+            if wide is None:
+                break
+            coder, state.tables, state.skip = before[0].copy(), copy.deepcopy(before[1]), before[2]
             blocks = with_wide(self._codec, prediction, target, blocks, wide)
             symbols, latents = self._latents(coder, step, prediction, past, blocks)
         return coder, symbols, latents
