@@ -27,6 +27,11 @@ from tqdm import tqdm
 WIDTH, HEIGHT, FRAMES = 448, 256, 16
 PAGE_WIDTH, PAGE_HEIGHT = 960, 1200
 CLIPS_OF_PAGE = 4
+LCD_SHARE = 0.5
+"""Pages with colour fringes; headless Chromium draws none itself."""
+SUBPIXELS = 3
+SUBPIXEL_FILTER = (8 / 256, 77 / 256, 86 / 256, 77 / 256, 8 / 256)
+"""FreeType's default one."""
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
 LIGHT = ("#ffffff", "#fdf6e3", "#f4f4f4", "#eef2f7", "#fafafa", "#e8e8e8", "#fffbe6")
 DARK = ("#1e1e1e", "#282c34", "#002b36", "#0d1117", "#202124", "#000000", "#2d2a2e")
@@ -167,8 +172,9 @@ class Pages:
         return "".join(parts)
 
 
-def draw(browser: str, page: str, smooth: bool, scale: float) -> Image:
-    """A page as an RGB picture [H, W, 3]."""
+def draw(browser: str, page: str, scale: float, times: int = 1) -> Image:
+    """A page as an RGB picture [H, W, 3], ``times`` as large."""
+    scale, width, height = scale * times, PAGE_WIDTH * times, PAGE_HEIGHT * times
     with tempfile.TemporaryDirectory() as folder:
         source, picture = Path(folder) / "page.html", Path(folder) / "page.png"
         source.write_text(page, "utf-8")
@@ -178,15 +184,34 @@ def draw(browser: str, page: str, smooth: bool, scale: float) -> Image:
             "--no-sandbox",
             "--hide-scrollbars",
             f"--force-device-scale-factor={scale:.2f}",
-            f"--window-size={int(PAGE_WIDTH / scale)},{int(PAGE_HEIGHT / scale)}",
+            f"--window-size={int(width / scale)},{int(height / scale)}",
             f"--screenshot={picture}",
-            *([] if smooth else ["--disable-lcd-text"]),
             source.as_uri(),
         ]
         subprocess.run(command, check=True, capture_output=True, timeout=60)
         with av.open(str(picture)) as container:
             image: Image = next(container.decode(video=0)).to_ndarray(format="rgb24")
             return image
+
+
+def with_subpixels(page: Image, is_hinted: bool) -> Image:
+    """What a liquid crystal display shows, whose red, green and blue stand side by side: colour fringes.
+
+    Args:
+        page: three times as large in both directions, [3 H, 3 W, 3].
+        is_hinted: edges lie between rows of samples, as hinting makes them, and are not smoothed vertically.
+
+    Returns:
+        [H, W, 3]; horizontally each colour is smoothed over five of its thirds of a sample, as FreeType does it.
+    """
+    height, width = (size // SUBPIXELS for size in page.shape[:2])
+    rows = page[: height * SUBPIXELS, : width * SUBPIXELS].reshape(height, SUBPIXELS, width * SUBPIXELS, 3)
+    lines = rows[:, 1].astype(np.float32) if is_hinted else rows.mean(1, dtype=np.float32)
+    reach = len(SUBPIXEL_FILTER) // 2
+    padded = np.pad(lines, ((0, 0), (reach, reach), (0, 0)), "edge")
+    smooth = sum(weight * padded[:, at : at + lines.shape[1]] for at, weight in enumerate(SUBPIXEL_FILTER))
+    colours = [np.asarray(smooth)[:, colour::SUBPIXELS, colour] for colour in range(3)]
+    return np.stack(colours, -1).round().clip(0, 255).astype(np.uint8)
 
 
 def played(page: Image, chance: random.Random) -> Iterator[Image]:
@@ -239,7 +264,10 @@ def main() -> None:
     pages = Pages(chance, fonts_here())
     for number in tqdm(range(options.pages), unit="page"):
         scale = chance.choice((1.0, 1.0, 1.0, 1.25, 1.5, 2.0))
-        picture = draw(browser, pages.page(), chance.random() < 0.5, scale)
+        if chance.random() < LCD_SHARE:
+            picture = with_subpixels(draw(browser, pages.page(), scale, SUBPIXELS), chance.random() < 0.5)
+        else:
+            picture = draw(browser, pages.page(), scale)
         for part in range(CLIPS_OF_PAGE):
             write(options.folder / f"screen_{number:03}_{part}.mp4", played(picture, chance))
 
