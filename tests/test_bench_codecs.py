@@ -2,7 +2,8 @@
 
 import pytest
 
-from lvc.bench.codecs import CodecStringError, parse_codec
+from lvc.bench.codecs import CodecStringError, merged, parse_codec
+from lvc.encoder.settings import ABLATIONS
 
 
 def test_a_full_string() -> None:
@@ -32,6 +33,38 @@ def test_ours() -> None:
     )
 
 
+def test_paths_may_have_colons() -> None:
+    spec = parse_codec("lvc:model=/runs/12:30/last.lvcm:quality=20")
+    assert (spec.model, spec.points) == ("/runs/12:30/last.lvcm", (20,))
+    assert parse_codec(spec.point_string(20)) == spec
+
+
+def test_fractions_of_rate_factors() -> None:
+    assert parse_codec("x264:crf=20.5").points == parse_codec("x265:crf=20.5").points == (20.5,)
+
+
+def test_each_point_is_run_once() -> None:
+    texts = ["x264:crf=20,40", "x265:crf=30", "libx264:preset=medium:crf=40,30", "x264:preset=slow:crf=40"]
+    assert [(spec.name, spec.points) for spec in merged([parse_codec(text) for text in texts])] == [
+        ("x264 medium", (20, 30, 40)),
+        ("x265 medium", (30,)),
+        ("x264 slow", (40,)),
+    ]
+
+
+def test_models_with_the_same_file_name_are_told_apart() -> None:
+    models = ("runs/a/last.lvcm", "runs/b/last.lvcm", "old/a/last.lvcm", "runs/best.lvcm", "lite")
+    specs = merged([parse_codec(f"lvc:model={model}") for model in models])
+    assert [spec.model for spec in specs] == list(models)
+    assert [spec.name.removeprefix("lvc medium ") for spec in specs] == [
+        "runs/a/last.lvcm",
+        "b/last.lvcm",
+        "old/a/last.lvcm",
+        "best.lvcm",
+        "lite",
+    ]
+
+
 @pytest.mark.parametrize(
     ("text", "says"),
     [
@@ -49,6 +82,12 @@ def test_ours() -> None:
         ("x264:quality=3", "not understood"),
         ("lvc:quality=0", "from 1 to 100"),
         ("lvc:crf=20", "not understood"),
+        ("lvc:ablate=motion", f"no part 'motion'; there are {', '.join(ABLATIONS)}"),
+        ("lvc:ablate=scalar+", "no part ''"),
+        ("lvc:quality=30.2,30.4", "whole numbers"),
+        ("svtav1:crf=30.5", "whole numbers"),
+        ("vp9:crf=30.5", "whole numbers"),
+        ("x264:preset=slow:er", "key=value"),
     ],
 )
 def test_what_does_not_parse_is_named(text: str, says: str) -> None:

@@ -1,8 +1,10 @@
 """Codec strings such as ``x265:preset=slow:crf=22,27,32,37`` and the points they stand for."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from pathlib import PurePath
 
+from lvc.bench.names import distinct_names
 from lvc.errors import LvcError
 from lvc.media.peers import CODECS
 
@@ -29,7 +31,8 @@ class CodecSpec:
         points: constant rate factors of a peer, or qualities 1...100 of lvc.
         model: model name or file of lvc; None for its default.
         tune: ``tune`` of lvc, x264 or x265; None for their default.
-        ablate: names of parts of lvc that are switched off.
+        ablate: parts of lvc that are switched off, of :data:`lvc.encoder.settings.ABLATIONS`.
+        model_name: what tables call the model; None for its file name.
     """
 
     codec: str
@@ -38,6 +41,7 @@ class CodecSpec:
     model: str | None = None
     tune: str | None = None
     ablate: tuple[str, ...] = ()
+    model_name: str | None = field(default=None, compare=False)
 
     @property
     def is_ours(self) -> bool:
@@ -48,7 +52,7 @@ class CodecSpec:
     def name(self) -> str:
         """What tables and legends call it, such as ``x265 slow``; equal names are one curve."""
         words = [self.codec, self.preset]
-        words += [self.model.rsplit("/", 1)[-1]] if self.model else []
+        words += [self.model_name or _forms(self.model)[0]] if self.model else []
         words += [f"tune {self.tune}"] if self.tune else []
         words += [f"without {part}" for part in self.ablate]
         return " ".join(words)
@@ -67,7 +71,8 @@ def parse_codec(text: str) -> CodecSpec:
 
     Names are ``lvc``, ``x264``, ``x265``, ``svtav1`` and ``vp9``. Keys of lvc: ``preset``, ``quality`` (numbers
     1...100), ``tune``, ``model``, ``ablate`` (names joined by ``+``). Keys of peers: ``preset``, ``crf`` (numbers) and,
-    for x264 and x265, ``tune``. What is not given takes the codec's default.
+    for x264 and x265, ``tune``. What is not given takes the codec's default. Qualities, and the ``crf`` of svtav1 and
+    vp9, are whole numbers. The path of a model may have colons where no ``=`` follows.
 
     Raises:
         CodecStringError: what does not parse, and what would.
@@ -75,13 +80,18 @@ def parse_codec(text: str) -> CodecSpec:
     name, *rest = text.strip().split(":")
     codec = _ALIASES.get(name.lower(), name.lower())
     fields: dict[str, str] = {}
-    for field in rest:
-        key, equals, value = field.partition("=")
+    last = ""
+    for part in rest:
+        key, equals, value = part.partition("=")
+        if not equals and codec == OURS and last == "model":
+            fields[last] += f":{part}"
+            continue
         if not equals or not value:
-            raise CodecStringError(f"{text!r}: {field!r} is not of the form key=value")
+            raise CodecStringError(f"{text!r}: {part!r} is not of the form key=value")
         if key in fields:
             raise CodecStringError(f"{text!r}: {key} is given twice")
         fields[key] = value
+        last = key
     if codec == OURS:
         return _parse_ours(text, fields)
     if codec not in CODECS:
@@ -89,19 +99,47 @@ def parse_codec(text: str) -> CodecSpec:
     entry = CODECS[codec]
     preset = _choice(text, "preset", fields.pop("preset", entry.preset), entry.presets)
     tune = _tune(text, fields, entry.tunes)
-    points = _numbers(text, "crf", fields.pop("crf", None), 0, entry.highest_rate) or entry.rates
+    points = _numbers(text, "crf", fields.pop("crf", None), 0, entry.highest_rate, entry.whole) or entry.rates
     _check_empty(text, fields, "preset, crf and tune" if entry.tunes else "preset and crf")
     return CodecSpec(codec, preset, points, tune=tune)
 
 
 def _parse_ours(text: str, fields: dict[str, str]) -> CodecSpec:
     preset = _choice(text, "preset", fields.pop("preset", "medium"), OUR_PRESETS)
-    points = _numbers(text, "quality", fields.pop("quality", None), 1, 100) or OUR_QUALITIES
+    points = _numbers(text, "quality", fields.pop("quality", None), 1, 100, whole=True) or OUR_QUALITIES
     tune = _tune(text, fields, OUR_TUNES)
     model = fields.pop("model", None)
-    ablate = tuple(sorted(filter(None, fields.pop("ablate", "").split("+"))))
+    ablate = _parts(text, fields.pop("ablate", None))
     _check_empty(text, fields, "preset, quality, tune, model and ablate")
     return CodecSpec(OURS, preset, points, model=model, tune=tune, ablate=ablate)
+
+
+def merged(specs: Sequence[CodecSpec]) -> list[CodecSpec]:
+    """Each curve once, with the points of all specs that ask for it, and a name of its own."""
+    points: dict[CodecSpec, set[float]] = {}
+    for spec in specs:
+        points.setdefault(replace(spec, points=()), set()).update(spec.points)
+    models = list(dict.fromkeys(spec.model for spec in points if spec.model))
+    names = dict(zip(models, distinct_names([_forms(model) for model in models]), strict=True))
+    return [
+        replace(spec, points=tuple(sorted(own)), model_name=names[spec.model] if spec.model else None)
+        for spec, own in points.items()
+    ]
+
+
+def _forms(model: str) -> list[str]:
+    """What a model can be called, from its file name to its whole path."""
+    parts = PurePath(model).parts
+    return ["/".join(parts[-count:]) for count in range(1, max(2, len(parts)))] + [model]
+
+
+def _parts(text: str, parts: str | None) -> tuple[str, ...]:
+    """Names joined by ``+``."""
+    if parts is None:
+        return ()
+    from lvc.encoder.settings import ABLATIONS  # imports torch
+
+    return tuple(sorted({_choice(text, "part", part, ABLATIONS) for part in parts.split("+")}))
 
 
 def _tune(text: str, fields: dict[str, str], allowed: Sequence[str]) -> str | None:
@@ -116,7 +154,7 @@ def _choice(text: str, key: str, value: str, allowed: Sequence[str]) -> str:
     return value
 
 
-def _numbers(text: str, key: str, values: str | None, lowest: float, highest: float) -> tuple[float, ...]:
+def _numbers(text: str, key: str, values: str | None, lowest: float, highest: float, whole: bool) -> tuple[float, ...]:
     if values is None:
         return ()
     try:
@@ -125,6 +163,8 @@ def _numbers(text: str, key: str, values: str | None, lowest: float, highest: fl
         raise CodecStringError(f"{text!r}: {key} takes numbers with commas between them") from None
     if not all(lowest <= number <= highest for number in numbers):
         raise CodecStringError(f"{text!r}: {key} goes from {lowest:g} to {highest:g}")
+    if whole and not all(number.is_integer() for number in numbers):
+        raise CodecStringError(f"{text!r}: {key} takes whole numbers here")
     return tuple(sorted(set(numbers)))
 
 

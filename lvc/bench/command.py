@@ -24,6 +24,13 @@ Codec strings:
 What is left out takes these values.
 
 \b
+Parts for --ablate:
+  scalar     integers instead of codebooks    nosizes    no block is divided
+  noadapt    tables do not learn              nofilter   no loop filters
+  nomotion   all vectors are zero             nobetween  no pictures between anchors
+  noskip     no block is skipped              nocascade  pictures of equal quality
+
+\b
 The report folder gets results.jsonl (a row per clip, codec and point; a run that
 was interrupted goes on where it stopped), report.html and curves/*.png."""
 
@@ -42,8 +49,21 @@ def _frames(context: click.Context, parameter: click.Parameter, value: str | Non
 @click.command(epilog=_EPILOG)
 @click.argument("clips", nargs=-1, metavar="CLIPS...", type=click.Path(path_type=Path))
 @click.option("-c", "--codec", "codecs", multiple=True, metavar="STRING", help="A codec to run; may be repeated.")
-@click.option("-o", "--output", "folder", type=click.Path(path_type=Path, file_okay=False), default=Path("report"))
-@click.option("--frames", callback=_frames, metavar="N|all", help="Frames from the start of each clip.  [default: 32]")
+@click.option(
+    "-o",
+    "--output",
+    "folder",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("report"),
+    show_default=True,
+    help="Folder of the report.",
+)
+@click.option(
+    "--frames",
+    callback=_frames,
+    metavar="N|all",
+    help=f"Frames from the start of each clip.  [default: 32, {CTC_FRAMES} with ctc]",
+)
 @click.option("--anchor", metavar="STRING", help="What the others are held against.  [default: the first peer]")
 @click.option("--threads", type=click.Choice(["1", "all"]), default="1", show_default=True, help="Threads per codec.")
 @click.option(
@@ -101,7 +121,7 @@ def bench(
         return
     strings = list(codecs or (("lvc",) if ablate else _DEFAULT_CODECS))
     if ablate:
-        ours = next((text for text in strings if text.split(":")[0] == "lvc"), "lvc")
+        ours = next(filter(_is_ours, strings), "lvc")
         strings += [] if ours in strings else [ours]
         strings += [f"{ours}:ablate={part}" for part in ablate]
         anchor = anchor or ours
@@ -124,11 +144,16 @@ def bench(
 
 def _device(device: str, codecs: tuple[str, ...]) -> str:
     """``cpu`` or ``cuda``. Torch is asked only where lvc takes part."""
-    if device == "cpu" or not any(text.startswith("lvc") for text in codecs or _DEFAULT_CODECS):
+    if device == "cpu" or not any(map(_is_ours, codecs or _DEFAULT_CODECS)):
         return "cpu"
     from lvc.compute import choose_device
 
     return choose_device(device)
+
+
+def _is_ours(text: str) -> bool:
+    """Whether a codec string is one of lvc."""
+    return text.strip().partition(":")[0].lower() == "lvc"
 
 
 def _end(outcome: "Outcome") -> None:

@@ -126,7 +126,7 @@ def _matched_peer(
     """A run whose size is within ``MATCHED`` of the target, or the nearest of a few tries."""
     known = {float(row["point"]): float(np.log(row["bytes"] / target)) for row in rows}
     best: peers.PeerStream | None = None
-    whole = spec.codec in ("svtav1", "vp9")  # these take whole numbers only
+    whole = peers.CODECS[spec.codec].whole
     for _ in range(_TRIES):
         point = _guess(known, peers.CODECS[spec.codec].highest_rate)
         point = float(round(point)) if whole else round(point, 2)

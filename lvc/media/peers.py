@@ -46,6 +46,7 @@ class _Codec:
         presets: allowed preset names.
         highest_rate: the largest constant rate factor.
         tunes: values of ``tune`` that lvc bench takes.
+        whole: whether rate factors are whole numbers; the encoder rounds others without a word.
     """
 
     encoder: str
@@ -56,6 +57,7 @@ class _Codec:
     rates: tuple[float, ...]
     highest_rate: float
     tunes: tuple[str, ...] = ()
+    whole: bool = False
 
 
 _NAMED_PRESETS = (
@@ -69,9 +71,12 @@ CODECS = {
     "x264": _Codec("libx264", ("h264",), "preset", "medium", _NAMED_PRESETS, _RATES, 51, _TUNES),
     "x265": _Codec("libx265", ("hevc",), "preset", "medium", _NAMED_PRESETS, _RATES, 51, _TUNES),
     "svtav1": _Codec(
-        "libsvtav1", ("libdav1d", "av1"), "preset", "8", tuple(map(str, range(-1, 14))), (30, 40, 50, 57, 63), 63
+        *("libsvtav1", ("libdav1d", "av1"), "preset", "8", tuple(map(str, range(-1, 14))), (30, 40, 50, 57, 63), 63),
+        whole=True,
     ),
-    "vp9": _Codec("libvpx-vp9", ("vp9",), "cpu-used", "1", tuple(map(str, range(9))), (30, 40, 48, 56, 63), 63),
+    "vp9": _Codec(
+        *("libvpx-vp9", ("vp9",), "cpu-used", "1", tuple(map(str, range(9))), (30, 40, 48, 56, 63), 63), whole=True
+    ),
 }
 """Peers by the name that codec strings use. Rates: five points over roughly the same qualities in all."""
 
