@@ -6,9 +6,33 @@ import json
 import os
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 Row = dict[str, Any]
+
+_FIELDS: dict[str, type | tuple[type, ...]] = {
+    **dict.fromkeys(("key", "clip", "clip_sha256", "codec", "string", "version"), str),
+    **dict.fromkeys(("width", "height", "bit_depth", "frames", "bytes"), int),
+    **dict.fromkeys(("point", "frame_rate", "bpp", "kbps"), (int, float)),
+    **dict.fromkeys(("encode_seconds", "decode_seconds", "encode_fps"), (int, float)),
+    **dict.fromkeys(("decode_fps", "peak_bytes"), (int, float, type(None))),
+    **dict.fromkeys(("conditions", "metrics", "missing"), dict),
+}
+"""What summaries, reports and crops read of a row."""
+
+
+def is_row(value: object) -> TypeGuard[Row]:
+    """Whether this is a finished row, or one that says what failed: damaged files may hold anything."""
+    if not isinstance(value, dict) or not isinstance(value.get("key"), str):
+        return False
+    if "error" in value:
+        return True
+    metrics = value.get("metrics")
+    return (
+        all(name in value and isinstance(value[name], kind) for name, kind in _FIELDS.items())
+        and isinstance(metrics, dict)
+        and all(each is None or isinstance(each, (int, float)) for each in metrics.values())
+    )
 
 
 def default_folder() -> Path:
@@ -42,7 +66,7 @@ class Cache:
             row = json.loads((self.folder / f"{key}.json").read_text("utf-8"))
         except (OSError, ValueError):
             return None
-        return row if isinstance(row, dict) else None
+        return row if is_row(row) and row["key"] == key and "error" not in row else None
 
     def store(self, key: str, row: Row) -> None:
         """Keep a row; whole or not at all."""
