@@ -1,7 +1,7 @@
 """Clips to measure on: files, their frames, and the hash that names their content."""
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import islice
@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from lvc.bench.names import distinct_names
 from lvc.errors import InputError
 from lvc.media import VideoReader
 from lvc.video import Frame, VideoInfo
@@ -25,15 +26,17 @@ class Clip:
     Attributes:
         path: the file.
         frames: how many frames from its start are used; None for all.
+        alias: what tables call it; None for its file name without the suffix.
     """
 
     path: Path
     frames: int | None = None
+    alias: str | None = None
 
     @property
     def name(self) -> str:
-        """File name without its suffix."""
-        return self.path.stem
+        """What tables call it; equal names are one clip."""
+        return self.alias or self.path.stem
 
     @cached_property
     def info(self) -> VideoInfo:
@@ -44,6 +47,17 @@ class Clip:
         """
         with VideoReader(self.path) as reader:
             return replace(reader.info, width=reader.info.width // 2 * 2, height=reader.info.height // 2 * 2)
+
+    @cached_property
+    def changes(self) -> list[str]:
+        """Sentences on what becomes of the pictures before they are coded, such as a conversion to 4:2:0.
+
+        Raises:
+            InputError: it cannot be read as video.
+        """
+        with VideoReader(self.path, side=False) as reader:
+            next(iter(reader), None)  # what it is converted to shows when the first picture is
+            return list(reader.warnings)
 
     @cached_property
     def sha256(self) -> str:
@@ -92,3 +106,17 @@ def find_clips(paths: Iterable[Path], frames: int | None = None) -> list[Clip]:
         else:
             raise InputError(f"{path}: no such file or folder.")
     return clips
+
+
+def with_distinct_names(clips: Sequence[Clip]) -> list[Clip]:
+    """The same clips; those whose names are equal take the suffix, or folders, into theirs."""
+    names = distinct_names([_forms(clip.path.absolute()) for clip in clips])
+    return [
+        clip if name == clip.path.stem else replace(clip, alias=name) for clip, name in zip(clips, names, strict=True)
+    ]
+
+
+def _forms(path: Path) -> list[str]:
+    """What a file can be called, from its name without a suffix to its whole path."""
+    folders = ["/".join((*path.parts[-count:-1], "")) for count in range(1, len(path.parts) + 1)]
+    return [folder + name for folder in folders for name in (path.stem, path.name)]

@@ -12,7 +12,7 @@ from lvc.bench.cache import Row, key_of
 from lvc.bench.clips import Clip
 from lvc.bench.codecs import CodecSpec
 from lvc.bench.metrics import clip_quality, frame_quality
-from lvc.bench.ours import OurStream, our_identity
+from lvc.bench.ours import KEY_INTERVAL, OurStream, our_identity
 from lvc.errors import LvcError
 from lvc.media import filters, peers
 from lvc.video import Plane
@@ -38,8 +38,9 @@ class Conditions:
         name: ``default`` or ``ctc``.
         frames: frames from the start of each clip; None for all.
         threads: 1, or 0 for as many as each codec takes.
-        one_intra: exactly one intra picture per clip. Otherwise every codec may also place intra pictures at scene
-            cuts as it does by default; no codec is given a shorter key interval.
+        one_intra: exactly one intra picture per clip, if it is not longer than the codec's longest key interval (see
+            :meth:`describe`). Otherwise every codec may also place intra pictures at scene cuts as it does by default;
+            no codec is given a shorter key interval.
         device: on which lvc runs, ``cpu`` or ``cuda``; peers run on the CPU.
     """
 
@@ -53,7 +54,11 @@ class Conditions:
         """All of it in one sentence, to be printed with every result."""
         frames = "all frames" if self.frames is None else f"the first {self.frames} frames"
         threads = "one thread" if self.threads == 1 else "all threads"
-        intra = "one intra picture" if self.one_intra else "one intra picture and those the encoder puts at scene cuts"
+        intra = "one intra picture"
+        if self.frames is None or self.frames > KEY_INTERVAL:
+            intra += f" in every {KEY_INTERVAL:,} frames of lvc and {peers.KEY_INTERVAL:,} of its peers"
+        if not self.one_intra:
+            intra += " and those the encoder puts at scene cuts"
         device = "" if self.device == "cpu" else f", lvc on {self.device}"
         return (
             f"{self.name} conditions: {frames} of each clip, {intra}, 4:2:0 at the source's bit depth "

@@ -5,6 +5,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from lvc.bench.curves import smooth_curve
+from lvc.bench.names import distinct_names
 from lvc.bench.summary import MEASURES, Summary
 
 
@@ -15,6 +16,8 @@ def can_plot() -> bool:
 
 def write_plots(summary: Summary, folder: Path) -> list[Path]:
     """One ``<clip>-<measure>.png`` per clip and measure, over bits per pixel on a logarithmic axis.
+
+    Clips whose names differ in other characters than letters and digits only are numbered.
 
     Args:
         folder: made where it is missing.
@@ -28,7 +31,9 @@ def write_plots(summary: Summary, folder: Path) -> list[Path]:
 
     folder.mkdir(parents=True, exist_ok=True)
     written = []
-    for clip in summary.clips:
+    safe = [re.sub(r"[^A-Za-z0-9._-]+", "_", clip) for clip in summary.clips]
+    stems = distinct_names([(stem, f"{stem}-{number}") for number, stem in enumerate(safe, 1)])
+    for clip, stem in zip(summary.clips, stems, strict=True):
         for measure in summary.measures:
             title, unit = MEASURES[measure]
             figure = Figure(figsize=(6.4, 4.4), dpi=120, layout="constrained")
@@ -45,7 +50,7 @@ def write_plots(summary: Summary, folder: Path) -> list[Path]:
             axes.grid(visible=True, which="both", alpha=0.3)
             if axes.lines:
                 axes.legend()
-            path = folder / f"{re.sub(r'[^A-Za-z0-9._-]+', '_', clip)}-{measure}.png"
+            path = folder / f"{stem}-{measure}.png"
             figure.savefig(path)
             written.append(path)
     return written

@@ -38,6 +38,7 @@ class About:
         conditions: one sentence.
         versions: of the libraries and models.
         failures: one sentence each.
+        notes: what else a reader should know, one sentence each.
     """
 
     command: str
@@ -45,6 +46,7 @@ class About:
     conditions: str
     versions: Sequence[str]
     failures: Sequence[str] = field(default_factory=tuple)
+    notes: Sequence[str] = field(default_factory=tuple)
 
 
 def html_report(summary: Summary, about: About, crops: Sequence[CropRow] = ()) -> str:
@@ -247,7 +249,7 @@ def _point_row(row: Row, measures: Sequence[str]) -> list[str]:
 
 
 def _about_section(summary: Summary, about: About) -> str:
-    lines = [*about.versions, *summary.missing()]
+    lines = [*about.versions, *summary.missing(), *about.notes]
     if len(summary.codecs) > SERIES_STYLES:
-        lines.append(f"more than {SERIES_STYLES} codecs: colours repeat")
+        lines.append(f"more than {SERIES_STYLES} codecs: colours and markers repeat")
     return "<h2>About</h2><ul>" + "".join(f"<li>{escape(line)}</li>" for line in lines) + "</ul>"

@@ -8,9 +8,10 @@ from lvc.bench.cache import Cache, Row
 from lvc.bench.clips import Clip
 from lvc.bench.codecs import CodecSpec
 from lvc.bench.measure import Conditions, MeasureError, measure, row_key
+from lvc.bench.ours import our_identity
 from lvc.bench.results import Results
 from lvc.bench.workers import Workers
-from lvc.errors import LvcError
+from lvc.errors import LvcError, ModelError
 from lvc.media import peers
 
 
@@ -37,10 +38,12 @@ class Plan:
     Attributes:
         tasks: points of clips and codecs that can run, clip by clip.
         failures: one sentence for each clip or codec that is left out.
+        notes: what clips are not any more when they are coded, one sentence each.
     """
 
     tasks: list[Task] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
     @property
     def clips(self) -> list[Clip]:
@@ -60,15 +63,22 @@ def make_plan(clips: Sequence[Clip], specs: Sequence[CodecSpec], conditions: Con
     for spec in specs:
         if not spec.is_ours and not peers.is_available(spec.codec):
             plan.failures.append(f"{spec.codec}: this PyAV build has no encoder and decoder for it; skipped")
-        else:
-            able.append(spec)
+            continue
+        try:
+            if spec.is_ours:
+                our_identity(spec.model)
+        except ModelError as error:
+            plan.failures.append(f"{spec.name}: {error} Skipped.")
+            continue
+        able.append(spec)
     for clip in clips:
         try:
-            info = clip.info
+            info, changes = clip.info, clip.changes
             keys = {(spec, point): row_key(clip, spec, point, conditions) for spec in able for point in spec.points}
         except LvcError as error:
             plan.failures.append(f"{error} Skipped.")
             continue
+        plan.notes += [f"{clip.name}: {change}" for change in changes]
         frames = clip.frames or info.frames or 100
         weight = info.width * info.height * frames
         plan.tasks += [Task(clip, spec, point, key, weight) for (spec, point), key in keys.items()]
@@ -104,6 +114,7 @@ def run_plan(
                 yield from _collect(workers, plan, conditions, results, cache, failed)
             row = results.finished(task.key) or cache.load(task.key)
             if row is not None:
+                row = named(task, row)
                 results.add(row)
                 yield task, row
             elif _pair(task) in failed:
@@ -146,7 +157,12 @@ def _measure(task: Task, conditions: Conditions, cache: Cache) -> Row:
 
 
 def _pair(task: Task) -> tuple[str, str]:
-    return task.clip.sha256, task.spec.name
+    return task.clip.name, task.spec.name
+
+
+def named(task: Task, row: Row) -> Row:
+    """The row under the names by which it is asked for now: it may have been measured under others."""
+    return {**row, "clip": task.clip.name, "codec": task.spec.name}
 
 
 def _preload(plan: Plan) -> tuple[str, ...]:

@@ -1,20 +1,20 @@
 """One ``lvc bench`` run from arguments to report folder; the command line only parses and prints."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 from lvc.bench.cache import Cache, Row
-from lvc.bench.clips import Clip, find_clips
-from lvc.bench.codecs import CodecSpec, CodecStringError, parse_codec
+from lvc.bench.clips import Clip, find_clips, with_distinct_names
+from lvc.bench.codecs import CodecSpec, CodecStringError, merged, parse_codec
 from lvc.bench.crops import CropRow, make_crops
 from lvc.bench.measure import Conditions
 from lvc.bench.plots import can_plot, write_plots
 from lvc.bench.progress import BenchProgress
 from lvc.bench.report import About, html_report
-from lvc.bench.results import Results
-from lvc.bench.run import Plan, Task, known_weight, make_plan, run_plan
+from lvc.bench.results import Results, locked
+from lvc.bench.run import Plan, Task, known_weight, make_plan, named, run_plan
 from lvc.bench.summary import Summary
 from lvc.errors import InputError, LvcError, OutputError
 
@@ -85,13 +85,17 @@ def run_session(request: Request) -> Outcome:
     plan.failures[:0] = failures
     if not plan.tasks:
         raise InputError("nothing to measure: " + " ".join(plan.failures))
-    results = Results(request.folder)
-    rows, interrupted = _measure(plan, request, results)
-    summary = Summary(rows, _anchor_name(request.anchor))
+    with locked(request.folder):
+        return _run(plan, request, specs)
+
+
+def _run(plan: Plan, request: Request, specs: Sequence[CodecSpec]) -> Outcome:
+    rows, interrupted = _measure(plan, request, Results(request.folder))
+    summary = Summary(rows, _anchor_name(request.anchor, specs))
     crops: list[CropRow] = []
     if request.crops and not interrupted:
         crops = _crops(plan, request, rows)
-    outcome = Outcome(summary, plan.failures, request.folder / "report.html", interrupted)
+    outcome = Outcome(summary, plan.failures, request.folder / "report.html", interrupted, plan.notes)
     _write(outcome, request, crops)
     return outcome
 
@@ -103,7 +107,7 @@ def _parse(strings: Sequence[str], failures: list[str]) -> list[CodecSpec]:
             specs.append(parse_codec(text))
         except CodecStringError as error:
             failures.append(f"{error}; skipped")
-    return specs
+    return merged(specs)
 
 
 def _find(paths: Sequence[Path], frames: int | None, failures: list[str]) -> list[Clip]:
@@ -113,17 +117,19 @@ def _find(paths: Sequence[Path], frames: int | None, failures: list[str]) -> lis
             clips += find_clips([path], frames)
         except InputError as error:
             failures.append(f"{error} Skipped.")
-    return list({clip.path.resolve(): clip for clip in clips}.values())
+    return with_distinct_names(list({clip.path.resolve(): clip for clip in clips}.values()))
 
 
-def _anchor_name(anchor: str | None) -> str | None:
-    """The name of an anchor given as codec string, or the name itself."""
+def _anchor_name(anchor: str | None, specs: Sequence[CodecSpec]) -> str | None:
+    """The name of an anchor given as codec string, as it is among these, or the name itself."""
     if anchor is None:
         return None
     try:
-        return parse_codec(anchor).name
+        wanted = parse_codec(anchor)
     except CodecStringError:
         return anchor
+    same = (spec.name for spec in specs if replace(spec, points=wanted.points) == wanted)
+    return next(same, wanted.name)
 
 
 def _measure(plan: Plan, request: Request, results: Results) -> tuple[list[Row], bool]:
@@ -145,7 +151,8 @@ def _measure(plan: Plan, request: Request, results: Results) -> tuple[list[Row],
                     progress.shrink(task.weight)
         except KeyboardInterrupt:
             interrupted = True
-    return [row for task in plan.tasks if (row := results.finished(task.key)) is not None], interrupted
+    rows = [named(task, row) for task in plan.tasks if (row := results.finished(task.key)) is not None]
+    return rows, interrupted
 
 
 def _crops(plan: Plan, request: Request, rows: Sequence[Row]) -> list[CropRow]:
@@ -173,6 +180,7 @@ def _write(outcome: Outcome, request: Request, crops: Sequence[CropRow]) -> None
         request.conditions.describe(),
         versions,
         outcome.failures,
+        list(outcome.notes),
     )
     try:
         temporary = outcome.report.with_suffix(".part")

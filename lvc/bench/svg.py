@@ -12,7 +12,10 @@ _DECADES = 0.7
 """Least width of the logarithmic axis."""
 _LEFT, _RIGHT, _TOP, _BOTTOM = 40, 10, 10, 36
 _MARKERS = ("circle", "square", "triangle", "diamond", "cross", "ring")
-SERIES_STYLES = len(_MARKERS)
+_COLOURS = 6
+"""Of the style sheet, ``s0`` and so on."""
+SERIES_STYLES = len(_MARKERS) * _COLOURS
+"""Pairs of colour and marker."""
 
 
 @dataclass(frozen=True)
@@ -21,7 +24,7 @@ class Series:
 
     Attributes:
         name: for tooltips.
-        style: index of colour and marker; taken modulo ``SERIES_STYLES``.
+        style: number of a pair of colour and marker, see ``SERIES_STYLES``; beyond these they repeat.
         points: (x, y, tooltip).
         line: (x, y) of the line through them; empty for none.
         labelled: whether the name is written beside the first point.
@@ -61,11 +64,16 @@ def chart(title: str, x_label: str, y_label: str, series: Sequence[Series]) -> s
 
 def marker_key(style: int) -> str:
     """The line and marker of a series, as it stands in a legend."""
-    style %= SERIES_STYLES
+    colour, marker = _look(style)
     return (
-        f'<svg class="key s{style}" viewBox="0 0 28 12" aria-hidden="true"><path class="line" d="M2 6H26"/>'
-        f"{_marker(_MARKERS[style], 14, 6)}</svg>"
+        f'<svg class="key s{colour}" viewBox="0 0 28 12" aria-hidden="true"><path class="line" d="M2 6H26"/>'
+        f"{_marker(marker, 14, 6)}</svg>"
     )
+
+
+def _look(style: int) -> tuple[int, str]:
+    """Colour and marker: both change from one style to the next, and no pair comes twice."""
+    return style % _COLOURS, _MARKERS[(style + style // _COLOURS) % len(_MARKERS)]
 
 
 @dataclass(frozen=True)
@@ -113,19 +121,19 @@ def _ticks(low: float, high: float) -> list[float]:
 
 
 def _series(series: Series, x_axis: _Axis, y_axis: _Axis) -> list[str]:
-    style = series.style % SERIES_STYLES
-    parts = [f'<g class="s{style}" data-series="{escape(series.name)}">']
+    colour, marker = _look(series.style)
+    parts = [f'<g class="s{colour}" data-series="{escape(series.name)}">']
     line = [(x_axis(math.log10(x)), y_axis(y)) for x, y in series.line if x > 0]
     if len(line) > 1:
         parts.append('<path class="line" d="M' + "L".join(f"{x:.1f} {y:.1f}" for x, y in line) + '"/>')
     places = [(x_axis(math.log10(x)), y_axis(y), text) for x, y, text in series.points if x > 0 and math.isfinite(y)]
     for x, y, text in places:
-        parts.append(f"<g>{_marker(_MARKERS[style], x, y)}<title>{escape(text)}</title></g>")
+        parts.append(f"<g>{_marker(marker, x, y)}<title>{escape(text)}</title></g>")
     if series.labelled and places:
         x, y, _ = places[0]
         near_right = x > WIDTH * 0.6
         anchor, offset = ("end", -7) if near_right else ("start", 7)
-        y += (4, -4, 12)[style % 3]  # so that neighbours do not cover each other
+        y += (4, -4, 12)[series.style % 3]  # so that neighbours do not cover each other
         parts.append(
             f'<text class="name" text-anchor="{anchor}" x="{x + offset:.1f}" y="{y:.1f}">{escape(series.name)}</text>'
         )
