@@ -1,6 +1,7 @@
 """``lvc bench`` from the command line."""
 
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -10,8 +11,10 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from lvc.bench.command import bench
+from lvc.bench.command import _device, bench
+from lvc.bench.results import locked
 from lvc.cli import main
+from lvc.encoder.settings import ABLATIONS
 from lvc.media import VideoReader, VideoWriter
 from lvc.media.scaling import scaled, scaled_info
 from tests.clips import clip_frames, clip_info
@@ -62,6 +65,54 @@ def test_failures_end_with_status_1_and_keep_the_rest(clip: Path, tmp_path: Path
         assert word in result.stderr
     assert len((folder / "results.jsonl").read_text().splitlines()) == 1
     assert "3 left out" in (folder / "report.html").read_text("utf-8")
+
+
+def test_the_folder_and_what_is_kept_elsewhere(clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The report goes into report/; without the cache, what only the cache knows is measured."""
+    monkeypatch.chdir(tmp_path)
+    options = [clip, "-c", "x264:crf=40", "--no-crops"]
+    assert run(*options).exit_code == 0
+    (kept,) = (tmp_path / "cache" / "lvc" / "bench").glob("*.json")
+    row = json.loads(kept.read_text())
+    kept.write_text(json.dumps({**row, "bytes": 1}))
+
+    def size(folder: str) -> int:
+        return int(json.loads((tmp_path / folder / "results.jsonl").read_text())["bytes"])
+
+    assert run(*options, "-o", "other").exit_code == 0
+    assert run(*options, "-o", "third", "--no-cache").exit_code == 0
+    assert (size("report"), size("other"), size("third")) == (row["bytes"], 1, row["bytes"])
+    assert json.loads(kept.read_text())["bytes"] == 1
+
+
+def test_folders_that_cannot_be_used(clip: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    result = run(clip, "-c", "x264:crf=40", "-o", tmp_path / "file" / "report")
+    assert result.exit_code == 8
+    assert "Not a directory" in result.stderr
+    with locked(tmp_path / "report"):
+        result = run(clip, "-c", "x264:crf=40", "-o", tmp_path / "report")
+    assert result.exit_code == 8
+    assert "another run writes into this folder" in result.stderr
+    assert not (tmp_path / "report" / "results.jsonl").exists()
+
+
+def test_parts_that_lvc_does_not_have(clip: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "report"
+    options = ["-c", "x264:crf=40", "-c", "lvc:model=nowhere", "--ablate", "motion", "--no-crops"]
+    result = run(clip, *options, "-o", folder)
+    assert result.exit_code == 1
+    assert "no part 'motion'; there are scalar, " in result.stderr
+    (line,) = (folder / "results.jsonl").read_text().splitlines()
+    assert json.loads(line)["codec"] == "x264 medium"
+
+
+@pytest.mark.parametrize(
+    ("codec", "device"), [("LVC:quality=30", "cuda"), (" lvc", "cuda"), ("lvcx", "cpu"), ("x264", "cpu")]
+)
+def test_the_device_is_that_of_lvc(monkeypatch: pytest.MonkeyPatch, codec: str, device: str) -> None:
+    monkeypatch.setattr("lvc.compute.choose_device", lambda _: "cuda")
+    assert _device("auto", (codec,)) == device
 
 
 def test_nothing_to_measure(tmp_path: Path) -> None:
@@ -162,4 +213,8 @@ def test_help_is_light() -> None:
         [sys.executable, "-c", program], cwd=root, capture_output=True, text=True, check=True
     ).stdout
     assert output.strip() == "[]"
-    assert "Codec strings" in CliRunner().invoke(bench, ["--help"]).output
+    text = CliRunner().invoke(bench, ["--help"]).output
+    assert "Codec strings" in text
+    assert "Folder of the report.  [default: report]" in text
+    _, _, parts = text.partition("Parts for --ablate:\n")
+    assert sorted(re.findall(r"  (no\w+|scalar) ", parts)) == sorted(ABLATIONS)

@@ -19,6 +19,7 @@ from lvc.bench.plots import can_plot, write_plots
 from lvc.bench.png import encode_png, to_rgb
 from lvc.bench.report import About, html_report
 from lvc.bench.summary import Summary, text_tables
+from lvc.bench.svg import SERIES_STYLES, Series, chart, marker_key
 from lvc.video import Colour, VideoInfo
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
@@ -185,4 +186,19 @@ def test_plots(tmp_path: Path) -> None:
     summary = Summary([row("a clip/with slash", codec, step) for codec in CODECS for step in range(3)])
     written = write_plots(summary, tmp_path / "curves")
     assert len(written) == 3
+    assert {path.name for path in written} == {f"a_clip_with_slash-{name}.png" for name in summary.measures}
     assert all(path.parent == tmp_path / "curves" and path.read_bytes()[:4] == b"\x89PNG" for path in written)
+
+
+def test_plots_of_clips_whose_names_look_alike(tmp_path: Path) -> None:
+    if not can_plot():
+        pytest.skip("matplotlib is not installed")
+    clips = ("a b", "a_b", "ab")
+    written = write_plots(Summary([row(clip, CODECS[0], 0, metrics={"psnr": 30.0}) for clip in clips]), tmp_path)
+    assert [path.name for path in written] == ["a_b-1-psnr.png", "a_b-2-psnr.png", "ab-psnr.png"]
+
+
+def test_every_codec_has_a_look_of_its_own() -> None:
+    assert len({marker_key(style) for style in range(SERIES_STYLES)}) == SERIES_STYLES == 36
+    drawings = [chart("", "", "", [Series("one", style, [(1.0, 30.0, "")])]) for style in range(SERIES_STYLES)]
+    assert len(set(drawings)) == SERIES_STYLES
