@@ -4,6 +4,7 @@ import platform
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from fractions import Fraction
 from itertools import zip_longest
 from typing import Any, Protocol
 
@@ -17,7 +18,7 @@ from lvc.errors import LvcError
 from lvc.media import filters, peers
 from lvc.video import Plane
 
-ROW_VERSION = 3
+ROW_VERSION = 4
 """Part of every key: raise it when measures or fields change."""
 
 PER_FRAME = ("psnr", "psnr_y", "psnr_u", "psnr_v", "ssim", "ms_ssim")
@@ -123,14 +124,15 @@ def measure(
     if on_stream is not None and isinstance(stream, OurStream) and stream.pictures is None:
         on_stream(stream.data)
     frames = []
-    reports = _FilterReports(info.width, info.height, info.bit_depth)
+    rate = info.frame_rate or Fraction(25)
+    reports = _FilterReports(info.width, info.height, info.bit_depth, rate)
     for source, planes in zip_longest(clip.read(), pictures):
         if source is None or planes is None:
             raise MeasureError(f"{spec.name} decodes to {'more' if source is None else 'fewer'} frames than went in")
         frames.append(frame_quality(source.planes, planes, info.bit_depth))
         reports.add(source.planes, planes)
     count = len(frames)
-    seconds = count / float(info.frame_rate or 25)
+    seconds = count / float(rate)
     per_frame: dict[str, Any] = {
         name: [_short(values[name]) for values in (frame.as_dict() for frame in frames)] for name in PER_FRAME
     }
@@ -146,7 +148,7 @@ def measure(
         "width": info.width,
         "height": info.height,
         "bit_depth": info.bit_depth,
-        "frame_rate": float(info.frame_rate or 25),
+        "frame_rate": float(rate),
         "frames": count,
         "bytes": stream.size,
         "settings_text_bytes": stream.settings_text_size if isinstance(stream, peers.PeerStream) else 0,
@@ -189,13 +191,13 @@ def _short(value: float | None) -> float | None:
 class _FilterReports:
     """XPSNR and VMAF of a clip, with the reason where one is missing."""
 
-    def __init__(self, width: int, height: int, bit_depth: int) -> None:
+    def __init__(self, width: int, height: int, bit_depth: int, rate: Fraction) -> None:
         self.missing: dict[str, str] = {}
         self._comparisons: dict[str, filters.Comparison] = {}
         self._values: dict[str, list[dict[str, str]]] = {}
         for name in FILTER_MEASURES:
             try:
-                self._comparisons[name] = filters.Comparison(name, width, height, bit_depth)
+                self._comparisons[name] = filters.Comparison(name, width, height, bit_depth, rate)
                 self._values[name] = []
             except filters.FilterError as error:
                 self.missing[name] = str(error)
