@@ -18,6 +18,8 @@ from tests.clips import clip_frames, clip_info
 
 FRAMES = 4
 LONG = 60
+ROOT = Path(__file__).resolve().parent.parent
+LVC = (sys.executable, "-c", "from lvc.cli import main\nif __name__ == '__main__': main()")
 
 
 def write_clip(path: Path, frames: int = FRAMES, width: int = 64, height: int = 48) -> Path:
@@ -103,6 +105,8 @@ def test_ours_and_ablations(clip: Path, tmp_path: Path) -> None:
         *["lvc fast without nomotion"] * 2,
     ]
     assert all(len(row["per_frame"]["bytes"]) == FRAMES for row in rows)
+    assert rows[0]["encode_fps"] == pytest.approx(FRAMES / rows[0]["encode_seconds"], rel=0.01)
+    assert rows[0]["decode_fps"] == pytest.approx(FRAMES / rows[0]["decode_seconds"], rel=0.01)
     # no decoder reads what lacks a part: its pictures come from the encoder, and nothing is said of its speed
     assert [row["decode_fps"] is None for row in rows] == [False, False, True, True, True, True]
     speeds = result.stdout[result.stdout.index("million samples/s") :].splitlines()
@@ -110,14 +114,24 @@ def test_ours_and_ablations(clip: Path, tmp_path: Path) -> None:
     assert (folder / "report.html").read_text("utf-8").count(">–<") >= 2 + 4  # of codecs, of points
 
 
+def test_a_peer_takes_the_same_memory_beside_lvc(clip: Path, tmp_path: Path) -> None:
+    if not list(Path(__file__).parent.parent.glob("models/*.lvcm")):
+        pytest.skip("there is no model here")
+    peaks = []
+    for name, codecs in (("alone", []), ("beside", ["-c", "lvc:preset=fast:quality=30"])):
+        command = [*LVC, "bench", str(clip), "-c", "x264:crf=30", *codecs, "-o", str(tmp_path / name)]
+        subprocess.run([*command, "--no-crops", "--no-cache"], cwd=ROOT, capture_output=True, check=True)
+        rows = map(json.loads, (tmp_path / name / "results.jsonl").read_text().splitlines())
+        peaks += [row["peak_bytes"] for row in rows if row["codec"] == "x264 medium"]
+    assert peaks[1] == pytest.approx(peaks[0], rel=0.2)
+
+
 def test_ctrl_c_keeps_finished_rows(clip: Path, tmp_path: Path) -> None:
     long = write_clip(tmp_path / "long.y4m", LONG, 320, 192)
     folder = tmp_path / "report"
-    program = "from lvc.cli import main\nif __name__ == '__main__': main()"
-    command = [sys.executable, "-c", program, "bench", str(clip), str(long), "-o", str(folder)]
+    command = [*LVC, "bench", str(clip), str(long), "-o", str(folder)]
     command += ["-c", "x264:crf=30", "-c", "x265:preset=placebo:crf=1,2,3,4,5,6,7,8", "--frames", str(LONG)]
-    root = Path(__file__).resolve().parent.parent
-    with subprocess.Popen(command, cwd=root, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         deadline = time.monotonic() + 60
         while not (folder / "results.jsonl").exists() and time.monotonic() < deadline:
             time.sleep(0.05)
@@ -157,9 +171,8 @@ def test_speed(clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_help_is_light() -> None:
     program = "import sys; import lvc.bench.command; print(sorted({'torch', 'av', 'numpy'} & set(sys.modules)))"
-    root = Path(__file__).resolve().parent.parent
     output = subprocess.run(
-        [sys.executable, "-c", program], cwd=root, capture_output=True, text=True, check=True
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
     ).stdout
     assert output.strip() == "[]"
     assert "Codec strings" in CliRunner().invoke(bench, ["--help"]).output

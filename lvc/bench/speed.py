@@ -223,7 +223,7 @@ def _row(
 
 def _isolated(function: Callable[..., object], *arguments: object) -> object:
     """Run in a process of its own; the result, or the LvcError."""
-    with Workers[None](1, ("lvc.bench.speed", "torch")) as workers:
+    with Workers[None](1, ("lvc.bench.speed",)) as workers:
         workers.start(None, function, *arguments)
         return next(answer for _, answer in workers.finished())
 
