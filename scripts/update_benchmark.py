@@ -38,7 +38,7 @@ def table(summary: Summary, measure: str) -> str:
         cells = [rate_text(summary.rate_difference(clip, codec, measure)) for codec in others]
         lines.append(f"| {clip} | " + " | ".join(cells) + " |")
     means = [summary.mean_rate_difference(codec, measure) for codec in others]
-    cells = ["–" if mean is None else f"**{mean[0]:+.1f} %** ({mean[1]} clips)" for mean in means]
+    cells = ["–" if mean is None else f"**{rate_text(mean)}**, {mean.clips} clips" for mean in means]
     return "\n".join([*lines, "| **mean** | " + " | ".join(cells) + " |"])
 
 
@@ -49,8 +49,8 @@ def compared(rows: list[dict[str, Any]], codec: str, other: str) -> str:
     for measure in SHOWN:
         mean = summary.mean_rate_difference(codec, measure) if measure in summary.measures else None
         if mean is not None:
-            direction = "more" if mean[0] > 0 else "fewer"
-            parts.append(f"{abs(mean[0]):.1f} % {direction} bits at the same {MEASURES[measure][0]}")
+            direction = "more" if mean.value > 0 else "fewer"
+            parts.append(f"{abs(mean.value):.1f} % {direction} bits at the same {MEASURES[measure][0]}")
     return f"Against {other}, {codec} needs {', '.join(parts)} on average." if parts else ""
 
 
@@ -65,8 +65,8 @@ def section(rows: list[dict[str, Any]], names: list[str], command: str) -> str:
     conditions = Conditions(frames=FRAMES).describe()
     sentences = " ".join(compared(rows, names[0], other) for other in names[1:])
     return (
-        f"{tables}\n\nNegative needs fewer bits than the anchor; a percentage "
-        "in brackets is how much of the curves' common range of quality the\nfigure covers. "
+        f"{tables}\n\nNegative needs fewer bits than the anchor; the percentage "
+        "in brackets is how much of the range of quality that either\ncurve covers is covered by both. "
         f"{sentences} {conditions[0].upper()}{conditions[1:]}. `{command}`, {datetime.now(UTC).date().isoformat()}."
     )
 
