@@ -75,6 +75,42 @@ def test_nothing_to_measure(tmp_path: Path) -> None:
     assert run(tmp_path, "--frames", "many").exit_code == 2
 
 
+@pytest.mark.parametrize("anchor", ["x265", "x265 fast", "libx265", "x265:preset=fast:crf=1", "x265:preset=fast"])
+def test_anchors_by_name_codec_string_and_family(clip: Path, tmp_path: Path, anchor: str) -> None:
+    codecs = ["-c", "x264:crf=30", "-c", "x265:preset=fast:crf=30", "--no-crops"]
+    result = run(clip, *codecs, "--anchor", anchor, "-o", tmp_path / "report")
+    assert result.exit_code == 0, result.output
+    assert "against x265 fast" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("anchor", "many"), [("nonsense::", "none"), ("vp9", "none"), ("x265:preset=slow", "none"), ("x265", "several")]
+)
+def test_an_anchor_that_fits_no_codec_or_several_is_refused(clip: Path, tmp_path: Path, anchor: str, many: str) -> None:
+    codecs = ["-c", "x264", "-c", "x265:preset=fast", "-c", "x265:preset=faster", "--no-crops"]
+    result = run(clip, *codecs, "--anchor", anchor, "-o", tmp_path / "report")
+    assert result.exit_code == 2
+    assert f"{many} of this run's codecs, which are x264 medium, x265 fast, x265 faster" in result.stderr
+    assert not (tmp_path / "report").exists()
+
+
+def test_a_frame_that_is_not_there_is_told(clip: Path, tmp_path: Path) -> None:
+    result = run(clip, "-c", "x264:crf=30", "-o", tmp_path / "report", "--frame", 99)
+    assert result.exit_code == 0
+    assert "note: pan has no frame 99: frame 3 is shown" in result.stderr
+    assert "frame 3 of pan" in (tmp_path / "report" / "report.html").read_text("utf-8")
+
+
+def test_ctrl_c_while_crops_are_made(clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("lvc.bench.session.make_crops", interrupt)
+    result = run(clip, "-c", "x264:crf=30", "-o", tmp_path / "report")
+    assert result.exit_code == 130
+    assert "x264 medium" in (tmp_path / "report" / "report.html").read_text("utf-8")
+
+
 def test_ctc_conditions_are_printed(clip: Path, tmp_path: Path) -> None:
     result = run(clip, "-c", "x264:crf=30", "-o", tmp_path / "report", "--conditions", "ctc", "--no-crops")
     assert result.exit_code == 0

@@ -131,7 +131,7 @@ def test_tables_say_where_there_is_no_number() -> None:
 def test_anchors() -> None:
     assert Summary(rows()).anchor == "x264 medium"
     assert Summary(rows(), "x265 medium").anchor == "x265 medium"
-    assert Summary(rows(), "nothing").anchor == "x264 medium"
+    assert Summary(rows(), "x266").rate_difference(CLIPS[0], "lvc medium", "psnr") is None  # it has no rows
     assert Summary([]).anchor is None
     summary = Summary(rows())
     difference = summary.rate_difference(CLIPS[0], "lvc medium", "psnr")

@@ -44,7 +44,7 @@ def _frames(context: click.Context, parameter: click.Parameter, value: str | Non
 @click.option("-c", "--codec", "codecs", multiple=True, metavar="STRING", help="A codec to run; may be repeated.")
 @click.option("-o", "--output", "folder", type=click.Path(path_type=Path, file_okay=False), default=Path("report"))
 @click.option("--frames", callback=_frames, metavar="N|all", help="Frames from the start of each clip.  [default: 32]")
-@click.option("--anchor", metavar="STRING", help="What the others are held against.  [default: the first peer]")
+@click.option("--anchor", metavar="STRING", help="Codec that the others are held against.  [default: the first peer]")
 @click.option("--threads", type=click.Choice(["1", "all"]), default="1", show_default=True, help="Threads per codec.")
 @click.option(
     "--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True, help="Where lvc runs."

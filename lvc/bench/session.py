@@ -1,5 +1,6 @@
 """One ``lvc bench`` run from arguments to report folder; the command line only parses and prints."""
 
+import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -19,6 +20,12 @@ from lvc.bench.summary import Summary
 from lvc.errors import InputError, LvcError, OutputError
 
 
+class AnchorError(LvcError):
+    """An anchor that is no codec of the run, or could be several."""
+
+    exit_status = 2
+
+
 @dataclass(frozen=True)
 class Request:
     """What was asked for.
@@ -29,7 +36,7 @@ class Request:
         conditions: see :class:`lvc.bench.measure.Conditions`.
         folder: of the report.
         cache: of rows; a cache without a folder measures everything.
-        anchor: codec string or name of the anchor; None chooses.
+        anchor: name, codec string or family (``x265``) of one of the codecs; None chooses.
         crops: whether the report shows crops side by side.
         frame: number of the frame to show; None for the middle one.
         command: the command line, to be printed in the report.
@@ -75,6 +82,7 @@ def run_session(request: Request) -> Outcome:
     Bad clips, codec strings and codecs that fail are named in the outcome and left out.
 
     Raises:
+        AnchorError: the anchor is not one of the codecs that can run.
         InputError: nothing is left to measure.
         OutputError: the report folder cannot be written.
     """
@@ -85,13 +93,11 @@ def run_session(request: Request) -> Outcome:
     plan.failures[:0] = failures
     if not plan.tasks:
         raise InputError("nothing to measure: " + " ".join(plan.failures))
+    anchor = _anchor_name(request.anchor, plan.specs)
     results = Results(request.folder)
     rows, interrupted = _measure(plan, request, results)
-    summary = Summary(rows, _anchor_name(request.anchor))
-    crops: list[CropRow] = []
-    if request.crops and not interrupted:
-        crops = _crops(plan, request, rows)
-    outcome = Outcome(summary, plan.failures, request.folder / "report.html", interrupted)
+    outcome = Outcome(Summary(rows, anchor), plan.failures, request.folder / "report.html", interrupted)
+    crops = _crops(plan, request, outcome) if request.crops and not interrupted else []
     _write(outcome, request, crops)
     return outcome
 
@@ -116,14 +122,21 @@ def _find(paths: Sequence[Path], frames: int | None, failures: list[str]) -> lis
     return list({clip.path.resolve(): clip for clip in clips}.values())
 
 
-def _anchor_name(anchor: str | None) -> str | None:
-    """The name of an anchor given as codec string, or the name itself."""
-    if anchor is None:
-        return None
-    try:
-        return parse_codec(anchor).name
-    except CodecStringError:
+def _anchor_name(anchor: str | None, specs: Sequence[CodecSpec]) -> str | None:
+    """The name of the codec that is meant by a name, a codec string or a family such as ``x265``."""
+    names = [spec.name for spec in specs]
+    if anchor is None or anchor in names:
         return anchor
+    found: list[str] = []
+    with contextlib.suppress(CodecStringError):
+        meant = parse_codec(anchor)
+        found = [spec.name for spec in specs if spec.point_string(0) == meant.point_string(0)]
+        if not found and ":" not in anchor:
+            found = [spec.name for spec in specs if spec.codec == meant.codec]
+    if len(found) != 1:
+        many = "several" if found else "none"
+        raise AnchorError(f"anchor {anchor!r} names {many} of this run's codecs, which are {', '.join(names)}")
+    return found[0]
 
 
 def _measure(plan: Plan, request: Request, results: Results) -> tuple[list[Row], bool]:
@@ -148,20 +161,27 @@ def _measure(plan: Plan, request: Request, results: Results) -> tuple[list[Row],
     return [row for task in plan.tasks if (row := results.finished(task.key)) is not None], interrupted
 
 
-def _crops(plan: Plan, request: Request, rows: Sequence[Row]) -> list[CropRow]:
+def _crops(plan: Plan, request: Request, outcome: Outcome) -> list[CropRow]:
+    """Crops of each clip; what fails and Ctrl-C are told in the outcome."""
     specs = sorted((spec for spec in plan.specs if not spec.ablate), key=lambda spec: not spec.is_ours)
     crops: list[CropRow] = []
     for clip in plan.clips:
-        own = [row for row in rows if row["clip_sha256"] == clip.sha256]
+        own = [row for row in outcome.summary.rows if row["clip_sha256"] == clip.sha256]
         able = [spec for spec in specs if any(row["codec"] == spec.name for row in own)]
         if not able:
             continue
         try:
-            crops.append(make_crops(clip, able, own, request.conditions, request.cache, request.frame))
+            row = make_crops(clip, able, own, request.conditions, request.cache, request.frame)
         except LvcError as error:
-            plan.failures.append(f"{clip.name}: no crops: {error}")
+            outcome.failures.append(f"{clip.name}: no crops: {error}")
+            continue
         except KeyboardInterrupt:
+            outcome.interrupted = True
             break
+        crops.append(row)
+        outcome.failures += [f"{clip.name}: {failure}" for failure in row.failures]
+        if request.frame is not None and request.frame != row.frame:
+            outcome.notes.append(f"{clip.name} has no frame {request.frame}: frame {row.frame} is shown")
     return crops
 
 

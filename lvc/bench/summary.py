@@ -74,13 +74,13 @@ class Summary:
 
     Args:
         rows: finished rows, all under the same conditions.
-        anchor: name of the codec that the others are held against; the first that is not lvc where None, else the
-            first.
+        anchor: name of the codec that the others are held against, whether or not it has rows; where None, the first
+            that is not lvc, else the first.
 
     Attributes:
         clips, codecs: names in order of appearance.
         measures: keys of ``MEASURES`` that at least one row has.
-        anchor: name of the anchor; None without rows.
+        anchor: name of the anchor; None where none is given and there are no rows.
     """
 
     def __init__(self, rows: Sequence[Row], anchor: str | None = None) -> None:
@@ -88,7 +88,7 @@ class Summary:
         self.clips = list(dict.fromkeys(row["clip"] for row in rows))
         self.codecs = list(dict.fromkeys(row["codec"] for row in rows))
         self.measures = [name for name in MEASURES if any(row["metrics"].get(name) is not None for row in rows)]
-        if anchor not in self.codecs:
+        if anchor is None:
             peers = [codec for codec in self.codecs if not codec.startswith("lvc")]
             anchor = next(iter(peers or self.codecs), None)
         self.anchor = anchor
