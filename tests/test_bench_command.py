@@ -12,8 +12,7 @@ from click.testing import CliRunner, Result
 
 from lvc.bench.command import bench
 from lvc.cli import main
-from lvc.media import VideoReader, VideoWriter
-from lvc.media.scaling import scaled, scaled_info
+from lvc.media import VideoWriter
 from tests.clips import clip_frames, clip_info
 
 FRAMES = 4
@@ -178,31 +177,6 @@ def test_ctrl_c_keeps_finished_rows(clip: Path, tmp_path: Path) -> None:
     assert "Traceback" not in errors
     assert (folder / "results.jsonl").read_text().endswith("\n")
     assert "x264 medium" in (folder / "report.html").read_text("utf-8")
-
-
-def test_scaling(clip: Path) -> None:
-    with VideoReader(clip) as reader:
-        frames = [scaled(frame, reader.info, 32, 24) for frame in reader]
-        assert scaled_info(reader.info, 32, 24).width == 32
-    assert [plane.shape for plane in frames[0].planes] == [(24, 32), (12, 16), (12, 16)]
-    assert len(frames) == FRAMES
-
-
-def test_speed(clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lvc.bench.speed.SIZES", {"tiny": (96, 64)})
-    codecs = ["-c", "x264"]
-    ours = bool(list(Path(__file__).parent.parent.glob("models/*.lvcm")))
-    codecs += ["-c", "lvc:preset=fast"] if ours else []
-    result = run(clip, *codecs, "--speed", "--frames", 3, "-o", tmp_path / "report")
-    assert result.exit_code == 0, result.output
-    rows = [json.loads(line) for line in (tmp_path / "report" / "speed.jsonl").read_text().splitlines()]
-    assert {row["codec"] for row in rows} == {"x264 medium", *(["lvc fast"] if ours else [])}
-    for row in rows:
-        assert row["encode_fps"] > 0
-        assert row["decode_fps"] > 0
-        if row["codec"] != "x264 medium":
-            assert row["encode_macs"] > row["decode_macs"] > 1000
-            assert row["encode_stages"]["networks"] > 0
 
 
 def test_help_is_light() -> None:

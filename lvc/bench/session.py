@@ -87,8 +87,8 @@ def run_session(request: Request) -> Outcome:
         OutputError: the report folder cannot be written.
     """
     failures: list[str] = []
-    specs = _parse(request.codecs, failures)
-    clips = _find(request.clips, request.conditions.frames, failures)
+    specs = parse_codecs(request.codecs, failures)
+    clips = find_all_clips(request.clips, request.conditions.frames, failures)
     plan = make_plan(clips, specs, request.conditions)
     plan.failures[:0] = failures
     if not plan.tasks:
@@ -102,7 +102,8 @@ def run_session(request: Request) -> Outcome:
     return outcome
 
 
-def _parse(strings: Sequence[str], failures: list[str]) -> list[CodecSpec]:
+def parse_codecs(strings: Sequence[str], failures: list[str]) -> list[CodecSpec]:
+    """Codecs of strings; a sentence is added to the failures for each that does not parse."""
     specs: list[CodecSpec] = []
     for text in strings:
         try:
@@ -112,7 +113,8 @@ def _parse(strings: Sequence[str], failures: list[str]) -> list[CodecSpec]:
     return specs
 
 
-def _find(paths: Sequence[Path], frames: int | None, failures: list[str]) -> list[Clip]:
+def find_all_clips(paths: Sequence[Path], frames: int | None, failures: list[str]) -> list[Clip]:
+    """Clips of files and folders, each once; a sentence is added to the failures for each path that has none."""
     clips: list[Clip] = []
     for path in paths:
         try:
