@@ -117,10 +117,9 @@ def main(clips: Path, jobs: int, report: Path) -> None:
     command = shlex.join(["lvc", "bench", str(clips), *options])
     conditions = Conditions(frames=FRAMES, device=choose_device("auto"))
     cache = Cache(default_folder())
+    request = Request([clips], CODECS, conditions, report, cache, CODECS[1], command=command, jobs=jobs)
     try:
-        outcome = run_session(
-            Request([clips], CODECS, conditions, report, cache, CODECS[1], command=command, jobs=jobs)
-        )
+        outcome = run_session(request)
     except LvcError as error:
         sys.exit(str(error))
     if outcome.interrupted or outcome.failures:

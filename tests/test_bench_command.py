@@ -74,6 +74,17 @@ def test_nothing_to_measure(tmp_path: Path) -> None:
     assert run(tmp_path, "--frames", "many").exit_code == 2
 
 
+def test_all_threads(clip: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "report"
+    codecs = ["-c", "x264:crf=30", "-c", "x265:preset=ultrafast:crf=30", "-c", "vp9:preset=8:crf=30"]
+    for threads, said in (("1", "one thread"), ("all", "all threads")):
+        result = run(clip, *codecs, "-o", folder, "--threads", threads, "--no-crops")
+        assert result.exit_code == 0, result.output
+        assert f"columns, {said};" in result.stderr
+    rows = [json.loads(line) for line in (folder / "results.jsonl").read_text().splitlines()]
+    assert [row["conditions"]["threads"] for row in rows] == [1] * 3 + [0] * 3  # neither takes the place of the other
+
+
 @pytest.mark.parametrize("anchor", ["x265", "x265 fast", "libx265", "x265:preset=fast:crf=1", "x265:preset=fast"])
 def test_anchors_by_name_codec_string_and_family(clip: Path, tmp_path: Path, anchor: str) -> None:
     codecs = ["-c", "x264:crf=30", "-c", "x265:preset=fast:crf=30", "--no-crops"]

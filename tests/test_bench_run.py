@@ -8,6 +8,7 @@ import time
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,7 +23,7 @@ from lvc.bench.run import make_plan, run_plan
 from lvc.bench.stages import OTHER, STAGES, macs, stage_seconds
 from lvc.bench.workers import CrashError, Workers
 from lvc.errors import InputError, LvcError
-from lvc.media import VideoReader, VideoWriter, filters
+from lvc.media import VideoReader, VideoWriter, filters, peers
 from tests.clips import clip_frames, clip_info, make_clip
 
 FRAMES = 4
@@ -88,6 +89,23 @@ def test_a_row_says_what_it_should(clip: Path) -> None:
     assert FRAMES / row["decode_fps"] == pytest.approx(row["decode_seconds"], abs=1e-4)
     assert row["peak_bytes"] > 1 << 20
     json.dumps(row, allow_nan=False)
+
+
+@pytest.mark.parametrize("threads", [0, 1])
+def test_threads_reach_every_codec(clip: Path, monkeypatch: pytest.MonkeyPatch, threads: int) -> None:
+    seen: list[Any] = []
+
+    def stop(*arguments: object) -> None:
+        seen.append(arguments)
+        raise LvcError("enough")
+
+    monkeypatch.setattr(peers, "encode", stop)
+    monkeypatch.setattr(OurStream, "encode", stop)
+    for codec in ("x264", "lvc"):
+        with pytest.raises(LvcError, match="enough"):
+            measure(Clip(clip), parse_codec(codec), 30, Conditions(threads=threads))
+    (settings, *_), (_, _, _, ours, *_) = seen
+    assert (settings.threads, ours) == (threads, threads)
 
 
 def test_filters_know_the_frame_rate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
