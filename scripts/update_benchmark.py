@@ -7,7 +7,7 @@ README.md must hold the lines ``<!-- benchmark -->`` and ``<!-- /benchmark -->``
 The curves go to .github/benchmark.png. Takes 10 to 30 minutes on two cores, less where peers and points are cached.
 """
 
-import subprocess
+import shlex
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,11 +15,14 @@ from typing import Any
 
 import click
 
+from lvc.bench.cache import Cache, default_folder
 from lvc.bench.codecs import parse_codec
 from lvc.bench.curves import smooth_curve
 from lvc.bench.measure import Conditions
-from lvc.bench.results import Results
+from lvc.bench.session import Request, run_session
 from lvc.bench.summary import MEASURES, Summary, rate_text
+from lvc.compute import choose_device
+from lvc.errors import LvcError
 
 ROOT = Path(__file__).resolve().parent.parent
 CODECS = ("lvc", "x264", "x265")
@@ -38,7 +41,7 @@ def table(summary: Summary, measure: str) -> str:
         cells = [rate_text(summary.rate_difference(clip, codec, measure)) for codec in others]
         lines.append(f"| {clip} | " + " | ".join(cells) + " |")
     means = [summary.mean_rate_difference(codec, measure) for codec in others]
-    cells = ["–" if mean is None else f"**{mean[0]:+.1f} %** ({mean[1]} clips)" for mean in means]
+    cells = ["–" if mean is None else f"**{rate_text(mean)}**, {mean.clips} clips" for mean in means]
     return "\n".join([*lines, "| **mean** | " + " | ".join(cells) + " |"])
 
 
@@ -49,12 +52,12 @@ def compared(rows: list[dict[str, Any]], codec: str, other: str) -> str:
     for measure in SHOWN:
         mean = summary.mean_rate_difference(codec, measure) if measure in summary.measures else None
         if mean is not None:
-            direction = "more" if mean[0] > 0 else "fewer"
-            parts.append(f"{abs(mean[0]):.1f} % {direction} bits at the same {MEASURES[measure][0]}")
+            direction = "more" if mean.value > 0 else "fewer"
+            parts.append(f"{abs(mean.value):.1f} % {direction} bits at the same {MEASURES[measure][0]}")
     return f"Against {other}, {codec} needs {', '.join(parts)} on average." if parts else ""
 
 
-def section(rows: list[dict[str, Any]], names: list[str], command: str) -> str:
+def section(rows: list[dict[str, Any]], names: list[str], conditions: Conditions, command: str) -> str:
     """What stands in README.md below the curves.
 
     Args:
@@ -62,12 +65,12 @@ def section(rows: list[dict[str, Any]], names: list[str], command: str) -> str:
     """
     summary = Summary(rows, names[1])
     tables = "\n\n".join(table(summary, measure) for measure in SHOWN if measure in summary.measures)
-    conditions = Conditions(frames=FRAMES).describe()
+    sentence = conditions.describe()
     sentences = " ".join(compared(rows, names[0], other) for other in names[1:])
     return (
-        f"{tables}\n\nNegative needs fewer bits than the anchor; a percentage "
-        "in brackets is how much of the curves' common range of quality the\nfigure covers. "
-        f"{sentences} {conditions[0].upper()}{conditions[1:]}. `{command}`, {datetime.now(UTC).date().isoformat()}."
+        f"{tables}\n\nNegative needs fewer bits than the anchor; the percentage "
+        "in brackets is how much of the range of quality that either\ncurve covers is covered by both. "
+        f"{sentences} {sentence[0].upper()}{sentence[1:]}. `{command}`, {datetime.now(UTC).date().isoformat()}."
     )
 
 
@@ -108,27 +111,27 @@ def plot(summary: Summary, path: Path) -> None:
 @click.option("--jobs", default=1, show_default=True)
 @click.option("--report", type=click.Path(path_type=Path), default=Path("report"), show_default=True)
 def main(clips: Path, jobs: int, report: Path) -> None:
-    options = [word for codec in CODECS for word in ("-c", codec)]
-    command = ["lvc", "bench", str(clips), *options, "--frames", str(FRAMES), "--anchor", "x264"]
-    done = subprocess.run(
-        [sys.executable, "-m", *command, "-o", str(report), "--jobs", str(jobs)], cwd=Path.cwd(), check=False
-    )
-    if done.returncode:
-        sys.exit(done.returncode)
     names = [parse_codec(text).name for text in CODECS]
-    rows = [
-        row
-        for row in Results(report).rows.values()
-        if row["codec"] in names and "error" not in row and row["conditions"]["frames"] == FRAMES
-    ]
-    rows.sort(key=lambda row: (row["clip"], names.index(row["codec"]), row["bpp"]))
+    options = [word for codec in CODECS for word in ("-c", codec)]
+    options += ["--frames", str(FRAMES), "--anchor", CODECS[1], "--jobs", str(jobs), "-o", str(report)]
+    command = shlex.join(["lvc", "bench", str(clips), *options])
+    conditions = Conditions(frames=FRAMES, device=choose_device("auto"))
+    cache = Cache(default_folder())
+    request = Request([clips], CODECS, conditions, report, cache, CODECS[1], command=command, jobs=jobs)
+    try:
+        outcome = run_session(request)
+    except LvcError as error:
+        sys.exit(str(error))
+    if outcome.interrupted or outcome.failures:
+        sys.exit("README.md stays as it is: " + ("; ".join(outcome.failures) or "interrupted"))
+    rows = sorted(outcome.summary.rows, key=lambda row: (row["clip"], names.index(row["codec"]), row["bpp"]))
     plot(Summary(rows, names[1]), ROOT / PICTURE)
     readme = ROOT / "README.md"
     before, _, rest = readme.read_text("utf-8").partition(START)
     _, found, after = rest.partition(END)
     if not found:
         sys.exit(f"README.md has no lines {START} and {END}")
-    text = f"![Rate-distortion curves]({PICTURE})\n\n{section(rows, names, ' '.join(command))}"
+    text = f"![Rate-distortion curves]({PICTURE})\n\n{section(rows, names, conditions, command)}"
     readme.write_text(f"{before}{START}\n\n{text}\n\n{END}{after}", "utf-8")
 
 

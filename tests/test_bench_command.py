@@ -15,12 +15,13 @@ from lvc.bench.command import _device, bench
 from lvc.bench.results import locked
 from lvc.cli import main
 from lvc.encoder.settings import ABLATIONS
-from lvc.media import VideoReader, VideoWriter
-from lvc.media.scaling import scaled, scaled_info
+from lvc.media import VideoWriter
 from tests.clips import clip_frames, clip_info
 
 FRAMES = 4
 LONG = 60
+ROOT = Path(__file__).resolve().parent.parent
+LVC = (sys.executable, "-c", "from lvc.cli import main\nif __name__ == '__main__': main()")
 
 
 def write_clip(path: Path, frames: int = FRAMES, width: int = 64, height: int = 48) -> Path:
@@ -124,6 +125,53 @@ def test_nothing_to_measure(tmp_path: Path) -> None:
     assert run(tmp_path, "--frames", "many").exit_code == 2
 
 
+def test_all_threads(clip: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "report"
+    codecs = ["-c", "x264:crf=30", "-c", "x265:preset=ultrafast:crf=30", "-c", "vp9:preset=8:crf=30"]
+    for threads, said in (("1", "one thread"), ("all", "all threads")):
+        result = run(clip, *codecs, "-o", folder, "--threads", threads, "--no-crops")
+        assert result.exit_code == 0, result.output
+        assert f"columns, {said};" in result.stderr
+    rows = [json.loads(line) for line in (folder / "results.jsonl").read_text().splitlines()]
+    assert [row["conditions"]["threads"] for row in rows] == [1] * 3 + [0] * 3  # neither takes the place of the other
+
+
+@pytest.mark.parametrize("anchor", ["x265", "x265 fast", "libx265", "x265:preset=fast:crf=1", "x265:preset=fast"])
+def test_anchors_by_name_codec_string_and_family(clip: Path, tmp_path: Path, anchor: str) -> None:
+    codecs = ["-c", "x264:crf=30", "-c", "x265:preset=fast:crf=30", "--no-crops"]
+    result = run(clip, *codecs, "--anchor", anchor, "-o", tmp_path / "report")
+    assert result.exit_code == 0, result.output
+    assert "against x265 fast" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("anchor", "many"), [("nonsense::", "none"), ("vp9", "none"), ("x265:preset=slow", "none"), ("x265", "several")]
+)
+def test_an_anchor_that_fits_no_codec_or_several_is_refused(clip: Path, tmp_path: Path, anchor: str, many: str) -> None:
+    codecs = ["-c", "x264", "-c", "x265:preset=fast", "-c", "x265:preset=faster", "--no-crops"]
+    result = run(clip, *codecs, "--anchor", anchor, "-o", tmp_path / "report")
+    assert result.exit_code == 2
+    assert f"{many} of this run's codecs, which are x264 medium, x265 fast, x265 faster" in result.stderr
+    assert not (tmp_path / "report").exists()
+
+
+def test_a_frame_that_is_not_there_is_told(clip: Path, tmp_path: Path) -> None:
+    result = run(clip, "-c", "x264:crf=30", "-o", tmp_path / "report", "--frame", 99)
+    assert result.exit_code == 0
+    assert "note: pan has no frame 99: frame 3 is shown" in result.stderr
+    assert "frame 3 of pan" in (tmp_path / "report" / "report.html").read_text("utf-8")
+
+
+def test_ctrl_c_while_crops_are_made(clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("lvc.bench.session.make_crops", interrupt)
+    result = run(clip, "-c", "x264:crf=30", "-o", tmp_path / "report")
+    assert result.exit_code == 130
+    assert "x264 medium" in (tmp_path / "report" / "report.html").read_text("utf-8")
+
+
 def test_ctc_conditions_are_printed(clip: Path, tmp_path: Path) -> None:
     result = run(clip, "-c", "x264:crf=30", "-o", tmp_path / "report", "--conditions", "ctc", "--no-crops")
     assert result.exit_code == 0
@@ -154,6 +202,8 @@ def test_ours_and_ablations(clip: Path, tmp_path: Path) -> None:
         *["lvc fast without nomotion"] * 2,
     ]
     assert all(len(row["per_frame"]["bytes"]) == FRAMES for row in rows)
+    assert rows[0]["encode_fps"] == pytest.approx(FRAMES / rows[0]["encode_seconds"], rel=0.01)
+    assert rows[0]["decode_fps"] == pytest.approx(FRAMES / rows[0]["decode_seconds"], rel=0.01)
     # no decoder reads what lacks a part: its pictures come from the encoder, and nothing is said of its speed
     assert [row["decode_fps"] is None for row in rows] == [False, False, True, True, True, True]
     speeds = result.stdout[result.stdout.index("million samples/s") :].splitlines()
@@ -161,14 +211,24 @@ def test_ours_and_ablations(clip: Path, tmp_path: Path) -> None:
     assert (folder / "report.html").read_text("utf-8").count(">–<") >= 2 + 4  # of codecs, of points
 
 
+def test_a_peer_takes_the_same_memory_beside_lvc(clip: Path, tmp_path: Path) -> None:
+    if not list(Path(__file__).parent.parent.glob("models/*.lvcm")):
+        pytest.skip("there is no model here")
+    peaks = []
+    for name, codecs in (("alone", []), ("beside", ["-c", "lvc:preset=fast:quality=30"])):
+        command = [*LVC, "bench", str(clip), "-c", "x264:crf=30", *codecs, "-o", str(tmp_path / name)]
+        subprocess.run([*command, "--no-crops", "--no-cache"], cwd=ROOT, capture_output=True, check=True)
+        rows = map(json.loads, (tmp_path / name / "results.jsonl").read_text().splitlines())
+        peaks += [row["peak_bytes"] for row in rows if row["codec"] == "x264 medium"]
+    assert peaks[1] == pytest.approx(peaks[0], rel=0.2)
+
+
 def test_ctrl_c_keeps_finished_rows(clip: Path, tmp_path: Path) -> None:
     long = write_clip(tmp_path / "long.y4m", LONG, 320, 192)
     folder = tmp_path / "report"
-    program = "from lvc.cli import main\nif __name__ == '__main__': main()"
-    command = [sys.executable, "-c", program, "bench", str(clip), str(long), "-o", str(folder)]
+    command = [*LVC, "bench", str(clip), str(long), "-o", str(folder)]
     command += ["-c", "x264:crf=30", "-c", "x265:preset=placebo:crf=1,2,3,4,5,6,7,8", "--frames", str(LONG)]
-    root = Path(__file__).resolve().parent.parent
-    with subprocess.Popen(command, cwd=root, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         deadline = time.monotonic() + 60
         while not (folder / "results.jsonl").exists() and time.monotonic() < deadline:
             time.sleep(0.05)
@@ -181,36 +241,10 @@ def test_ctrl_c_keeps_finished_rows(clip: Path, tmp_path: Path) -> None:
     assert "x264 medium" in (folder / "report.html").read_text("utf-8")
 
 
-def test_scaling(clip: Path) -> None:
-    with VideoReader(clip) as reader:
-        frames = [scaled(frame, reader.info, 32, 24) for frame in reader]
-        assert scaled_info(reader.info, 32, 24).width == 32
-    assert [plane.shape for plane in frames[0].planes] == [(24, 32), (12, 16), (12, 16)]
-    assert len(frames) == FRAMES
-
-
-def test_speed(clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lvc.bench.speed.SIZES", {"tiny": (96, 64)})
-    codecs = ["-c", "x264"]
-    ours = bool(list(Path(__file__).parent.parent.glob("models/*.lvcm")))
-    codecs += ["-c", "lvc:preset=fast"] if ours else []
-    result = run(clip, *codecs, "--speed", "--frames", 3, "-o", tmp_path / "report")
-    assert result.exit_code == 0, result.output
-    rows = [json.loads(line) for line in (tmp_path / "report" / "speed.jsonl").read_text().splitlines()]
-    assert {row["codec"] for row in rows} == {"x264 medium", *(["lvc fast"] if ours else [])}
-    for row in rows:
-        assert row["encode_fps"] > 0
-        assert row["decode_fps"] > 0
-        if row["codec"] != "x264 medium":
-            assert row["encode_macs"] > row["decode_macs"] > 1000
-            assert row["encode_stages"]["networks"] > 0
-
-
 def test_help_is_light() -> None:
     program = "import sys; import lvc.bench.command; print(sorted({'torch', 'av', 'numpy'} & set(sys.modules)))"
-    root = Path(__file__).resolve().parent.parent
     output = subprocess.run(
-        [sys.executable, "-c", program], cwd=root, capture_output=True, text=True, check=True
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
     ).stdout
     assert output.strip() == "[]"
     text = CliRunner().invoke(bench, ["--help"]).output

@@ -123,7 +123,7 @@ def test_tables_say_where_there_is_no_number() -> None:
     far += [row("far", "lvc medium", step, metrics={"psnr": 60.0 + step}) for step in range(3)]
     text = text_tables(Summary([*rows(), *far]))
     assert "no overlap" in text
-    assert "(2 of 3)" in text
+    assert "(100%), 2 of 3" in text
     alone = text_tables(Summary([row("street", "lvc medium", 0)]))
     assert "BD-rate" not in alone
     assert "speed" in alone
@@ -132,7 +132,7 @@ def test_tables_say_where_there_is_no_number() -> None:
 def test_anchors() -> None:
     assert Summary(rows()).anchor == "x264 medium"
     assert Summary(rows(), "x265 medium").anchor == "x265 medium"
-    assert Summary(rows(), "nothing").anchor == "x264 medium"
+    assert Summary(rows(), "x266").rate_difference(CLIPS[0], "lvc medium", "psnr") is None  # it has no rows
     assert Summary([]).anchor is None
     summary = Summary(rows())
     difference = summary.rate_difference(CLIPS[0], "lvc medium", "psnr")
@@ -140,8 +140,35 @@ def test_anchors() -> None:
     assert difference.value == pytest.approx(-20)
     mean = summary.mean_rate_difference("x265 medium", "psnr")
     assert mean is not None
-    assert mean[0] == pytest.approx(20)
-    assert mean[1] == 2
+    assert mean.value == pytest.approx(20)
+    assert mean.clips == 2
+
+
+def test_quality_at_equal_rate_is_told_per_clip_and_on_average() -> None:
+    """Each doubling of the rate gives 3 dB, and the PSNR curves of x264 and x265 are 20 % of rate apart."""
+    expected = -3 * np.log2(1.5 / 1.25)
+    summary = Summary(rows())
+    mean = summary.mean_quality_difference("x265 medium", "psnr")
+    assert mean is not None
+    assert (mean.value, mean.clips) == (pytest.approx(expected, abs=0.01), 2)
+    text = text_tables(summary)
+    table = text[text.index("\nBD-PSNR 6:1:1") :].split("\n\n")[0].splitlines()[-3:]
+    assert [line.split()[0] for line in table] == [*CLIPS, "mean"]
+    assert all(f"{expected:+.2f} dB (84%)" in line for line in table)
+    section = page().split("Quality at equal rate, BD-PSNR 6:1:1")[1].split("</table>")[0]
+    assert re.search(
+        rf"<th>mean</th>.*<td>{re.escape(f'{expected:+.2f}')} dB \(84%\) <small>2 clips</small></td>", section
+    )
+
+
+def test_the_overlap_is_told_always() -> None:
+    short = [row("short", codec, step) for codec in CODECS for step in range(4)]
+    short = [each for each in short if each["codec"] != "lvc medium" or each["metrics"]["psnr"] < 38]
+    text = text_tables(Summary([*rows(), *short]))
+    bd_rates = text.split("\n\n")[0].splitlines()
+    assert [re.findall(r"\((.*?)\)", line)[0] for line in bd_rates[3:]] == ["100%", "100%", "67%", "67–100%"]
+    assert bd_rates[0] == "against x264 medium, in brackets the overlap of the curves"
+    assert '<td><span class="fewer">-20.0 % (100%)</span></td>' in page()
 
 
 def test_a_run_without_rows_has_a_page() -> None:

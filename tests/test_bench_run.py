@@ -6,7 +6,9 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,7 +23,7 @@ from lvc.bench.run import make_plan, run_plan
 from lvc.bench.stages import OTHER, STAGES, macs, stage_seconds
 from lvc.bench.workers import CrashError, Workers
 from lvc.errors import InputError, LvcError
-from lvc.media import VideoReader, VideoWriter
+from lvc.media import VideoReader, VideoWriter, filters, peers
 from tests.clips import clip_frames, clip_info, make_clip
 
 FRAMES = 4
@@ -79,8 +81,58 @@ def test_a_row_says_what_it_should(clip: Path) -> None:
     assert len(row["per_frame"]["bytes"]) == FRAMES
     assert sum(row["per_frame"]["bytes"]) == row["bytes"] + row["settings_text_bytes"]
     assert row["metrics"]["ms_ssim"] is None
+    for name, value in row["metrics"].items():
+        if value is not None and not name.endswith("_db"):  # decibels of a similarity are those of its mean
+            assert len(row["per_frame"][name]) == FRAMES
+            assert value == pytest.approx(np.mean(row["per_frame"][name]), abs=1e-4)
+    assert FRAMES / row["encode_fps"] == pytest.approx(row["encode_seconds"], abs=1e-4)
+    assert FRAMES / row["decode_fps"] == pytest.approx(row["decode_seconds"], abs=1e-4)
     assert row["peak_bytes"] > 1 << 20
     json.dumps(row, allow_nan=False)
+
+
+@pytest.mark.parametrize("threads", [0, 1])
+def test_threads_reach_every_codec(clip: Path, monkeypatch: pytest.MonkeyPatch, threads: int) -> None:
+    seen: list[Any] = []
+
+    def stop(*arguments: object) -> None:
+        seen.append(arguments)
+        raise LvcError("enough")
+
+    monkeypatch.setattr(peers, "encode", stop)
+    monkeypatch.setattr(OurStream, "encode", stop)
+    for codec in ("x264", "lvc"):
+        with pytest.raises(LvcError, match="enough"):
+            measure(Clip(clip), parse_codec(codec), 30, Conditions(threads=threads))
+    (settings, *_), (_, _, _, ours, *_) = seen
+    assert (settings.threads, ours) == (threads, threads)
+
+
+def test_filters_know_the_frame_rate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, seen = tmp_path / "fast.y4m", []
+    with VideoWriter(path, clip_info(64, 48, 2, fps=Fraction(60)), format="y4m") as writer:
+        for frame in clip_frames("pan", 64, 48, 2):
+            writer.write(frame)
+
+    def comparison(*arguments: object) -> filters.Comparison:
+        seen.append(arguments)
+        raise filters.FilterError("not here")
+
+    monkeypatch.setattr(filters, "Comparison", comparison)
+    row = measure(Clip(path), parse_codec("x264"), 30, CONDITIONS)
+    assert seen[0] == ("xpsnr", 64, 48, 8, 60)
+    assert row["missing"]["xpsnr"] == "not here"
+
+
+def test_a_picture_too_small_for_xpsnr_has_all_else(tmp_path: Path) -> None:
+    if not filters.is_available("xpsnr"):
+        pytest.skip("this PyAV build has no xpsnr filter")
+    make_clip(tmp_path / "tiny.mkv", width=16, height=16, frames=2, lossless=True)
+    ((row,), failures, _) = run([Clip(tmp_path / "tiny.mkv")], ["x264:crf=20"], tmp_path / "report", Cache(None))
+    assert failures == []
+    assert row["metrics"]["psnr"] > 20
+    assert "xpsnr" not in row["metrics"]
+    assert "under 2025 samples" in row["missing"]["xpsnr"]
 
 
 def test_finished_rows_are_not_measured_again(clip: Path, tmp_path: Path) -> None:

@@ -1,13 +1,17 @@
 """Peer codecs: they run as they come, their bytes are counted alike, and what they refuse is named."""
 
 import re
+from dataclasses import replace
 from fractions import Fraction
+from pathlib import Path
 
+import av
 import numpy as np
 import pytest
+from av.filter import Graph
 
 from lvc.bench.metrics import frame_quality
-from lvc.media import filters, peers
+from lvc.media import VideoWriter, filters, peers
 from lvc.video import Frame, VideoInfo
 
 FRAMES = 12
@@ -131,3 +135,44 @@ def test_filters_known_to_misread_are_refused() -> None:
         pytest.skip("this PyAV build has no xpsnr filter")
     with pytest.raises(filters.FilterError, match="misreads"):
         filters.Comparison("xpsnr", 202, 176, 10)
+
+
+@pytest.mark.parametrize(("width", "height"), [(16, 16), (44, 46), (64, 30)])
+def test_xpsnr_is_refused_where_its_filter_would_crash(width: int, height: int) -> None:
+    if not filters.is_available("xpsnr"):
+        pytest.skip("this PyAV build has no xpsnr filter")
+    with pytest.raises(filters.FilterError, match="under 2025 samples"):
+        filters.Comparison("xpsnr", width, height, 8)
+    info, frames = clip(48, 44, count=1)
+    smallest = filters.Comparison("xpsnr", info.width, info.height, 8)
+    assert "lavfi.xpsnr.xpsnr.y" in smallest.add(frames[0].planes, frames[0].planes)
+
+
+@pytest.mark.parametrize("rate", [24, 30, 60])
+def test_xpsnr_is_that_of_ffmpeg_on_files_of_the_same_rate(tmp_path: Path, rate: int) -> None:
+    if not {"xpsnr", "movie"} <= av.filter.filters_available:
+        pytest.skip("this PyAV build has no xpsnr or movie filter")
+    info, frames = clip()
+    info = replace(info, frame_rate=Fraction(rate), time_base=Fraction(1, rate))
+    generator = np.random.default_rng(2)
+    noisy = [
+        replace(frame, planes=[plane ^ generator.integers(0, 8, plane.shape, np.uint16) for plane in frame.planes])
+        for frame in frames
+    ]
+    graph = Graph()
+    compare, sink = graph.add("xpsnr"), graph.add("buffersink")
+    for index, pictures in enumerate((noisy, frames)):
+        path = tmp_path / f"{index}.y4m"
+        with VideoWriter(path, info, format="y4m") as writer:
+            for frame in pictures:
+                writer.write(frame)
+        graph.add("movie", filename=str(path)).link_to(compare, 0, index)
+    compare.link_to(sink)
+    graph.configure()
+    comparison = filters.Comparison("xpsnr", info.width, info.height, 8, Fraction(rate))
+    for frame, decoded in zip(frames, noisy, strict=True):
+        ours = comparison.add(frame.planes, decoded.planes)
+        theirs = sink.pull().metadata
+        for plane in "yuv":
+            name = f"lavfi.xpsnr.xpsnr.{plane}"
+            assert float(ours[name]) == pytest.approx(float(theirs[name]), abs=0.01)

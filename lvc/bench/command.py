@@ -2,12 +2,15 @@
 
 import shlex
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+from click.core import ParameterSource
 
 if TYPE_CHECKING:
+    from lvc.bench.measure import Conditions
     from lvc.bench.session import Outcome
 
 CTC_FRAMES = 96
@@ -64,7 +67,11 @@ def _frames(context: click.Context, parameter: click.Parameter, value: str | Non
     metavar="N|all",
     help=f"Frames from the start of each clip.  [default: 32, {CTC_FRAMES} with ctc]",
 )
-@click.option("--anchor", metavar="STRING", help="What the others are held against.  [default: the first peer]")
+@click.option(
+    "--anchor",
+    metavar="STRING",
+    help="Codec that the others are held against.  [default: the first peer; lvc with --ablate]",
+)
 @click.option("--threads", type=click.Choice(["1", "all"]), default="1", show_default=True, help="Threads per codec.")
 @click.option(
     "--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True, help="Where lvc runs."
@@ -77,7 +84,7 @@ def _frames(context: click.Context, parameter: click.Parameter, value: str | Non
     help=f"ctc: as in papers on learned codecs: {CTC_FRAMES} frames, exactly one intra picture.",
 )
 @click.option("--ablate", multiple=True, metavar="PART", help="lvc without a part, against lvc; may be repeated.")
-@click.option("--speed", is_flag=True, help="Speed at 360p, 720p and 1080p on each device instead of curves.")
+@click.option("--speed", is_flag=True, help="Speed on the first clip at 360p, 720p and 1080p instead of curves.")
 @click.option("--frame", type=click.IntRange(0), metavar="N", help="Frame to show side by side.  [default: the middle]")
 @click.option("--no-crops", is_flag=True, help="Leave the side-by-side pictures out.")
 @click.option("--no-cache", is_flag=True, help="Measure everything that the report folder does not hold.")
@@ -108,6 +115,8 @@ def bench(
     """
     if not clips:
         raise click.UsageError("give at least one clip or folder of clips")
+    if speed:
+        _refuse_with_speed(click.get_current_context())
     from lvc.bench.cache import Cache, default_folder
     from lvc.bench.measure import Conditions
     from lvc.bench.session import Request, run_session
@@ -117,14 +126,13 @@ def bench(
     ctc = conditions == "ctc"
     chosen = Conditions(conditions, frames or None, 1 if threads == "1" else 0, ctc, _device(device, codecs))
     if speed:
-        _speed(clips, codecs, chosen.threads, frames or 32, folder, quiet)
+        _speed(clips, codecs, chosen, device, folder, quiet)
         return
     strings = list(codecs or (("lvc",) if ablate else _DEFAULT_CODECS))
     if ablate:
         ours = next(filter(_is_ours, strings), "lvc")
         strings += [] if ours in strings else [ours]
         strings += [f"{ours}:ablate={part}" for part in ablate]
-        anchor = anchor or ours
     request = Request(
         clips=clips,
         codecs=strings,
@@ -162,28 +170,40 @@ def _end(outcome: "Outcome") -> None:
 
     if outcome.summary.rows:
         click.echo(text_tables(outcome.summary))
-    for note in (*outcome.summary.missing(), *outcome.notes):
+    notes = [*outcome.summary.missing(), *outcome.notes]
+    _leave(notes, outcome.failures, outcome.report, interrupted=outcome.interrupted)
+
+
+def _leave(notes: Sequence[str], failures: Sequence[str], report: Path, *, interrupted: bool) -> None:
+    for note in notes:
         click.echo(f"lvc: note: {note}", err=True)
-    for failure in outcome.failures:
+    for failure in failures:
         click.echo(f"lvc: warning: {failure.rstrip('.')}", err=True)
-    click.echo(f"{outcome.report}", err=True)
-    if outcome.interrupted:
+    click.echo(f"{report}", err=True)
+    if interrupted:
         raise KeyboardInterrupt
-    if outcome.failures:
-        click.echo(f"lvc: error: {len(outcome.failures)} left out", err=True)
+    if failures:
+        click.echo(f"lvc: error: {len(failures)} left out", err=True)
         raise click.exceptions.Exit(1)
+
+
+def _refuse_with_speed(context: click.Context) -> None:
+    """Options that say nothing about speed."""
+    for name in ("conditions", "ablate", "anchor", "frame", "jobs"):
+        if context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+            raise click.UsageError(f"--{name} does not go with --speed")
 
 
 def _speed(
-    clips: tuple[Path, ...], codecs: tuple[str, ...], threads: int, frames: int, folder: Path, quiet: bool
+    clips: Sequence[Path], codecs: Sequence[str], conditions: "Conditions", device: str, folder: Path, quiet: bool
 ) -> None:
-    from lvc.bench.speed import measure_speed, speed_text
+    from lvc.bench.speed import measure_speed, plan_speed, speed_text
 
-    def show(line: str) -> None:
-        if not quiet:
-            click.echo(f"lvc: {line}", err=True)
-
-    rows = measure_speed(clips[0], codecs or _DEFAULT_CODECS, threads, frames, folder, show)
+    plan = plan_speed(clips, codecs or _DEFAULT_CODECS, conditions.threads, conditions.frames, device)
+    click.echo(plan.describe(), err=True)
+    rows, interrupted = measure_speed(plan, folder, quiet=quiet)
+    if not rows:
+        raise KeyboardInterrupt
     click.echo(speed_text(rows))
-    if any(row.error for row in rows):
-        raise click.exceptions.Exit(1)
+    failed = [f"{row.size} {row.codec} {row.device}: {row.error}" for row in rows if row.error]
+    _leave(plan.notes, [*plan.failures, *failed], folder / "speed.jsonl", interrupted=interrupted)

@@ -1,7 +1,7 @@
 """Side by side: the same part of the same frame from the source, lvc and the peers, at matched rate."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 
 import numpy as np
@@ -48,12 +48,14 @@ class CropRow:
         clip: its name.
         frame: number of the frame, from 0.
         place: left, top, width and height in luma samples.
+        failures: one sentence for each codec that is left out.
     """
 
     clip: str
     frame: int
     place: tuple[int, int, int, int]
     crops: list[Crop]
+    failures: list[str] = field(default_factory=list)
 
 
 def make_crops(
@@ -71,10 +73,10 @@ def make_crops(
     Args:
         specs: codecs, the one that sets the rate first.
         rows: finished rows of this clip.
-        frame: number of the frame; the middle one where None.
+        frame: number of the frame; the middle one where None, the last one where there are fewer.
 
     Raises:
-        LvcError: the clip or a codec fails, or the first codec has no rows.
+        LvcError: the clip or every codec fails, or the first codec has no rows.
     """
     first = sorted((row for row in rows if row["codec"] == specs[0].name), key=lambda row: float(row["bpp"]))
     if not first:
@@ -83,20 +85,22 @@ def make_crops(
     number = min(target["frames"] // 2 if frame is None else frame, target["frames"] - 1)
     source = next(islice(clip.read(), number, None)).planes
     pictures: list[tuple[str, int, Sequence[Plane]]] = []
+    failures: list[str] = []
     for spec in specs:
         own = [row for row in rows if row["codec"] == spec.name]
         if not own:
             continue
-        if spec.is_ours:
-            nearest = min(own, key=lambda row: abs(float(np.log(row["bytes"] / target["bytes"]))))
-            size, decoded = nearest["bytes"], _our_pictures(clip, spec, nearest, conditions, cache)
+        try:
+            size, decoded = _matched(clip, spec, own, conditions, cache, target["bytes"])
+            picture = next(islice(decoded, number, None), None)
+            if picture is None:
+                raise LvcError(f"there is no frame {number}")
+        except LvcError as error:
+            failures.append(f"no crop of {spec.name}: {error}")
         else:
-            stream = _matched_peer(clip, spec, own, conditions, target["bytes"])
-            size, decoded = stream.size, peers.decode(stream)
-        picture = next(islice(decoded, number, None), None)
-        if picture is None:
-            raise LvcError(f"{clip.name}: {spec.name} has no frame {number}")
-        pictures.append((spec.name, size, picture))
+            pictures.append((spec.name, size, picture))
+    if not pictures:
+        raise LvcError("; ".join(failures))
     info = clip.info
     left, top = _worst_place(source[0], [planes[0] for _, _, planes in pictures])
     samples = target["frames"] * info.width * info.height
@@ -106,7 +110,18 @@ def make_crops(
         decibels = frame_quality(source, planes, info.bit_depth, with_ms_ssim=False).psnr_611
         note = f"{size * 8 / samples:.4f} bit per pixel, {decibels:.2f} dB"
         crops.append(Crop(name, note, to_rgb(planes, info, *place)))
-    return CropRow(clip.name, number, place, crops)
+    return CropRow(clip.name, number, place, crops, failures)
+
+
+def _matched(
+    clip: Clip, spec: CodecSpec, rows: Sequence[Row], conditions: Conditions, cache: Cache, target: int
+) -> tuple[int, Iterator[Sequence[Plane]]]:
+    """Bytes and pictures of the run of a codec that is nearest to so many bytes."""
+    if spec.is_ours:
+        nearest = min(rows, key=lambda row: abs(float(np.log(row["bytes"] / target))))
+        return nearest["bytes"], _our_pictures(clip, spec, nearest, conditions, cache)
+    stream = _matched_peer(clip, spec, rows, conditions, target)
+    return stream.size, peers.decode(stream)
 
 
 def _our_pictures(

@@ -4,6 +4,7 @@ import platform
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from fractions import Fraction
 from itertools import zip_longest
 from typing import Any, Protocol
 
@@ -17,11 +18,11 @@ from lvc.errors import LvcError
 from lvc.media import filters, peers
 from lvc.video import Plane
 
-ROW_VERSION = 3
+ROW_VERSION = 4
 """Part of every key: raise it when measures or fields change."""
 
-PER_FRAME = ("psnr", "psnr_y", "psnr_u", "psnr_v", "ssim", "ms_ssim")
-"""Measures whose value for every frame is kept."""
+PER_FRAME = ("psnr", "psnr_y", "psnr_u", "psnr_v", "ssim", "ssim_y", "ssim_u", "ssim_v", "ms_ssim")
+"""Measures of :class:`lvc.bench.metrics.FrameQuality` whose value for every frame is kept, beside those of filters."""
 
 FILTER_MEASURES = ("xpsnr", "vmaf")
 
@@ -128,18 +129,22 @@ def measure(
     if on_stream is not None and isinstance(stream, OurStream) and stream.pictures is None:
         on_stream(stream.data)
     frames = []
-    reports = _FilterReports(info.width, info.height, info.bit_depth)
+    rate = info.frame_rate or Fraction(25)
+    reports = _FilterReports(info.width, info.height, info.bit_depth, rate)
     for source, planes in zip_longest(clip.read(), pictures):
         if source is None or planes is None:
             raise MeasureError(f"{spec.name} decodes to {'more' if source is None else 'fewer'} frames than went in")
         frames.append(frame_quality(source.planes, planes, info.bit_depth))
         reports.add(source.planes, planes)
     count = len(frames)
-    seconds = count / float(info.frame_rate or 25)
+    seconds = count / float(rate)
+    by_filters = reports.finish()
     per_frame: dict[str, Any] = {
         name: [_short(values[name]) for values in (frame.as_dict() for frame in frames)] for name in PER_FRAME
     }
+    per_frame |= {name: [_short(value) for value in values] for name, values in by_filters.items()}
     per_frame["bytes"] = sizes
+    metrics = clip_quality(frames) | {name: sum(values) / len(values) for name, values in by_filters.items()}
     return {
         "key": row_key(clip, spec, point, conditions),
         "clip": clip.name,
@@ -151,13 +156,13 @@ def measure(
         "width": info.width,
         "height": info.height,
         "bit_depth": info.bit_depth,
-        "frame_rate": float(info.frame_rate or 25),
+        "frame_rate": float(rate),
         "frames": count,
         "bytes": stream.size,
         "settings_text_bytes": stream.settings_text_size if isinstance(stream, peers.PeerStream) else 0,
         "bpp": stream.size * 8 / (count * info.width * info.height),
         "kbps": stream.size * 8 / 1000 / seconds,
-        "metrics": {name: _short(value) for name, value in (clip_quality(frames) | reports.means()).items()},
+        "metrics": {name: _short(value) for name, value in metrics.items()},
         "missing": reports.missing,
         "per_frame": per_frame,
         "encode_seconds": round(stream.encode_seconds, 4),
@@ -194,13 +199,13 @@ def _short(value: float | None) -> float | None:
 class _FilterReports:
     """XPSNR and VMAF of a clip, with the reason where one is missing."""
 
-    def __init__(self, width: int, height: int, bit_depth: int) -> None:
+    def __init__(self, width: int, height: int, bit_depth: int, rate: Fraction) -> None:
         self.missing: dict[str, str] = {}
         self._comparisons: dict[str, filters.Comparison] = {}
         self._values: dict[str, list[dict[str, str]]] = {}
         for name in FILTER_MEASURES:
             try:
-                self._comparisons[name] = filters.Comparison(name, width, height, bit_depth)
+                self._comparisons[name] = filters.Comparison(name, width, height, bit_depth, rate)
                 self._values[name] = []
             except filters.FilterError as error:
                 self.missing[name] = str(error)
@@ -213,22 +218,21 @@ class _FilterReports:
                 self.missing[name] = str(error)
                 del self._comparisons[name]
 
-    def means(self) -> dict[str, float | None]:
-        result: dict[str, float | None] = {}
+    def finish(self) -> dict[str, list[float]]:
+        """Values of each frame by the name of the measure."""
+        result: dict[str, list[float]] = {}
         for name, comparison in self._comparisons.items():
             rows = [row for row in (*self._values[name], *comparison.finish()) if row]
-            result |= _xpsnr_means(rows) if name == "xpsnr" else _vmaf_means(rows)
-        return result
+            result |= _xpsnr(rows) if name == "xpsnr" else _vmaf(rows)
+        return {name: values for name, values in result.items() if values}
 
 
-def _xpsnr_means(rows: Sequence[dict[str, str]]) -> dict[str, float | None]:
-    """Means over frames per plane, infinite ones as 100 dB, and (4·Y + U + V) / 6 for 4:2:0."""
-    if not rows:
-        return {}
-    y, u, v = (sum(min(100.0, float(row[f"lavfi.xpsnr.xpsnr.{plane}"])) for row in rows) / len(rows) for plane in "yuv")
-    return {"xpsnr": (4 * y + u + v) / 6, "xpsnr_y": y, "xpsnr_u": u, "xpsnr_v": v}
+def _xpsnr(rows: Sequence[dict[str, str]]) -> dict[str, list[float]]:
+    """Decibels of each frame: Y, U, V, infinite ones as 100 dB, and (4·Y + U + V) / 6 for 4:2:0."""
+    y, u, v = ([min(100.0, float(row[f"lavfi.xpsnr.xpsnr.{plane}"])) for row in rows] for plane in "yuv")
+    whole = [(4 * a + b + c) / 6 for a, b, c in zip(y, u, v, strict=True)]
+    return {"xpsnr": whole, "xpsnr_y": y, "xpsnr_u": u, "xpsnr_v": v}
 
 
-def _vmaf_means(rows: Sequence[dict[str, str]]) -> dict[str, float | None]:
-    scores = [float(row["lavfi.vmaf.score"]) for row in rows if "lavfi.vmaf.score" in row]
-    return {"vmaf": sum(scores) / len(scores)} if scores else {}
+def _vmaf(rows: Sequence[dict[str, str]]) -> dict[str, list[float]]:
+    return {"vmaf": [float(row["lavfi.vmaf.score"]) for row in rows if "lavfi.vmaf.score" in row]}

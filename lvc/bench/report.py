@@ -10,12 +10,12 @@ from lvc.bench.crops import CropRow
 from lvc.bench.curves import Difference, smooth_curve
 from lvc.bench.png import encode_png
 from lvc.bench.style import STYLE
-from lvc.bench.summary import MEASURES, Summary, quality_text, rate_text
+from lvc.bench.summary import MEASURES, Mean, Summary, quality_text, rate_text
 from lvc.bench.svg import SERIES_STYLES, Series, chart, marker_key
 
 _DIFFERENCES_INTRO = (
-    "BD-rate, piecewise cubic: negative needs fewer bits than the anchor. In brackets the overlap of the two curves' "
-    "qualities where it is under 75 %. BD differences in quality below each table."
+    "BD-rate, piecewise cubic: negative needs fewer bits than the anchor. In brackets the overlap of the two curves: "
+    "what both cover of what either covers. BD differences in quality below each table."
 )
 _SPEED_INTRO = (
     "Wall time inside each codec, over all points and clips of this run, in million luma samples per second; down is "
@@ -122,7 +122,8 @@ def _differences(summary: Summary) -> str:
             [clip, *(_cell(summary.rate_difference(clip, codec, measure)) for codec in others)]
             for clip in summary.clips
         ]
-        rates.append(["mean", *(_mean_cell(summary.mean_rate_difference(codec, measure)) for codec in others)])
+        means = [summary.mean_rate_difference(codec, measure) for codec in others]
+        rates.append(["mean", *(_cell(mean) + _clips(mean) for mean in means)])
         qualities = [
             [
                 escape(clip),
@@ -130,29 +131,27 @@ def _differences(summary: Summary) -> str:
             ]
             for clip in summary.clips
         ]
+        means = [summary.mean_quality_difference(codec, measure) for codec in others]
+        qualities.append(["mean", *(escape(quality_text(mean, unit)) + _clips(mean) for mean in means)])
         header = ["clip", *map(escape, others)]
         parts.append(
             f"<details{' open' if index == 0 else ''}><summary>{escape(title)}</summary>"
             f"{_table(header, [[escape(row[0]), *row[1:]] for row in rates], last_is_total=True)}"
-            f"<details><summary>Quality at equal rate, {escape(title)}</summary>{_table(header, qualities)}</details>"
-            "</details>"
+            f"<details><summary>Quality at equal rate, BD-{escape(title)}</summary>"
+            f"{_table(header, qualities, last_is_total=True)}</details></details>"
         )
     return "\n".join(parts)
 
 
-def _cell(difference: Difference | None) -> str:
+def _cell(difference: Difference | Mean | None) -> str:
     text = escape(rate_text(difference))
     if difference is None or difference.value is None:
         return f'<span class="none">{text}</span>'
     return f'<span class="{"fewer" if difference.value < 0 else "more"}">{text}</span>'
 
 
-def _mean_cell(mean: tuple[float, int] | None) -> str:
-    if mean is None:
-        return '<span class="none">–</span>'
-    value, count = mean
-    clips = "clip" if count == 1 else "clips"
-    return f'<span class="{"fewer" if value < 0 else "more"}">{value:+.1f} %</span> <small>{count} {clips}</small>'
+def _clips(mean: Mean | None) -> str:
+    return "" if mean is None else f" <small>{mean.clips} {'clip' if mean.clips == 1 else 'clips'}</small>"
 
 
 def _table(header: Sequence[str], rows: Sequence[Sequence[str]], last_is_total: bool = False) -> str:
@@ -192,13 +191,17 @@ def _speed_section(summary: Summary, styles: dict[str, int]) -> str:
     for codec in summary.codecs:
         speed = summary.speed(codec)
         rows.append([escape(codec), *speed.texts()])
-        mean = (0.0, 0) if codec == summary.anchor else summary.mean_rate_difference(codec, measure)
-        if mean is not None:
-            for series, value in ((encode, speed.encode), (decode, speed.decode)):
-                if value is None:
-                    continue
-                tip = f"{codec}: {value:.2f} million samples/s, {mean[0]:+.1f} % rate"
-                series.append(Series(codec, styles[codec], [(value, mean[0], tip)], labelled=True))
+        rate = 0.0
+        if codec != summary.anchor:
+            mean = summary.mean_rate_difference(codec, measure)
+            if mean is None:
+                continue
+            rate = mean.value
+        for series, value in ((encode, speed.encode), (decode, speed.decode)):
+            if value is None:
+                continue
+            tip = f"{codec}: {value:.2f} million samples/s, {rate:+.1f} % rate"
+            series.append(Series(codec, styles[codec], [(value, rate, tip)], labelled=True))
     label = f"BD-rate, {MEASURES[measure][0]}, %"
     plots = [
         f"<figure>{drawing}</figure>"

@@ -108,7 +108,8 @@ def run_plan(
         OutputError: the results cannot be written.
     """
     failed: set[tuple[str, str]] = set()
-    with Workers[Task](jobs, _preload(plan)) as workers:
+    # not torch, which would count in the memory of peers
+    with Workers[Task](jobs, ("lvc.bench.measure",)) as workers:
         for task in plan.tasks:
             while workers.is_full:
                 yield from _collect(workers, plan, conditions, results, cache, failed)
@@ -163,10 +164,6 @@ def _pair(task: Task) -> tuple[str, str]:
 def named(task: Task, row: Row) -> Row:
     """The row under the names by which it is asked for now: it may have been measured under others."""
     return {**row, "clip": task.clip.name, "codec": task.spec.name}
-
-
-def _preload(plan: Plan) -> tuple[str, ...]:
-    return ("lvc.bench.measure", *(("torch",) if any(spec.is_ours for spec in plan.specs) else ()))
 
 
 def known_weight(plan: Plan, results: Results, cache: Cache) -> int:

@@ -1,7 +1,8 @@
 """One ``lvc bench`` run from arguments to report folder; the command line only parses and prints."""
 
+import contextlib
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -19,6 +20,12 @@ from lvc.bench.summary import Summary
 from lvc.errors import InputError, LvcError, OutputError
 
 
+class AnchorError(LvcError):
+    """An anchor that is no codec of the run, or could be several."""
+
+    exit_status = 2
+
+
 @dataclass(frozen=True)
 class Request:
     """What was asked for.
@@ -29,7 +36,7 @@ class Request:
         conditions: see :class:`lvc.bench.measure.Conditions`.
         folder: of the report.
         cache: of rows; a cache without a folder measures everything.
-        anchor: codec string or name of the anchor; None chooses.
+        anchor: name, codec string or family (``x265``) of one of the codecs; None chooses.
         crops: whether the report shows crops side by side.
         frame: number of the frame to show; None for the middle one.
         command: the command line, to be printed in the report.
@@ -75,32 +82,32 @@ def run_session(request: Request) -> Outcome:
     Bad clips, codec strings and codecs that fail are named in the outcome and left out.
 
     Raises:
+        AnchorError: the anchor is not one of the codecs that can run.
         InputError: nothing is left to measure.
         OutputError: the report folder cannot be written.
     """
     failures: list[str] = []
-    specs = _parse(request.codecs, failures)
-    clips = _find(request.clips, request.conditions.frames, failures)
+    specs = parse_codecs(request.codecs, failures)
+    clips = find_all_clips(request.clips, request.conditions.frames, failures)
     plan = make_plan(clips, specs, request.conditions)
     plan.failures[:0] = failures
     if not plan.tasks:
         raise InputError("nothing to measure: " + " ".join(plan.failures))
+    anchor = _anchor_name(request.anchor, plan.specs)
     with locked(request.folder):
-        return _run(plan, request, specs)
+        return _run(plan, request, anchor)
 
 
-def _run(plan: Plan, request: Request, specs: Sequence[CodecSpec]) -> Outcome:
+def _run(plan: Plan, request: Request, anchor: str | None) -> Outcome:
     rows, interrupted = _measure(plan, request, Results(request.folder))
-    summary = Summary(rows, _anchor_name(request.anchor, specs))
-    crops: list[CropRow] = []
-    if request.crops and not interrupted:
-        crops = _crops(plan, request, rows)
-    outcome = Outcome(summary, plan.failures, request.folder / "report.html", interrupted, plan.notes)
+    outcome = Outcome(Summary(rows, anchor), plan.failures, request.folder / "report.html", interrupted, plan.notes)
+    crops = _crops(plan, request, outcome) if request.crops and not interrupted else []
     _write(outcome, request, crops)
     return outcome
 
 
-def _parse(strings: Sequence[str], failures: list[str]) -> list[CodecSpec]:
+def parse_codecs(strings: Sequence[str], failures: list[str]) -> list[CodecSpec]:
+    """Codecs of strings; a sentence is added to the failures for each that does not parse."""
     specs: list[CodecSpec] = []
     for text in strings:
         try:
@@ -110,7 +117,8 @@ def _parse(strings: Sequence[str], failures: list[str]) -> list[CodecSpec]:
     return merged(specs)
 
 
-def _find(paths: Sequence[Path], frames: int | None, failures: list[str]) -> list[Clip]:
+def find_all_clips(paths: Sequence[Path], frames: int | None, failures: list[str]) -> list[Clip]:
+    """Clips of files and folders, each once; a sentence is added to the failures for each path that has none."""
     clips: list[Clip] = []
     for path in paths:
         try:
@@ -121,15 +129,25 @@ def _find(paths: Sequence[Path], frames: int | None, failures: list[str]) -> lis
 
 
 def _anchor_name(anchor: str | None, specs: Sequence[CodecSpec]) -> str | None:
-    """The name of an anchor given as codec string, as it is among these, or the name itself."""
-    if anchor is None:
-        return None
-    try:
-        wanted = parse_codec(anchor)
-    except CodecStringError:
+    """The name of the codec that is meant by a name, a codec string or a family such as ``x265``.
+
+    Without an anchor: lvc as it is, where parts of it are switched off in others; else None.
+    """
+    names = [spec.name for spec in specs]
+    if anchor is None and any(spec.ablate for spec in specs):
+        return next((spec.name for spec in specs if spec.is_ours and not spec.ablate), None)
+    if anchor is None or anchor in names:
         return anchor
-    same = (spec.name for spec in specs if replace(spec, points=wanted.points) == wanted)
-    return next(same, wanted.name)
+    found: list[str] = []
+    with contextlib.suppress(CodecStringError):
+        meant = parse_codec(anchor)
+        found = [spec.name for spec in specs if spec.point_string(0) == meant.point_string(0)]
+        if not found and ":" not in anchor:
+            found = [spec.name for spec in specs if spec.codec == meant.codec]
+    if len(found) != 1:
+        many = "several" if found else "none"
+        raise AnchorError(f"anchor {anchor!r} names {many} of this run's codecs, which are {', '.join(names)}")
+    return found[0]
 
 
 def _measure(plan: Plan, request: Request, results: Results) -> tuple[list[Row], bool]:
@@ -155,20 +173,27 @@ def _measure(plan: Plan, request: Request, results: Results) -> tuple[list[Row],
     return rows, interrupted
 
 
-def _crops(plan: Plan, request: Request, rows: Sequence[Row]) -> list[CropRow]:
+def _crops(plan: Plan, request: Request, outcome: Outcome) -> list[CropRow]:
+    """Crops of each clip; what fails and Ctrl-C are told in the outcome."""
     specs = sorted((spec for spec in plan.specs if not spec.ablate), key=lambda spec: not spec.is_ours)
     crops: list[CropRow] = []
     for clip in plan.clips:
-        own = [row for row in rows if row["clip_sha256"] == clip.sha256]
+        own = [row for row in outcome.summary.rows if row["clip_sha256"] == clip.sha256]
         able = [spec for spec in specs if any(row["codec"] == spec.name for row in own)]
         if not able:
             continue
         try:
-            crops.append(make_crops(clip, able, own, request.conditions, request.cache, request.frame))
+            row = make_crops(clip, able, own, request.conditions, request.cache, request.frame)
         except LvcError as error:
-            plan.failures.append(f"{clip.name}: no crops: {error}")
+            outcome.failures.append(f"{clip.name}: no crops: {error}")
+            continue
         except KeyboardInterrupt:
+            outcome.interrupted = True
             break
+        crops.append(row)
+        outcome.failures += [f"{clip.name}: {failure}" for failure in row.failures]
+        if request.frame is not None and request.frame != row.frame:
+            outcome.notes.append(f"{clip.name} has no frame {request.frame}: frame {row.frame} is shown")
     return crops
 
 

@@ -2,19 +2,21 @@
 
 import json
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
 
 from lvc.bench import memory
-from lvc.bench.clips import Clip, find_clips
-from lvc.bench.codecs import CodecSpec, parse_codec
+from lvc.bench.clips import Clip
+from lvc.bench.codecs import CodecSpec
 from lvc.bench.measure import Conditions, peer_settings
 from lvc.bench.ours import OurStream
+from lvc.bench.progress import BenchProgress
+from lvc.bench.session import find_all_clips, parse_codecs
 from lvc.bench.stages import macs, stage_seconds
 from lvc.bench.workers import Workers
-from lvc.errors import OutputError
+from lvc.errors import InputError, LvcError, OutputError
 from lvc.media import VideoReader, VideoWriter, peers
 from lvc.media.scaling import scaled, scaled_info
 from lvc.scratch import scratch_folder
@@ -81,42 +83,118 @@ class _Timing:
     decode_peak: int | None
 
 
-def measure_speed(
-    clip: Path,
-    codecs: Sequence[str],
-    threads: int,
-    frames: int,
-    folder: Path,
-    on_turn: Callable[[str], None] | None = None,
-) -> list[SpeedRow]:
-    """Run everything and write ``speed.jsonl`` into the folder.
+@dataclass
+class SpeedPlan:
+    """What there is to measure, and how.
 
-    The clip, or the first one of a folder, is scaled to each size, whatever its shape. Each codec runs at the middle of
-    its points. Peers run on the CPU only.
-
-    Args:
+    Attributes:
+        clip: the one clip.
+        specs: codecs, each at the middle of its points.
         threads: 1, or 0 for all.
-        frames: from the start of the clip, at 360p; fewer of larger sizes, see LEAST_FRAMES.
-        on_turn: called with a line on what comes next.
+        frames: from the start of the clip, at 360p; fewer of larger sizes, see LEAST_FRAMES. None: all, at all sizes.
+        device: on which lvc runs: ``cpu``, ``cuda``, or ``auto`` for each that is there. Peers run on the CPU.
+        failures: one sentence for each clip or codec that is left out.
+        notes: what else the user should know.
+    """
+
+    clip: Clip
+    specs: list[CodecSpec]
+    threads: int
+    frames: int | None
+    device: str
+    failures: list[str]
+    notes: list[str] = field(default_factory=list)
+
+    def describe(self) -> str:
+        """All of it in one sentence, to be printed with every result."""
+        name = self.clip.path.name
+        if self.frames is None:
+            frames = f"all frames of {name}"
+        else:
+            frames = f"the first {self.frames} frames of {name}, fewer of sizes over 360p"
+        threads = "one thread" if self.threads == 1 else "all threads"
+        device = "on each device" if self.device == "auto" else f"on {self.device}"
+        return (
+            f"speed: {frames}, scaled to {', '.join(SIZES)}, every codec at the middle of its points, {threads}, "
+            f"lvc {device}; wall time without reading and comparing, the faster of {ROUNDS} turns"
+        )
+
+    def frames_at(self, size: str) -> int | None:
+        """Frames to code at a size; None for all."""
+        width, height = SIZES[size]
+        if self.frames is None:
+            return None
+        some = max(LEAST_FRAMES, round(self.frames * 640 * 360 / (width * height)))
+        return min(self.frames, some)
+
+    def weight(self, size: str) -> int:
+        """Luma samples to code in each turn, for estimates of time."""
+        width, height = SIZES[size]
+        known = self.clip.info.frames
+        frames = self.frames_at(size) or known or 100
+        return width * height * min(frames, known or frames)
+
+    def turns(self, size: str) -> list[_Turn]:
+        """Who has a turn at a size, in order."""
+        return [_Turn(size, spec, device) for spec in self.specs for device in _devices(spec, self.device)]
+
+
+def plan_speed(
+    clips: Sequence[Path], codecs: Sequence[str], threads: int, frames: int | None, device: str = "auto"
+) -> SpeedPlan:
+    """Take the first clip of files and folders that can be read, and all codecs that have a speed.
 
     Raises:
-        CodecStringError: a codec string does not parse.
-        InputError: the clip cannot be read.
+        InputError: nothing is left to measure.
+    """
+    failures: list[str] = []
+    specs = parse_codecs(codecs, failures)
+    failures += [f"{spec.name}: no decoder reads what lacks a part; skipped" for spec in specs if spec.ablate]
+    specs = [spec for spec in specs if not spec.ablate]
+    found = []
+    for clip in find_all_clips(clips, None, failures):
+        try:
+            clip.info  # noqa: B018 -- whether it can be read
+        except LvcError as error:
+            failures.append(f"{error} Skipped.")
+        else:
+            found.append(clip)
+    if not found or not specs:
+        raise InputError("nothing to measure: " + " ".join(failures))
+    plan = SpeedPlan(found[0], specs, threads, frames, device, failures)
+    if len(found) > 1:
+        plan.notes.append(f"speed is measured on one clip, the first of {len(found)}")
+    return plan
+
+
+def measure_speed(plan: SpeedPlan, folder: Path, *, quiet: bool = False) -> tuple[list[SpeedRow], bool]:
+    """Run everything, at one size after the other, and write ``speed.jsonl`` into the folder.
+
+    The clip is scaled to each size, whatever its shape.
+
+    Returns:
+        All rows, and whether Ctrl-C ended it early; those that were finished are kept.
+
+    Raises:
+        InputError: the clip is damaged.
         OutputError: the folder cannot be written.
     """
-    specs = [parse_codec(text) for text in codecs]
-    clip = find_clips([clip])[0].path
     rows: list[SpeedRow] = []
-    with scratch_folder() as temporary:
-        for size, (width, height) in SIZES.items():
-            path = temporary / f"{size}.y4m"
-            some = max(min(frames, LEAST_FRAMES), round(frames * 640 * 360 / (width * height)))
-            count = _write_scaled(clip, path, width, height, min(frames, some))
-            turns = [_Turn(size, spec, device) for spec in specs for device in _devices(spec)]
-            rows += list(_measure_size(turns, Clip(path, count), threads, on_turn))
-            path.unlink()
-    _save(rows, folder, clip)
-    return rows
+    _make_folder(folder)
+    turns = {size: plan.turns(size) for size in SIZES}
+    total = sum(plan.weight(size) * (ROUNDS + turn.spec.is_ours) for size in SIZES for turn in turns[size])
+    try:
+        with scratch_folder() as temporary, BenchProgress(total, quiet=quiet) as progress:
+            for size, (width, height) in SIZES.items():
+                path = temporary / f"{size}.y4m"
+                count = _write_scaled(plan.clip.path, path, width, height, plan.frames_at(size))
+                for row in _measure_size(turns[size], Clip(path, count), plan.threads, plan.weight(size), progress):
+                    rows.append(row)
+                    _save(rows, folder, plan.clip.path)
+                path.unlink()
+    except KeyboardInterrupt:
+        return rows, True
+    return rows, False
 
 
 def speed_text(rows: Sequence[SpeedRow]) -> str:
@@ -151,16 +229,18 @@ def _count(value: float | None) -> str:
     return "–" if value is None else f"{value:.0f}"
 
 
-def _devices(spec: CodecSpec) -> list[str]:
+def _devices(spec: CodecSpec, device: str) -> list[str]:
     if not spec.is_ours:
         return ["cpu"]
+    if device != "auto":
+        return [device]
     import torch
 
     return ["cpu", "cuda"] if torch.cuda.device_count() else ["cpu"]
 
 
-def _write_scaled(clip: Path, path: Path, width: int, height: int, frames: int) -> int:
-    """Scale the first frames into a y4m file; how many there were."""
+def _write_scaled(clip: Path, path: Path, width: int, height: int, frames: int | None) -> int:
+    """Scale the first frames, or all, into a y4m file; how many there were."""
     count = 0
     with (
         VideoReader(clip) as reader,
@@ -173,27 +253,30 @@ def _write_scaled(clip: Path, path: Path, width: int, height: int, frames: int) 
 
 
 def _measure_size(
-    turns: Sequence[_Turn], clip: Clip, threads: int, on_turn: Callable[[str], None] | None
+    turns: Sequence[_Turn], clip: Clip, threads: int, weight: int, progress: BenchProgress
 ) -> Iterator[SpeedRow]:
     timings: dict[_Turn, list[_Timing]] = {turn: [] for turn in turns}
     errors: dict[_Turn, str] = {}
     for number in range(ROUNDS):
         for turn in turns:
             if turn in errors:
+                progress.shrink(weight)
                 continue
-            if on_turn is not None:
-                on_turn(f"{turn.size} {turn.spec.name} {turn.device}, turn {number + 1} of {ROUNDS}")
+            progress.begin(f"{turn.size} {turn.spec.name} {turn.device}, turn {number + 1} of {ROUNDS}")
             answer = _isolated(_time, turn, clip, threads)
+            progress.advance(weight)
             if isinstance(answer, _Timing):
                 timings[turn].append(answer)
             else:
                 errors[turn] = str(answer)
     for turn in turns:
         extra: dict[str, object] = {}
-        if turn.spec.is_ours and turn not in errors:
-            if on_turn is not None:
-                on_turn(f"{turn.size} {turn.spec.name} {turn.device}, stages and multiplications")
+        if turn.spec.is_ours and turn in errors:
+            progress.shrink(weight)
+        elif turn.spec.is_ours:
+            progress.begin(f"{turn.size} {turn.spec.name} {turn.device}, stages and multiplications")
             answer = _isolated(_profile, turn, clip, threads)
+            progress.advance(weight)
             if isinstance(answer, dict):
                 extra = answer
             else:
@@ -223,7 +306,7 @@ def _row(
 
 def _isolated(function: Callable[..., object], *arguments: object) -> object:
     """Run in a process of its own; the result, or the LvcError."""
-    with Workers[None](1, ("lvc.bench.speed", "torch")) as workers:
+    with Workers[None](1, ("lvc.bench.speed",)) as workers:
         workers.start(None, function, *arguments)
         return next(answer for _, answer in workers.finished())
 
@@ -284,11 +367,20 @@ def _profile(turn: _Turn, clip: Clip, threads: int) -> dict[str, object]:
     }
 
 
-def _save(rows: Sequence[SpeedRow], folder: Path, clip: Path) -> None:
-    date = datetime.now(UTC).isoformat(timespec="seconds")
+def _make_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        lines = [json.dumps({**asdict(row), "clip": clip.name, "date": date}) + "\n" for row in rows]
-        (folder / "speed.jsonl").write_text("".join(lines), "utf-8")
+    except OSError as error:
+        raise OutputError(f"{folder}: {error.strerror}.") from error
+
+
+def _save(rows: Sequence[SpeedRow], folder: Path, clip: Path) -> None:
+    date = datetime.now(UTC).isoformat(timespec="seconds")
+    lines = [json.dumps({**asdict(row), "clip": clip.name, "date": date}) + "\n" for row in rows]
+    path = folder / "speed.jsonl"
+    try:
+        temporary = path.with_suffix(".part")
+        temporary.write_text("".join(lines), "utf-8")
+        temporary.replace(path)
     except OSError as error:
         raise OutputError(f"{folder}: {error.strerror}.") from error

@@ -54,18 +54,33 @@ class Speed:
         return [f"{self.encode:.2f}", "–" if self.decode is None else f"{self.decode:.2f}", memory]
 
 
+@dataclass(frozen=True)
+class Mean:
+    """A Bjøntegaard difference on average over clips.
+
+    Attributes:
+        value: as in :class:`lvc.bench.curves.Difference`.
+        clips: how many have one.
+        overlaps: the smallest and the largest of these.
+    """
+
+    value: float
+    clips: int
+    overlaps: tuple[float, float]
+
+
 class Summary:
     """Rows of one run, ordered.
 
     Args:
         rows: finished rows, all under the same conditions.
-        anchor: name of the codec that the others are held against; the first that is not lvc where None, else the
-            first.
+        anchor: name of the codec that the others are held against, whether or not it has rows; where None, the first
+            that is not lvc, else the first.
 
     Attributes:
         clips, codecs: names in order of appearance.
         measures: keys of ``MEASURES`` that at least one row has.
-        anchor: name of the anchor; None without rows.
+        anchor: name of the anchor; None where none is given and there are no rows.
     """
 
     def __init__(self, rows: Sequence[Row], anchor: str | None = None) -> None:
@@ -73,7 +88,7 @@ class Summary:
         self.clips = list(dict.fromkeys(row["clip"] for row in rows))
         self.codecs = list(dict.fromkeys(row["codec"] for row in rows))
         self.measures = [name for name in MEASURES if any(row["metrics"].get(name) is not None for row in rows)]
-        if anchor not in self.codecs:
+        if anchor is None:
             peers = [codec for codec in self.codecs if not codec.startswith("lvc")]
             anchor = next(iter(peers or self.codecs), None)
         self.anchor = anchor
@@ -102,12 +117,12 @@ class Summary:
         curves = self._pair(clip, codec, measure)
         return bd_quality(*curves[0], *curves[1]) if curves else None
 
-    def mean_rate_difference(self, codec: str, measure: str) -> tuple[float, int] | None:
-        """Mean BD-rate over the clips that have one, and how many those are."""
+    def mean_rate_difference(self, codec: str, measure: str) -> Mean | None:
+        """Mean BD-rate over the clips that have one; None where none has."""
         return _mean([self.rate_difference(clip, codec, measure) for clip in self.clips])
 
-    def mean_quality_difference(self, codec: str, measure: str) -> tuple[float, int] | None:
-        """Mean BD-quality over the clips that have one, and how many those are."""
+    def mean_quality_difference(self, codec: str, measure: str) -> Mean | None:
+        """Mean BD-quality over the clips that have one; None where none has."""
         return _mean([self.quality_difference(clip, codec, measure) for clip in self.clips])
 
     def speed(self, codec: str) -> Speed:
@@ -139,57 +154,61 @@ class Summary:
         return [point.rate for point in points], [point.values[measure] for point in points]
 
 
-def _mean(differences: Sequence[Difference | None]) -> tuple[float, int] | None:
-    values = [each.value for each in differences if each is not None and each.value is not None]
-    return (sum(values) / len(values), len(values)) if values else None
+def _mean(differences: Sequence[Difference | None]) -> Mean | None:
+    known = [(each.value, each.overlap) for each in differences if each is not None and each.value is not None]
+    if not known:
+        return None
+    values, overlaps = zip(*known, strict=True)
+    return Mean(sum(values) / len(values), len(values), (min(overlaps), max(overlaps)))
 
 
-def rate_text(difference: Difference | None) -> str:
-    """``-12.3 %``, with the overlap where it is under 75 %; the reason where there is no number; a dash for no run."""
-    if difference is None:
-        return "–"
-    if difference.value is None:
-        return difference.reason or "–"
-    overlap = "" if difference.overlap >= 0.75 else f" ({difference.overlap:.0%})"
-    return f"{difference.value:+.1f} %{overlap}"
+def rate_text(difference: Difference | Mean | None) -> str:
+    """``-12.3 % (88%)``, with the overlap; the reason where there is no number; a dash for no run."""
+    return _difference_text(difference, "{:+.1f} %")
 
 
-def quality_text(difference: Difference | None, unit: str) -> str:
+def quality_text(difference: Difference | Mean | None, unit: str) -> str:
     """As :func:`rate_text`, in units of the quality."""
+    return _difference_text(difference, f"{{:+.2f}} {unit}")
+
+
+def _difference_text(difference: Difference | Mean | None, form: str) -> str:
     if difference is None:
         return "–"
+    if isinstance(difference, Mean):
+        least, most = (f"{overlap:.0%}" for overlap in difference.overlaps)
+        return f"{form.format(difference.value)} ({least if least == most else f'{least[:-1]}–{most}'})"
     if difference.value is None:
         return difference.reason or "–"
-    overlap = "" if difference.overlap >= 0.75 else f" ({difference.overlap:.0%})"
-    return f"{difference.value:+.2f} {unit}{overlap}"
+    return f"{form.format(difference.value)} ({difference.overlap:.0%})"
 
 
 def text_tables(summary: Summary) -> str:
-    """BD-rates per clip and on average for each measure, then speed: plain text, aligned."""
+    """BD-rates and BD-qualities per clip and on average for each measure, then speed: plain text, aligned."""
     parts = []
     others = [codec for codec in summary.codecs if codec != summary.anchor]
     for measure in summary.measures if others else ():
-        title, _ = MEASURES[measure]
-        rows = [[f"BD-rate, {title}", *others]]
-        rows += [
-            [clip, *(rate_text(summary.rate_difference(clip, codec, measure)) for codec in others)]
-            for clip in summary.clips
-        ]
-        rows.append(["mean", *(_mean_text(summary, codec, measure) for codec in others)])
-        parts.append(f"against {summary.anchor}\n{_align(rows)}")
+        title, unit = MEASURES[measure]
+        rates, qualities = [[f"BD-rate, {title}", *others]], [[f"BD-{title}", *others]]
+        for clip in summary.clips:
+            rates.append([clip, *(rate_text(summary.rate_difference(clip, codec, measure)) for codec in others)])
+            differences = [summary.quality_difference(clip, codec, measure) for codec in others]
+            qualities.append([clip, *(quality_text(difference, unit) for difference in differences)])
+        means = [summary.mean_rate_difference(codec, measure) for codec in others]
+        rates.append(["mean", *(rate_text(mean) + _clips_text(summary, mean) for mean in means)])
+        means = [summary.mean_quality_difference(codec, measure) for codec in others]
+        qualities.append(["mean", *(quality_text(mean, unit) + _clips_text(summary, mean) for mean in means)])
+        parts.append(f"against {summary.anchor}, in brackets the overlap of the curves\n{_align(rates)}")
+        parts.append(_align(qualities))
     rows = [["speed, million samples/s", "encode", "decode", "encoder's peak memory"]]
-    for codec in summary.codecs:
-        rows.append([codec, *summary.speed(codec).texts()])
+    rows += [[codec, *summary.speed(codec).texts()] for codec in summary.codecs]
     parts.append(_align(rows))
     return "\n\n".join(parts)
 
 
-def _mean_text(summary: Summary, codec: str, measure: str) -> str:
-    mean = summary.mean_rate_difference(codec, measure)
-    if mean is None:
-        return "–"
-    value, count = mean
-    return f"{value:+.1f} %" + ("" if count == len(summary.clips) else f" ({count} of {len(summary.clips)})")
+def _clips_text(summary: Summary, mean: Mean | None) -> str:
+    """How many clips a mean is of, where these are not all."""
+    return "" if mean is None or mean.clips == len(summary.clips) else f", {mean.clips} of {len(summary.clips)}"
 
 
 def _align(rows: Sequence[Sequence[str]]) -> str:

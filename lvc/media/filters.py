@@ -14,6 +14,10 @@ FILTERS = {"psnr": "psnr", "ssim": "ssim", "xpsnr": "xpsnr", "vmaf": "libvmaf"}
 """Names of the filters by the name of the measure."""
 
 
+XPSNR_SMALLEST = 2025
+"""Luma samples below which FFmpeg's xpsnr filter divides by a block size of zero and takes the process with it."""
+
+
 class FilterError(LvcError):
     """A filter that this PyAV build lacks, or that fails."""
 
@@ -30,15 +34,17 @@ class Comparison:
         measure: a key of ``FILTERS``.
         width, height: luma samples.
         bit_depth: 8 or 10.
-        rate: frames per second; XPSNR weighs motion by it.
+        rate: frames per second; XPSNR looks one or, at high rates, two pictures back.
 
     Raises:
-        FilterError: this build lacks the filter, or its filter is known to misread such pictures.
+        FilterError: this build lacks the filter, or its filter is known to misread or not to survive such pictures.
     """
 
     def __init__(self, measure: str, width: int, height: int, bit_depth: int, rate: Fraction = Fraction(25)) -> None:
         if not is_available(measure):
             raise FilterError(f"this PyAV build has no {FILTERS[measure]} filter")
+        if measure == "xpsnr" and width * height < XPSNR_SMALLEST:
+            raise FilterError(f"FFmpeg's xpsnr filter takes no pictures under {XPSNR_SMALLEST} samples")
         name = FORMAT_OF_DEPTH[bit_depth]
         rows = [(plane.line_size, plane.width) for plane in av.VideoFrame(width, height, name).planes]
         if measure == "xpsnr" and bit_depth > 8 and any(size != 2 * samples for size, samples in rows):
@@ -48,10 +54,9 @@ class Comparison:
         self._rate = rate
         self._count = 0
         self._graph = Graph()
-        form = av.VideoFormat(name, width, height)
-        decoded, source = (
-            self._graph.add_buffer(width=width, height=height, format=form, time_base=1 / rate) for _ in range(2)
-        )
+        # Graph.add_buffer knows no frame rate.
+        pictures = {"video_size": f"{width}x{height}", "pix_fmt": name, "time_base": f"{1 / rate}"}
+        decoded, source = (self._graph.add("buffer", **pictures, frame_rate=f"{rate}") for _ in range(2))
         compare = self._graph.add(FILTERS[measure])
         sink = self._graph.add("buffersink")
         decoded.link_to(compare, 0, 0)
