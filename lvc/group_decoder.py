@@ -13,6 +13,7 @@ from lvc.exact.arithmetic import exact_arithmetic
 from lvc.exact.device import working_device
 from lvc.exact.loop_filter import loop_filtered
 from lvc.model import Model, modes, sizes, skip
+from lvc.model.chroma import code_chroma_drop
 from lvc.model.entropy import SymbolCoder
 from lvc.model.filters import code_filter
 from lvc.model.group import GroupState, fresh_tables
@@ -130,12 +131,14 @@ class GroupDecoder:
             past = codec.nothing(len(records), size, self._device)
             expected: list[Levels | None] = [None] * len(records)
             kinds: list[skip.Kinds] = []
-            for step, state in zip(steps, states, strict=True):
+            for coder, step, state in zip(coders, steps, states, strict=True):
                 state.motion.keep(step, [])
+                state.chroma_drop = code_chroma_drop(coder, None)
         else:
             past, expected, kinds = self._predict(coders, steps, states)
         quality = torch.tensor([float(record.quality) for record in records], device=self._device)
-        prediction = Prediction(past, quality, intra)
+        drop = torch.tensor([state.chroma_drop for state in states], device=self._device)
+        prediction = Prediction(past, quality, intra, chroma_drop=drop)
         self._read_blocks(prediction, coders, states, kinds)
         self._read_levels(prediction, coders, states, records, steps, expected)
         tables = [state.tables for state in states]

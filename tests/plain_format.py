@@ -233,7 +233,12 @@ class PlainGroup:
 
     Args:
         motion: counts of predicted pictures, of pictures between two.
+
+    Attributes:
+        chroma_drop: as the intra picture read last says.
     """
+
+    chroma_drop: int
 
     def __init__(self, motion: list[list[Ints]], skip: list[Ints], sizes: list[Ints], kinds: list[int]) -> None:
         self._motion = [PlainMotion(counts) for counts in motion]
@@ -275,6 +280,7 @@ class PlainGroup:
                     known[position, references[1]] = -fields[1][0], fields[1][1]
             else:
                 known = {}
+                self.chroma_drop = coder.raw(4)
             sizes = self._sizes.read(coder, flags, not references)
             for each in (*self._motion, self._skip, self._sizes):
                 each.adapt()

@@ -11,6 +11,7 @@ import torch
 from lvc.container import BETWEEN, INTRA, PREDICTED, FrameRecord, Step, coding_order
 from lvc.encoder import motion_search
 from lvc.encoder.block_choice import Blocks, choose_blocks, wide_blocks, with_wide
+from lvc.encoder.chroma_choice import choose_chroma_drop
 from lvc.encoder.contrast import RATE_WEIGHTS, exactly, kept_distance, nearly, wanted_levels
 from lvc.encoder.interpolation_choice import choose_smooth
 from lvc.encoder.loop_filter_choice import FilterObserver, choose_filter
@@ -20,6 +21,7 @@ from lvc.encoder.settings import ANCHOR_WEIGHT, EFFORTS, RUN, TRY_EVERY, Encoder
 from lvc.encoder.still import stillness
 from lvc.exact import loop_filter, warp
 from lvc.model import Model
+from lvc.model.chroma import code_chroma_drop
 from lvc.model.codebook import Quantiser
 from lvc.model.entropy import GroupTables, Observer, SymbolCoder
 from lvc.model.filters import code_filter
@@ -152,7 +154,12 @@ class GroupEncoder:
     def finish(self) -> list[CodedPicture]:
         """Code the pictures that wait, the last one as an anchor."""
         run, self._waiting = self._waiting, []
-        coded = self._code_run(run) if len(run) > 1 else [self._code(frame, self._step()) for frame in run]
+        if not self.records:
+            coded = [self._code_first(frame) for frame in run]
+        elif len(run) > 1:
+            coded = self._code_run(run)
+        else:
+            coded = [self._code(frame, self._step()) for frame in run]
         self.records += [picture.record for picture in coded]
         return coded
 
@@ -160,6 +167,17 @@ class GroupEncoder:
         """The next picture as an anchor."""
         position = len(self.records)
         return Step(position, position - 1 if position else None)
+
+    def _code_first(self, frame: Frame) -> CodedPicture:
+        """Code the intra picture, once more if it shows that chroma should be coarser."""
+        before = self._state.copy(), self.estimated_bits
+        coded = self._code(frame, self._step())
+        drop = choose_chroma_drop(frame.planes, coded.planes) if self._settings.tune == "psnr" else 0
+        if drop:
+            self._state, self.estimated_bits = before
+            self._state.chroma_drop = drop
+            coded = self._code(frame, self._step())
+        return coded
 
     def _code_run(self, run: list[Frame]) -> list[CodedPicture]:
         """Code what follows an anchor, with pictures between anchors or without."""
@@ -226,7 +244,10 @@ class GroupEncoder:
         past = self._predict(coder, step, target, qualities)
         motion_end = coder.position()
         intra = step.first is None
-        prediction = Prediction(past.memory, qualities, intra, levels=self._levels(target, past))
+        if intra:
+            code_chroma_drop(coder, state.chroma_drop)
+        drop = torch.tensor([state.chroma_drop], device=self._device)
+        prediction = Prediction(past.memory, qualities, intra, levels=self._levels(target, past), chroma_drop=drop)
         coder, symbols, latents = self._residual(coder, step, prediction, past, target)
         memory = self._codec.reconstruct(prediction, latents)
         memory = state.memories[step.position] = self._filtered(coder, step, memory, prediction, target)

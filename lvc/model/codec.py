@@ -142,7 +142,8 @@ class FrameCodec(nn.Module):
     def step_of(self, prediction: Prediction) -> Tensor:
         """Quantisation steps in latent units, [B, 384, 1, 1], or of each block, [B, 384, H/16, W/16]."""
         quality = prediction.block_quality
-        steps = self.steps(quality.flatten(), prediction.intra)
+        chroma = prediction.chroma_quality
+        steps = self.steps(quality.flatten(), prediction.intra, None if chroma is None else chroma.flatten())
         return placed(steps.view(*quality.shape, LATENTS), prediction.where)
 
     def look(self, prediction: Prediction) -> None:

@@ -88,6 +88,7 @@ class GroupState:
         memories: of the last two anchors and what lies between them, by position in display order.
         skip: map of the picture coded before; None at first.
         levels: quality maps of those of these pictures that have one.
+        chroma_drop: see :mod:`lvc.model.chroma`.
     """
 
     tables: GroupTables
@@ -95,6 +96,7 @@ class GroupState:
     motion: MotionMemory[MotionField] = field(default_factory=MotionMemory)
     skip: Flags | None = None
     levels: dict[int, Levels] = field(default_factory=dict)
+    chroma_drop: int = 0
 
     def copy(self) -> "GroupState":
         """For an attempt: goes its own way from here on."""
@@ -104,6 +106,7 @@ class GroupState:
             MotionMemory(dict(self.motion.fields)),
             self.skip,
             dict(self.levels),
+            self.chroma_drop,
         )
 
     def expected_levels(self, step: Step, fields: Sequence[MotionField], modes: Modes) -> Levels | None:

@@ -68,6 +68,7 @@ class Prediction:
         skip: [B, 1, H/16, W/16], 1 where a block stays as it is predicted (see :mod:`lvc.model.skip`), else 0.
         sizes: [B, 1, H/16, W/16], transform sizes or WIDE (see :mod:`lvc.model.sizes`); None: all 0.
         levels: [B, 1, H/16, W/16] int64 (see :mod:`lvc.model.levels`); None: all 0.
+        chroma_drop: by how many qualities chroma is coarser, [B] (see :mod:`lvc.model.chroma`); None: not at all.
         c8, c16: the context, once networks have been asked; None for intra pictures.
     """
 
@@ -77,6 +78,7 @@ class Prediction:
     skip: Tensor | None = None
     sizes: Tensor | None = None
     levels: Tensor | None = None
+    chroma_drop: Tensor | None = None
     c8: Tensor | None = None
     c16: Tensor | None = None
 
@@ -92,6 +94,11 @@ class Prediction:
             return self.quality[:, None]
         levels = torch.arange(-LEVEL_MAX, LEVEL_MAX + 1, device=self.quality.device)
         return quality_of(self.quality[:, None], levels)
+
+    @property
+    def chroma_quality(self) -> Tensor | None:
+        """Likewise for chroma, [B, n]; None: the same."""
+        return None if self.chroma_drop is None else (self.block_quality - self.chroma_drop[:, None]).clamp_min(1)
 
     @property
     def where(self) -> Tensor | None:

@@ -32,23 +32,28 @@ class Steps(nn.Module):
     """
 
     table: Tensor
+    chroma: Tensor
 
     def __init__(self) -> None:
         super().__init__()
         self.offset = nn.Parameter(torch.where(chroma_latents(), CHROMA_STEP, 0.0).repeat(2, KNOTS, 1))
         self.register_buffer("table", torch.zeros(2, 100, LATENTS, dtype=torch.int32))
+        self.register_buffer("chroma", chroma_latents(), persistent=False)
         self.exact = False
 
-    def forward(self, quality: Tensor, intra: bool) -> Tensor:
+    def forward(self, quality: Tensor, intra: bool, chroma: Tensor | None = None) -> Tensor:
         """Steps in latent units.
 
         Args:
             quality: [B], 1...100; whole numbers when exact.
             intra: of what kind the picture is.
+            chroma: quality of chroma, likewise, where it differs.
 
         Returns:
             [B, 384, 1, 1], integers of 1 or more when exact.
         """
+        if chroma is not None:
+            return torch.where(self.chroma[:, None, None], self(chroma, intra), self(quality, intra))
         kind = 0 if intra else 1
         if self.exact:
             return self.table[kind, quality.long() - 1].float()[:, :, None, None]
