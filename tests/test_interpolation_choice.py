@@ -30,16 +30,16 @@ def test_noisy_references_are_smoothed_and_detailed_ones_are_not(mode: int, want
     """Blocks that are predicted from nothing do not count."""
     target, reference = scene()
     modes = torch.full((2, 1, 4, 4), mode)
-    guesses = [[prediction(reference, smooth)] for smooth in (False, True)]
-    assert choose_smooth(target, *guesses, modes, QUALITY).tolist() == wanted
+    sharp = prediction(reference, False)
+    assert choose_smooth(target, [sharp], [reference], [FIELD], modes, QUALITY).tolist() == wanted
 
 
 def test_both_references_count() -> None:
     target, reference = scene()
     modes = torch.full((2, 1, 4, 4), BOTH)
-    still = target.clone()
-    guesses = [[prediction(reference, smooth), still] for smooth in (False, True)]
-    assert choose_smooth(target, *guesses, modes, QUALITY).tolist() == [True, False]
+    sharp = [prediction(reference, False), target.clone()]
+    fields = [FIELD, torch.zeros_like(FIELD)]  # smooth filters change whole positions, too
+    assert choose_smooth(target, sharp, [reference, target], fields, modes, QUALITY).tolist() == [True, False]
 
 
 def test_anchors_take_them_only_for_a_clear_gain() -> None:

@@ -368,6 +368,7 @@ def test_blocks_become_wide_until_none_has_to(monkeypatch: pytest.MonkeyPatch) -
         return (torch.arange(chosen.numel()) == len(asked) - 1).view_as(chosen)
 
     monkeypatch.setattr(group, "wide_blocks", one_more)
+    monkeypatch.setattr(group, "choose_chroma_drop", lambda *_: 0)
     sink = io.BytesIO()
     encode_stream(Mixed(1), sink, model=plain_model(), settings=EncoderSettings(preset="fast"))
     assert [(chosen == WIDE).sum() for chosen in asked] == list(range(group.MOST_WIDENINGS))

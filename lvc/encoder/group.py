@@ -312,18 +312,14 @@ class GroupEncoder:
         tensors = [self._tensor(motion) for motion in fields]
         is_whole = torch.stack([(field & 3 == 0).all(-1) for field in tensors]).all(0)
         sharp = [warp.sample(look.planes, field, warp.BLOCK) for look, field in zip(looks, tensors, strict=True)]
-        blurred = torch.ones_like(quality, dtype=torch.bool)
-        smooth = [
-            warp.compensate(look.memory.picture.y, field, smooth=blurred)
-            for look, field in zip(looks, tensors, strict=True)
-        ]
-        is_smooth = choose_smooth(target.y, sharp, smooth, chosen, quality)
+        references = [look.memory.picture.y for look in looks]
+        is_smooth = choose_smooth(target.y, sharp, references, tensors, chosen, quality)
         coder.raw(is_smooth.long().cpu().numpy(), 1, 1)
         moved = [
-            self._codec.moved(look.memory, field, used_in_batch(chosen, number), is_smooth, luma)
-            for number, (look, field, luma) in enumerate(
-                zip(looks, tensors, smooth if bool(is_smooth) else sharp, strict=True)
+            self._codec.moved(
+                look.memory, field, used_in_batch(chosen, number), is_smooth, None if bool(is_smooth) else luma
             )
+            for number, (look, field, luma) in enumerate(zip(looks, tensors, sharp, strict=True))
         ]
         mixture = self._codec.mixed(moved[0], moved[1] if len(moved) > 1 else None, chosen)
         return _Past(mixture, is_whole, state.expected_levels(step, fields, modes), kinds_of(modes, fields))

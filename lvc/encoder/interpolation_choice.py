@@ -7,6 +7,7 @@ from torch import Tensor
 
 from lvc.encoder.mode_choice import mixed
 from lvc.encoder.motion_search import misses_of
+from lvc.exact.warp import BLOCK, LUMA, Interpolator, from_blocks
 from lvc.model.modes import NONE
 
 SHARE = (0.98, 1.0)
@@ -17,16 +18,41 @@ of it -1.3 on noisy clips and +15 % on a field of flowers)."""
 
 @torch.no_grad()
 def choose_smooth(
-    target: Tensor, sharp: Sequence[Tensor], smooth: Sequence[Tensor], modes: Tensor, quality: Tensor
+    target: Tensor,
+    sharp: Sequence[Tensor],
+    references: Sequence[Tensor],
+    fields: Sequence[Tensor],
+    modes: Tensor,
+    quality: Tensor,
 ) -> Tensor:
-    """Which pictures are better predicted by smooth filters, [B] bool.
+    """Which pictures are better predicted by smooth filters, [B] bool, by a look at every fourth block.
 
     Args:
         target: luma of the source, [B, 1, H, W].
-        sharp, smooth: its predictions from one or two references, likewise.
+        sharp: its predictions from one or two references, likewise.
+        references: luma of these, likewise.
+        fields: motion into these, [B, H/8, W/8, 2].
         modes: [B, 1, H/16, W/16].
         quality: [B].
     """
-    coded = (modes != NONE).repeat_interleave(2, 2).repeat_interleave(2, 3)
-    left = [(misses_of(target - mixed(guesses, modes), quality) * coded).sum((1, 2, 3)) for guesses in (sharp, smooth)]
-    return left[1] < left[0] * SHARE[len(sharp) - 1]
+    batch, rows, cols = fields[0].shape[:3]
+    which = torch.arange(batch * rows * cols, device=target.device).view(batch, rows, cols)[:, ::2, ::2].flatten()
+    all_smooth = torch.ones_like(quality, dtype=torch.bool)
+    smooth = []
+    for reference, field in zip(references, fields, strict=True):
+        read = Interpolator(reference, LUMA, all_smooth)
+        smooth.append(from_blocks(read(which, field.reshape(-1, 2)[which]), rows // 2, cols // 2))
+    wanted = _every_fourth(target)
+    coded = modes != NONE
+
+    def left(guesses: Sequence[Tensor]) -> Tensor:
+        return (misses_of(wanted - mixed(guesses, modes, BLOCK), quality) * coded).sum((1, 2, 3))
+
+    return left(smooth) < left([_every_fourth(each) for each in sharp]) * SHARE[len(sharp) - 1]
+
+
+def _every_fourth(picture: Tensor) -> Tensor:
+    """The upper left 8x8 block of each 16x16 block, side by side, [B, 1, H, W] to [B, 1, H/2, W/2]."""
+    b, _, height, width = picture.shape
+    blocks = picture.view(b, height // (2 * BLOCK), 2, BLOCK, width // (2 * BLOCK), 2, BLOCK)
+    return blocks[:, :, 0, :, :, 0].reshape(b, 1, height // 2, width // 2)

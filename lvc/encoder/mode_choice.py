@@ -62,12 +62,16 @@ def choose_modes(target: Tensor, first: Tensor, second: Tensor | None, quality: 
     return modes
 
 
-def mixed(guesses: Sequence[Tensor], modes: Tensor) -> Tensor:
-    """One prediction of luma, [B, 1, H, W], from those by one or two references; NONE: anything."""
+def mixed(guesses: Sequence[Tensor], modes: Tensor, block: int = BLOCK) -> Tensor:
+    """One prediction of luma, [B, 1, H, W], from those by one or two references; NONE: anything.
+
+    Args:
+        block: how many samples to a side a mode is for.
+    """
     if len(guesses) == 1:
         return guesses[0]
     first, second = guesses
-    mode = modes.repeat_interleave(BLOCK, 2).repeat_interleave(BLOCK, 3)
+    mode = modes.repeat_interleave(block, 2).repeat_interleave(block, 3)
     return torch.where(mode == BOTH, (first + second) * 0.5, torch.where(mode == FIRST, first, second))
 
 

@@ -163,9 +163,7 @@ def _predicted(
         return codec.nothing(len(quality), (picture.y.shape[-2], picture.y.shape[-1]), quality.device), None
     found: list[Vectors] = []
     sharp: list[Tensor] = []
-    smooth: list[Tensor] = []
     is_whole: Tensor | None = None
-    blurred = torch.ones_like(quality, dtype=torch.bool)
     references = [memories[at] for at in (step.first, step.second) if at is not None]
     with torch.no_grad():
         for memory in references:
@@ -176,12 +174,12 @@ def _predicted(
             field = motion_search.search(picture.y, luma, planes, guess, quality, effort)
             found.append(Vectors(field))
             sharp.append(warp.sample(planes, field, warp.BLOCK))
-            smooth.append(warp.compensate(luma, field, smooth=blurred))
             whole = (field & 3 == 0).all(-1)
             is_whole = whole if is_whole is None else is_whole & whole
     motion.keep(step, found)
     modes = choose_modes(picture.y, sharp[0], sharp[1] if len(sharp) > 1 else None, quality)
-    is_smooth = choose_smooth(picture.y, sharp, smooth, modes, quality)
+    lumas = [memory.picture.y.detach() for memory in references]
+    is_smooth = choose_smooth(picture.y, sharp, lumas, [each.vectors for each in found], modes, quality)
     pasts = [
         codec.moved(memory, each.vectors, used_in_batch(modes, number), is_smooth)
         for number, (memory, each) in enumerate(zip(references, found, strict=True))
