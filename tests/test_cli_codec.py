@@ -92,6 +92,27 @@ def test_library_and_command_line_decode_the_same_pictures(folder: Path) -> None
             assert all(same(a, b) for a, b in zip(frames, reader, strict=True))
 
 
+@pytest.mark.parametrize(
+    ("name", "options"), [("out.mp4", ["--codec", "libx265", "--crf", 20]), ("out.mkv", ["--codec", "libsvtav1"])]
+)
+def test_encoders_of_the_output_are_silent(
+    folder: Path, name: str, options: list[object], capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Although their libraries write to standard error by themselves."""
+    result = run("decode", folder / "clip.lvc", folder / name, *options, "--quiet")
+    assert (result.exit_code, result.output) == (0, "")
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("options", [["--codec", "aac"], ["--lossless"]])
+def test_what_an_output_cannot_hold_is_refused(folder: Path, options: list[str]) -> None:
+    result = run("decode", folder / "clip.lvc", folder / "out.mp4", *options)
+    assert result.exit_code == 8
+    assert result.stderr.startswith("lvc: error: ")
+    assert result.stderr.count("\n") == 1
+    assert sorted(path.name for path in folder.iterdir()) == ["clip.lvc", "clip.y4m"]
+
+
 def test_pipes(clip: bytes) -> None:
     """Standard output carries the stream and nothing else."""
     command = [sys.executable, "-m", "lvc"]
