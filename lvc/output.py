@@ -163,6 +163,38 @@ def open_output(target: str | os.PathLike[str]) -> Iterator[BinaryIO]:
             yield cast(BinaryIO, OutputStream(cast(BinaryIO, stream), name))
 
 
+def write_file(target: str | os.PathLike[str], data: bytes, key: str | None = None) -> None:
+    """Write a whole file, all or nothing.
+
+    Args:
+        key: as in :func:`replacing`.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    with replacing(target, key) as path:
+        try:
+            path.write_bytes(data)
+        except OSError as error:
+            raise _output_error(os.fspath(target), error) from error
+
+
+@contextlib.contextmanager
+def appending(target: str | os.PathLike[str]) -> Iterator[BinaryIO]:
+    """A binary stream to the end of a file that grows, such as a log.
+
+    Raises:
+        OutputError: also from the stream's ``write``.
+    """
+    name = os.fspath(target)
+    try:
+        stream = open(target, "ab", buffering=0)  # noqa: SIM115 -- closed below, where the error has its own name
+    except OSError as error:
+        raise _output_error(name, error) from error
+    with stream:
+        yield cast(BinaryIO, OutputStream(cast(BinaryIO, stream), name))
+
+
 class OutputStream(io.RawIOBase):
     """Passes bytes on to ``stream``, and turns its failures into OutputError that name ``name``.
 

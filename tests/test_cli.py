@@ -167,7 +167,8 @@ def test_light_commands_import_neither_torch_nor_av(arguments: list[str], small:
         ["decode", "a", "b", "--lossless", "--crf", "20"],
         ["verify"],
         ["train", "."],
-        ["train", ".", "-o", "model"],
+        ["train", ".", "-o", "model", "--minutes", "1", "--steps", "1"],
+        ["train", ".", "-o", "model", "-y", "-n"],
     ],
 )
 def test_wrong_usage(arguments: list[str]) -> None:
