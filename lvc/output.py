@@ -16,6 +16,8 @@ from lvc.errors import OutputError
 STANDARD = "-"
 """In place of a path: standard input or output."""
 
+FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+"""Numbers of errors of full disks."""
 _KEPT_NAME = 200
 """Bytes of a file name that a temporary name may keep."""
 
@@ -231,8 +233,12 @@ class OutputStream(io.RawIOBase):
 
 
 def _output_error(name: str, error: OSError) -> OutputError:
-    reason = "the disk is full" if error.errno in {errno.ENOSPC, errno.EDQUOT} else error.strerror or str(error)
-    return OutputError(f"{name}: {reason}")
+    return OutputError(f"{name}: {reason_of(error)}")
+
+
+def reason_of(error: OSError) -> str:
+    """Why an output could not be written, for messages."""
+    return "the disk is full" if error.errno in FULL else error.strerror or str(error)
 
 
 def _same(a: Path, b: Path) -> bool:

@@ -412,10 +412,34 @@ def test_bad_files(tmp_path: Path, data: bytes | None, status: int, message: str
         path.write_bytes(data)
     result = run("info", path)
     assert result.exit_code == status
-    assert result.stderr.startswith("lvc: error: ")
+    assert result.stderr.startswith(f"lvc: error: {path}: ")
     assert message in result.stderr
     assert result.stderr.count("\n") == 1
     assert not result.stdout
+    if data is not None:
+        result = run("info", "-", stdin=data)
+        assert result.exit_code == status
+        assert result.stderr.startswith("lvc: error: standard input: ")
+
+
+def test_the_damaged_one_of_several_files_is_named(small: Path, tmp_path: Path) -> None:
+    bad = tmp_path / "bad.lvc"
+    bad.write_bytes(SMALL[: FIRST_CHUNK + 100] + b"?" + SMALL[FIRST_CHUNK + 101 :])
+    for sources in ([small, bad], [bad, small], [small, bad, small]):
+        result = run("cat", *sources, "-o", tmp_path / "out.lvc")
+        assert result.exit_code == 4
+        assert result.stderr.startswith(f"lvc: error: {bad}: ")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+@pytest.mark.parametrize("arguments", [["info", "FILE"], ["info", "FILE", "--json"], ["models"], ["--version"], ["-h"]])
+def test_results_on_a_full_disk(small: Path, arguments: list[str]) -> None:
+    with open("/dev/full", "wb") as full:
+        command = [str(small) if argument == "FILE" else argument for argument in arguments]
+        with start(*command, stdout=full) as process:
+            assert process.stderr is not None
+            assert process.stderr.read() == b"lvc: error: the output cannot be written: the disk is full\n"
+        assert process.returncode == 8
 
 
 def test_any_error_of_the_library_has_its_status(monkeypatch: pytest.MonkeyPatch) -> None:

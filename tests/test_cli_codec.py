@@ -141,7 +141,10 @@ def test_flipped_bytes(folder: Path, coded: bytes, part: str) -> None:
     for arguments in (["decode", folder / "bad.lvc", folder / "out.mp4"], ["verify", folder / "bad.lvc"]):
         result = run(*arguments, "--quiet")
         assert result.exit_code == 4
+        assert result.stderr.startswith(f"lvc: error: {folder / 'bad.lvc'}: ")
         assert "at byte" in result.stderr
+    with pytest.raises(lvc.FormatError, match=r"bad\.lvc: .*at byte"), lvc.open(folder / "bad.lvc") as video:
+        list(video)
     assert not (folder / "out.mp4").exists()
     result = run("decode", folder / "bad.lvc", folder / "out.y4m", "--keep-going")
     if part == "header":
@@ -275,3 +278,5 @@ def test_library_refuses_what_is_out_of_range(tmp_path: Path) -> None:
     for options in ({"quality": 0}, {"keyint": 5000}, {"preset": "placebo"}):
         with pytest.raises(ValueError, match="outside its range"):
             lvc.encode("in.mp4", tmp_path / "out.lvc", **options)  # type: ignore[arg-type]
+    with pytest.raises(TypeError):
+        lvc.encode("in.mp4", tmp_path / "out.lvc", quality="high")  # type: ignore[arg-type]

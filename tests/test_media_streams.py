@@ -210,7 +210,10 @@ def test_bad_output(tmp_path: Path) -> None:
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
 @pytest.mark.parametrize("form", ["y4m", "mkv", "mp4"])
 def test_disk_full(form: str, recwarn: pytest.WarningsRecorder) -> None:
-    with pytest.raises(OutputError, match="space"), VideoWriter("/dev/full", clip_info(64, 48, 2), format=form) as out:
+    with (
+        pytest.raises(OutputError, match="the disk is full"),
+        VideoWriter("/dev/full", clip_info(64, 48, 2), format=form) as out,
+    ):
         for frame in clip_frames("noise", 64, 48, 8):
             out.write(frame)
 

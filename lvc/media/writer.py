@@ -16,6 +16,7 @@ from lvc.errors import OutputError
 from lvc.media.encoders import choose_encoder
 from lvc.media.muxer import Muxer
 from lvc.media.y4m import Y4mWriter
+from lvc.output import reason_of
 from lvc.video import Frame, VideoInfo
 
 _MUXER_OF_EXTENSION = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska", ".webm": "webm", ".y4m": "y4m"}
@@ -186,7 +187,7 @@ class VideoWriter:
         except OSError as error:
             if error.errno == errno.EPIPE:
                 raise OutputError("the reader closed the pipe") from error
-            raise OutputError(f"{self._name}: {error.strerror or error}") from error
+            raise OutputError(f"{self._name}: {reason_of(error)}") from error
         except av.FFmpegError as error:
             raise OutputError(f"{self._name}: {error.strerror}") from error
 
