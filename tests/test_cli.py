@@ -317,6 +317,11 @@ def test_output_over_input_is_refused(small: Path) -> None:
     result = run("decode", small, small, "-y")
     assert result.exit_code == 8
     assert "same file" in result.stderr
+    twin = small.with_name("twin.lvc")
+    twin.hardlink_to(small)
+    result = run("cut", small, twin, "-y")
+    assert result.exit_code == 8
+    assert "same file" in result.stderr
     assert small.read_bytes() == SMALL
 
 

@@ -1,7 +1,9 @@
 """Encoding and decoding through the command line and the library: files, pipes, damage, interruption."""
 
+import contextlib
 import io
 import json
+import resource
 import signal
 import subprocess
 import sys
@@ -215,6 +217,33 @@ def test_full_disks(folder: Path) -> None:
         result = run(arguments[0], arguments[1], "/dev/full", *arguments[2:], "--quiet")
         assert result.exit_code == 8
         assert result.stderr.startswith("lvc: error: /dev/full: ")
+
+
+@contextlib.contextmanager
+def files_of_at_most(size: int) -> Iterator[None]:
+    """Writes behind that fail, as on a disk that is full."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.mark.parametrize("name", ["out.lvc", "out.y4m", "out.mp4", "out.mkv"])
+@pytest.mark.parametrize("old", [None, b"old"])
+def test_files_that_do_not_fit(folder: Path, name: str, old: bytes | None) -> None:
+    """Nothing is left of them, and what was there before stays."""
+    if old is not None:
+        (folder / name).write_bytes(old)
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    command = ["encode", folder / "clip.y4m"] if name == "out.lvc" else ["decode", folder / "clip.lvc"]
+    with files_of_at_most(400):
+        result = run(*command, folder / name, "-y", "--quiet")
+    assert result.exit_code == 8
+    assert result.stderr.startswith(f"lvc: error: {folder / name}: ")
+    assert result.stderr.count("\n") == 1
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -112,7 +112,9 @@ def test_what_is_refused(tmp_path: Path) -> None:
         check_output(old)
     check_output(old, overwrite=True)
     check_output(tmp_path / "new.mp4", source=old)
-    for target in (old, link, tmp_path / "." / "old.mp4"):
+    twin = tmp_path / "twin.mp4"
+    twin.hardlink_to(old)
+    for target in (old, link, twin, tmp_path / "." / "old.mp4"):
         with pytest.raises(OutputError, match="same file"):
             check_output(target, source=str(old), overwrite=True)
     with pytest.raises(OutputError, match="is a folder"):
