@@ -3,6 +3,7 @@
 import contextlib
 import io
 import json
+import os
 import resource
 import signal
 import subprocess
@@ -246,31 +247,48 @@ def test_files_that_do_not_fit(folder: Path, name: str, old: bytes | None) -> No
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
 
 
+@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("verb", ["encode", "decode"])
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_interruption_leaves_nothing_behind(tmp_path: Path, clip: bytes, number: signal.Signals) -> None:
+def test_interruption_leaves_nothing_behind(
+    tmp_path: Path, clip: bytes, coded: bytes, number: signal.Signals, verb: str, workers: int
+) -> None:
     """The source stops in the middle, and then someone loses patience."""
-    command = [sys.executable, "-m", "lvc", "encode", "-", str(tmp_path / "out.lvc"), "--device", "cpu"]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+    source, name = (clip, "out.lvc") if verb == "encode" else (coded, "out.mkv")
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    command = [sys.executable, "-m", "lvc", verb, "-", str(tmp_path / name), "--device", "cpu", "--workers", workers]
+    with subprocess.Popen(
+        list(map(str, command)),
+        stdin=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+        env={**os.environ, "TMPDIR": str(temporary)},
+    ) as process:
         assert process.stdin is not None
         assert process.stderr is not None
-        process.stdin.write(clip[: len(clip) * 2 // 3])
+        process.stdin.write(source[: len(source) * 2 // 3])
         process.stdin.flush()
         for _ in range(300):
-            if list(tmp_path.iterdir()):
+            if len(list(tmp_path.iterdir())) > 1:
                 break
             try:
                 process.wait(0.1)
             except subprocess.TimeoutExpired:
                 continue
-        assert len(list(tmp_path.iterdir())) == 1
-        process.send_signal(number)
+        assert len(list(tmp_path.iterdir())) == 2
+        if number == signal.SIGINT:  # terminals send it to all processes of a command
+            os.killpg(process.pid, number)
+        else:
+            process.send_signal(number)
         try:
             process.wait(30)
         except subprocess.TimeoutExpired:
             process.kill()
         said = process.stderr.read()
         assert (process.returncode, b"Traceback" in said) == (128 + number, False), said
-    assert not list(tmp_path.iterdir())
+    assert list(tmp_path.iterdir()) == [temporary]
+    assert not list(temporary.iterdir())
 
 
 LOST = """
