@@ -1,7 +1,6 @@
 """Everything that can be done with videos and `.lvc` files, one function each; the command line calls these."""
 
 import contextlib
-import os
 from collections.abc import Sequence
 from fractions import Fraction
 from typing import TYPE_CHECKING
@@ -9,7 +8,7 @@ from typing import TYPE_CHECKING
 from lvc.compute import DEVICES
 from lvc.decoding import DecodeResult, Video, decode, open, verify  # noqa: A004 -- meant to be written lvc.open
 from lvc.encoding import DEFAULT_KEYINT, DEFAULT_QUALITY, PRESETS, TUNES, encode
-from lvc.ends import PathOrStream, check_ends, opened_sink, opened_source
+from lvc.ends import PathOrStream, check_ends, name_of_source, naming, opened_sink, opened_source
 from lvc.summary import Summary, summarise
 
 if TYPE_CHECKING:
@@ -40,7 +39,7 @@ def inspect(source: PathOrStream) -> Summary:
         InputError: the source is missing.
         FormatError, TruncatedError, LimitError: its header is damaged, or it is no `.lvc` file.
     """
-    with opened_source(source) as stream:
+    with naming(name_of_source(source)), opened_source(source) as stream:
         return summarise(stream)
 
 
@@ -102,7 +101,6 @@ def _splice(
         from lvc.splice import Piece, splice
 
         for source, start, end in sources:
-            name = os.fspath(source) if isinstance(source, (str, os.PathLike)) else "the input"
-            pieces.append(Piece(name, stack.enter_context(opened_source(source)), start, end))
+            pieces.append(Piece(name_of_source(source), stack.enter_context(opened_source(source)), start, end))
         with opened_sink(destination) as sink:
             return splice(pieces, sink, video_only=video_only)

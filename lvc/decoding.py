@@ -14,7 +14,16 @@ from lvc.catalogue import model_info, path_for, path_of
 from lvc.compute import check_device, choose_device, crew_of, processes
 from lvc.container import Reader
 from lvc.edit import Span
-from lvc.ends import OnWarning, PathOrStream, check_ends, opened_source, pass_on, video_target
+from lvc.ends import (
+    OnWarning,
+    PathOrStream,
+    check_ends,
+    name_of_source,
+    naming,
+    opened_source,
+    pass_on,
+    video_target,
+)
 from lvc.errors import FormatError, InputError, LvcError, ModelError
 from lvc.progress import OnProgress
 from lvc.video import Frame, VideoInfo
@@ -95,6 +104,7 @@ def decode(
     check_ends(destination, source, overwrite)
     check_device(device)
     with (
+        naming(name_of_source(source)),
         opened_source(source) as stream,
         processes(1 if span.frames else workers, threads, "lvc.group_decoder") as started,
     ):
@@ -141,7 +151,7 @@ def verify(
     Raises:
         The errors of :func:`decode`, without OutputError: returning means that nothing is wrong.
     """
-    with opened_source(source) as stream:
+    with naming(name_of_source(source)), opened_source(source) as stream:
         decoder = _decoder(stream, choose_device(device, threads), batch=batch, model=model, progress=progress)
         frames = sum(isinstance(item, Frame) for item in decoder)
         return DecodeResult(frames, decoder.truncated, tuple(decoder.damage))
@@ -156,8 +166,9 @@ class Video:
 
     info: VideoInfo
 
-    def __init__(self, decoder: "Decoder", resources: contextlib.ExitStack) -> None:
+    def __init__(self, name: str, decoder: "Decoder", resources: contextlib.ExitStack) -> None:
         self.info = decoder.info
+        self._name = name
         self._decoder = decoder
         self._resources = resources
 
@@ -167,7 +178,8 @@ class Video:
         return list(self._decoder.damage)
 
     def __iter__(self) -> Iterator[Frame]:
-        return (item for item in self._decoder if isinstance(item, Frame))
+        with naming(self._name):
+            yield from (item for item in self._decoder if isinstance(item, Frame))
 
     def close(self) -> None:
         """Let go of the file."""
@@ -191,12 +203,27 @@ def open(  # noqa: A001 -- meant to be written lvc.open
 ) -> Video:
     """Open a `.lvc` file: ``with lvc.open(path) as video: for frame in video: ...``.
 
-    Args and errors: as in :func:`decode`.
+    Args:
+        source: the `.lvc` bytes; pipes are fine.
+        device: ``auto``, ``cpu`` or ``cuda``. The pictures are the same on every one of them.
+        threads: of the CPU; None takes all cores.
+        batch: groups of pictures that are decoded together: faster on a GPU, with more memory.
+        model: name or path of the very model that the file was encoded with, where that is not installed.
+        keep_going: give what a damaged or truncated file still holds; ``damage`` of the video says what is wrong.
+
+    Raises:
+        InputError: the source is missing.
+        FormatError, TruncatedError: it is damaged, or no `.lvc` file; behind its header this is found by iterating.
+        LimitError: its picture size is outside the limits.
+        ModelError: the model that it needs is not installed, or is not the one given.
+        MismatchError: by iterating: this machine decodes other pictures than the encoder saw.
+        ValueError: an option is outside its range.
     """
-    with contextlib.ExitStack() as stack:
+    name = name_of_source(source)
+    with naming(name), contextlib.ExitStack() as stack:
         stream = stack.enter_context(opened_source(source))
         decoder = _decoder(stream, choose_device(device, threads), batch=batch, model=model, keep_going=keep_going)
-        return Video(decoder, stack.pop_all())
+        return Video(name, decoder, stack.pop_all())
 
 
 def _decoder(

@@ -91,6 +91,7 @@ def encode(
         MismatchError: what was coded does not decode to the same pictures.
         WorkerError: a process died again and again.
         ValueError: an option is outside its range, or does not go with another.
+        TypeError: an option is of another type, such as text for a number.
     """
     if not 1 <= quality <= 100 or not 1 <= keyint <= 1024 or preset not in PRESETS or tune not in TUNES:
         raise ValueError(f"quality {quality}, keyint {keyint}, preset {preset!r} or tune {tune!r} is outside its range")

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, cast
 
-from lvc.errors import InputError, OutputError
+from lvc.errors import FormatError, InputError, LimitError, MismatchError, OutputError
 from lvc.output import STANDARD, OutputStream, check_output, open_output, open_resumable, replacing
 
 if TYPE_CHECKING:
@@ -38,6 +38,23 @@ def checked_input(source: PathOrStream) -> PathOrStream:
     if isinstance(source, (str, os.PathLike)) and os.fspath(source) == STANDARD and sys.stdin.isatty():
         raise InputError("the input would come from a terminal: redirect it or name a file")
     return source
+
+
+def name_of_source(source: PathOrStream) -> str:
+    """What messages call it."""
+    if not isinstance(source, (str, os.PathLike)):
+        return "the input"
+    return "standard input" if os.fspath(source) == STANDARD else os.fspath(source)
+
+
+@contextlib.contextmanager
+def naming(name: str) -> Iterator[None]:
+    """Let what is wrong with a `.lvc` file begin with its name."""
+    try:
+        yield
+    except (FormatError, LimitError, MismatchError) as error:
+        error.args = (f"{name}: {error}",)
+        raise
 
 
 @contextlib.contextmanager

@@ -16,6 +16,8 @@ from lvc.errors import OutputError
 STANDARD = "-"
 """In place of a path: standard input or output."""
 
+FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+"""Numbers of errors of full disks."""
 _KEPT_NAME = 200
 """Bytes of a file name that a temporary name may keep."""
 
@@ -163,6 +165,38 @@ def open_output(target: str | os.PathLike[str]) -> Iterator[BinaryIO]:
             yield cast(BinaryIO, OutputStream(cast(BinaryIO, stream), name))
 
 
+def write_file(target: str | os.PathLike[str], data: bytes, key: str | None = None) -> None:
+    """Write a whole file, all or nothing.
+
+    Args:
+        key: as in :func:`replacing`.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    with replacing(target, key) as path:
+        try:
+            path.write_bytes(data)
+        except OSError as error:
+            raise _output_error(os.fspath(target), error) from error
+
+
+@contextlib.contextmanager
+def appending(target: str | os.PathLike[str]) -> Iterator[BinaryIO]:
+    """A binary stream to the end of a file that grows, such as a log.
+
+    Raises:
+        OutputError: also from the stream's ``write``.
+    """
+    name = os.fspath(target)
+    try:
+        stream = open(target, "ab", buffering=0)  # noqa: SIM115 -- closed below, where the error has its own name
+    except OSError as error:
+        raise _output_error(name, error) from error
+    with stream:
+        yield cast(BinaryIO, OutputStream(cast(BinaryIO, stream), name))
+
+
 class OutputStream(io.RawIOBase):
     """Passes bytes on to ``stream``, and turns its failures into OutputError that name ``name``.
 
@@ -199,8 +233,12 @@ class OutputStream(io.RawIOBase):
 
 
 def _output_error(name: str, error: OSError) -> OutputError:
-    reason = "the disk is full" if error.errno in {errno.ENOSPC, errno.EDQUOT} else error.strerror or str(error)
-    return OutputError(f"{name}: {reason}")
+    return OutputError(f"{name}: {reason_of(error)}")
+
+
+def reason_of(error: OSError) -> str:
+    """Why an output could not be written, for messages."""
+    return "the disk is full" if error.errno in FULL else error.strerror or str(error)
 
 
 def _same(a: Path, b: Path) -> bool:

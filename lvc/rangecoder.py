@@ -82,6 +82,10 @@ class Table:
         self._model = self._bits = None
 
 
+END_BITS = 18
+"""What the end of a payload takes beyond its symbols, on average: the coder writes whole words of 32 bits."""
+
+
 class Coder(Protocol):
     """What a syntax needs to know of the coder that it is read from or written to."""
 

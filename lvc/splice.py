@@ -7,6 +7,7 @@ from fractions import Fraction
 from typing import BinaryIO
 
 from lvc.container import Chunk, Gop, GopChunk, Header, Reader, SideChunk, Writer, limits
+from lvc.ends import naming
 from lvc.errors import InputError, LimitError
 from lvc.media.retime import Retimer
 from lvc.media.segment import Head, pack_head, unpack_head
@@ -130,7 +131,10 @@ def splice(pieces: Sequence[Piece], sink: BinaryIO, *, video_only: bool = False)
         FormatError, TruncatedError: one is damaged.
         LimitError: the times have no common time base.
     """
-    opened = [_Opened(piece) for piece in pieces]
+    opened = []
+    for piece in pieces:
+        with naming(piece.name):
+            opened.append(_Opened(piece))
     for other in opened[1:]:
         _check(opened[0], other, video_only)
     base = _common_base([each.base for each in opened])
@@ -150,14 +154,15 @@ def splice(pieces: Sequence[Piece], sink: BinaryIO, *, video_only: bool = False)
     groups = 0
     for each, timer, shift in zip(opened, retimers, shifts, strict=True):
         until = _EVER if each is opened[-1] and each.to_end else each.end
-        for chunk in each.chunks():
-            if isinstance(chunk, SideChunk):
-                timer.push(chunk.data)
-            else:
-                writer.write_gop(_moved(chunk.gop, each.base / base, round(shift / base)))
-                groups += 1
-            if not video_only and (packets := timer.take(until)) is not None:
-                writer.write_side(packets)
+        with naming(each.piece.name):
+            for chunk in each.chunks():
+                if isinstance(chunk, SideChunk):
+                    timer.push(chunk.data)
+                else:
+                    writer.write_gop(_moved(chunk.gop, each.base / base, round(shift / base)))
+                    groups += 1
+                if not video_only and (packets := timer.take(until)) is not None:
+                    writer.write_side(packets)
     writer.close()
     starts = tuple(each.start for each in opened)
     return SpliceResult(writer.total_frames, groups, writer.bytes_written, starts, float(at))

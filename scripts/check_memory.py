@@ -1,5 +1,7 @@
 """Pipes generated video through `lvc encode - - | lvc decode - -` and prints the peak memory of both processes.
 
+Exits with status 1 where a peak is above --most, or grows by more than a tenth from one length to a longer one.
+
 python scripts/check_memory.py --frames 1000,10000 --size 320x176
 """
 
@@ -12,6 +14,8 @@ import time
 import numpy as np
 
 TEXTURE = 512
+GROWTH = 1.1
+"""Largest peak of a longer video, as a multiple of a shorter one's."""
 
 
 def write_video(sink: int, frames: int, width: int, height: int) -> None:
@@ -48,13 +52,28 @@ def peak(process: subprocess.Popen[bytes]) -> float:
     return usage.ru_maxrss / 1024
 
 
-def main() -> None:
+def failures(peaks: dict[int, tuple[float, float]], most: float) -> list[str]:
+    """What is wrong with peaks in MB, of encoder and decoder, by number of frames."""
+    found = []
+    for place, name in enumerate(("encode", "decode")):
+        values = [peaks[frames][place] for frames in sorted(peaks)]
+        if max(values) > most:
+            found.append(f"{name} takes {max(values):.0f} MB, more than {most:.0f}")
+        if max(values) > GROWTH * values[0]:
+            found.append(f"{name} grows with the length, from {values[0]:.0f} to {max(values):.0f} MB")
+    return found
+
+
+def main() -> int:
+    """Run, print, and say by the exit status whether memory is bounded."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--frames", default="1000,10000")
     parser.add_argument("--size", default="320x176")
+    parser.add_argument("--most", type=float, default=1000.0, help="MB that either process may take (default 1000)")
     parser.epilog = "All other options are those of lvc encode."
     arguments, options = parser.parse_known_args()
     width, height = map(int, arguments.size.split("x"))
+    peaks: dict[int, tuple[float, float]] = {}
     for frames in map(int, arguments.frames.split(",")):
         begin = time.monotonic()
         source, sink = os.pipe()
@@ -69,13 +88,17 @@ def main() -> None:
         if encoder.stdout is not None:
             encoder.stdout.close()
         write_video(sink, frames, width, height)
-        megabytes = peak(encoder), peak(decoder)
+        megabytes = peaks[frames] = peak(encoder), peak(decoder)
         print(
             f"{frames} frames of {width}x{height}: encode {megabytes[0]:.0f} MB, decode {megabytes[1]:.0f} MB, "
             f"{time.monotonic() - begin:.0f} s",
             flush=True,
         )
+    found = failures(peaks, arguments.most)
+    for failure in found:
+        print(failure, file=sys.stderr)
+    return 1 if found else 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

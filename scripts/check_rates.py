@@ -74,7 +74,7 @@ def main() -> int:
             decoded = [x for x in Decoder(sink, load_model=lambda _: model) if isinstance(x, Frame)]
             psnr = luma_psnr(source.frames, decoded, source.info.bit_depth)
             share = result.parts["motion"] / result.bytes
-            off = abs(result.estimated_bits / 8 / (result.bytes - result.parts["container"]) - 1)
+            off = abs(result.estimated_bits / 8 / result.bytes - 1)
             pixels = source.info.width * source.info.height * result.frames
             hyper = result.parts["hyper"] / result.bytes
             print(

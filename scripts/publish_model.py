@@ -14,7 +14,7 @@ import click
 from lvc.bench.results import Results
 from lvc.bench.summary import MEASURES, Summary
 from lvc.catalogue import MAGIC, VERSION, description_of
-from lvc.training.export import write
+from lvc.output import write_file
 
 SHOWN = ("psnr", "ms_ssim_db")
 
@@ -50,7 +50,7 @@ def main(model: Path, report: Path, output: Path, codec: str, anchors: tuple[str
     if data:
         card["data"] = data
     text = json.dumps(description).encode()
-    write(output, MAGIC + struct.pack("<BI", VERSION, len(text)) + text + content[base:])
+    write_file(output, MAGIC + struct.pack("<BI", VERSION, len(text)) + text + content[base:])
     click.echo("\n".join(card["figures"]))
 
 

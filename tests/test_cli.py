@@ -167,7 +167,8 @@ def test_light_commands_import_neither_torch_nor_av(arguments: list[str], small:
         ["decode", "a", "b", "--lossless", "--crf", "20"],
         ["verify"],
         ["train", "."],
-        ["train", ".", "-o", "model"],
+        ["train", ".", "-o", "model", "--minutes", "1", "--steps", "1"],
+        ["train", ".", "-o", "model", "-y", "-n"],
     ],
 )
 def test_wrong_usage(arguments: list[str]) -> None:
@@ -316,6 +317,11 @@ def test_output_over_input_is_refused(small: Path) -> None:
     result = run("decode", small, small, "-y")
     assert result.exit_code == 8
     assert "same file" in result.stderr
+    twin = small.with_name("twin.lvc")
+    twin.hardlink_to(small)
+    result = run("cut", small, twin, "-y")
+    assert result.exit_code == 8
+    assert "same file" in result.stderr
     assert small.read_bytes() == SMALL
 
 
@@ -411,10 +417,34 @@ def test_bad_files(tmp_path: Path, data: bytes | None, status: int, message: str
         path.write_bytes(data)
     result = run("info", path)
     assert result.exit_code == status
-    assert result.stderr.startswith("lvc: error: ")
+    assert result.stderr.startswith(f"lvc: error: {path}: ")
     assert message in result.stderr
     assert result.stderr.count("\n") == 1
     assert not result.stdout
+    if data is not None:
+        result = run("info", "-", stdin=data)
+        assert result.exit_code == status
+        assert result.stderr.startswith("lvc: error: standard input: ")
+
+
+def test_the_damaged_one_of_several_files_is_named(small: Path, tmp_path: Path) -> None:
+    bad = tmp_path / "bad.lvc"
+    bad.write_bytes(SMALL[: FIRST_CHUNK + 100] + b"?" + SMALL[FIRST_CHUNK + 101 :])
+    for sources in ([small, bad], [bad, small], [small, bad, small]):
+        result = run("cat", *sources, "-o", tmp_path / "out.lvc")
+        assert result.exit_code == 4
+        assert result.stderr.startswith(f"lvc: error: {bad}: ")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+@pytest.mark.parametrize("arguments", [["info", "FILE"], ["info", "FILE", "--json"], ["models"], ["--version"], ["-h"]])
+def test_results_on_a_full_disk(small: Path, arguments: list[str]) -> None:
+    with open("/dev/full", "wb") as full:
+        command = [str(small) if argument == "FILE" else argument for argument in arguments]
+        with start(*command, stdout=full) as process:
+            assert process.stderr is not None
+            assert process.stderr.read() == b"lvc: error: the output cannot be written: the disk is full\n"
+        assert process.returncode == 8
 
 
 def test_any_error_of_the_library_has_its_status(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -473,7 +503,8 @@ def test_plain_progress(capsys: pytest.CaptureFixture[str]) -> None:
         line.warn("Chroma was converted.")
     text = capsys.readouterr()
     assert not text.out
-    assert text.err.startswith("lvc: warning: Chroma was converted\nlvc: encoding: 10 of 40 frames, ")
+    assert text.err.startswith("lvc: warning: Chroma was converted\nlvc: encoding: 10 frames, ")  # fewer than expected
+    assert "left" not in text.err
     with ProgressLine("encoding", quiet=True) as line:
         line(Progress(frames=10, total=40, bytes=50_000, media_seconds=0.4))
         line.warn("Chroma was converted.")
@@ -489,6 +520,11 @@ def test_progress_bar(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.Mo
     assert not text.out
     assert "40/40" in text.err
     assert "1.00 Mbit/s" in text.err
+    with ProgressLine("decoding", quiet=False) as line:
+        line(Progress(9, 12, 5000, 0.4))
+    last = capsys.readouterr().err.rstrip().rpartition("\r")[2]
+    assert "9/9" in last
+    assert "12" not in last
 
 
 def test_numbers_for_people() -> None:

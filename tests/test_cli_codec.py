@@ -1,7 +1,10 @@
 """Encoding and decoding through the command line and the library: files, pipes, damage, interruption."""
 
+import contextlib
 import io
 import json
+import os
+import resource
 import signal
 import subprocess
 import sys
@@ -92,6 +95,27 @@ def test_library_and_command_line_decode_the_same_pictures(folder: Path) -> None
             assert all(same(a, b) for a, b in zip(frames, reader, strict=True))
 
 
+@pytest.mark.parametrize(
+    ("name", "options"), [("out.mp4", ["--codec", "libx265", "--crf", 20]), ("out.mkv", ["--codec", "libsvtav1"])]
+)
+def test_encoders_of_the_output_are_silent(
+    folder: Path, name: str, options: list[object], capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Although their libraries write to standard error by themselves."""
+    result = run("decode", folder / "clip.lvc", folder / name, *options, "--quiet")
+    assert (result.exit_code, result.output) == (0, "")
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("options", [["--codec", "aac"], ["--lossless"]])
+def test_what_an_output_cannot_hold_is_refused(folder: Path, options: list[str]) -> None:
+    result = run("decode", folder / "clip.lvc", folder / "out.mp4", *options)
+    assert result.exit_code == 8
+    assert result.stderr.startswith("lvc: error: ")
+    assert result.stderr.count("\n") == 1
+    assert sorted(path.name for path in folder.iterdir()) == ["clip.lvc", "clip.y4m"]
+
+
 def test_pipes(clip: bytes) -> None:
     """Standard output carries the stream and nothing else."""
     command = [sys.executable, "-m", "lvc"]
@@ -120,7 +144,10 @@ def test_flipped_bytes(folder: Path, coded: bytes, part: str) -> None:
     for arguments in (["decode", folder / "bad.lvc", folder / "out.mp4"], ["verify", folder / "bad.lvc"]):
         result = run(*arguments, "--quiet")
         assert result.exit_code == 4
+        assert result.stderr.startswith(f"lvc: error: {folder / 'bad.lvc'}: ")
         assert "at byte" in result.stderr
+    with pytest.raises(lvc.FormatError, match=r"bad\.lvc: .*at byte"), lvc.open(folder / "bad.lvc") as video:
+        list(video)
     assert not (folder / "out.mp4").exists()
     result = run("decode", folder / "bad.lvc", folder / "out.y4m", "--keep-going")
     if part == "header":
@@ -193,31 +220,75 @@ def test_full_disks(folder: Path) -> None:
         assert result.stderr.startswith("lvc: error: /dev/full: ")
 
 
+@contextlib.contextmanager
+def files_of_at_most(size: int) -> Iterator[None]:
+    """Writes behind that fail, as on a disk that is full."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.mark.parametrize("name", ["out.lvc", "out.y4m", "out.mp4", "out.mkv"])
+@pytest.mark.parametrize("old", [None, b"old"])
+def test_files_that_do_not_fit(folder: Path, name: str, old: bytes | None) -> None:
+    """Nothing is left of them, and what was there before stays."""
+    if old is not None:
+        (folder / name).write_bytes(old)
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    command = ["encode", folder / "clip.y4m"] if name == "out.lvc" else ["decode", folder / "clip.lvc"]
+    with files_of_at_most(400):
+        result = run(*command, folder / name, "-y", "--quiet")
+    assert result.exit_code == 8
+    assert result.stderr.startswith(f"lvc: error: {folder / name}: ")
+    assert result.stderr.count("\n") == 1
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("verb", ["encode", "decode"])
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_interruption_leaves_nothing_behind(tmp_path: Path, clip: bytes, number: signal.Signals) -> None:
+def test_interruption_leaves_nothing_behind(
+    tmp_path: Path, clip: bytes, coded: bytes, number: signal.Signals, verb: str, workers: int
+) -> None:
     """The source stops in the middle, and then someone loses patience."""
-    command = [sys.executable, "-m", "lvc", "encode", "-", str(tmp_path / "out.lvc"), "--device", "cpu"]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+    source, name = (clip, "out.lvc") if verb == "encode" else (coded, "out.mkv")
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    command = [sys.executable, "-m", "lvc", verb, "-", str(tmp_path / name), "--device", "cpu", "--workers", workers]
+    with subprocess.Popen(
+        list(map(str, command)),
+        stdin=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+        env={**os.environ, "TMPDIR": str(temporary)},
+    ) as process:
         assert process.stdin is not None
         assert process.stderr is not None
-        process.stdin.write(clip[: len(clip) * 2 // 3])
+        process.stdin.write(source[: len(source) * 2 // 3])
         process.stdin.flush()
         for _ in range(300):
-            if list(tmp_path.iterdir()):
+            if len(list(tmp_path.iterdir())) > 1:
                 break
             try:
                 process.wait(0.1)
             except subprocess.TimeoutExpired:
                 continue
-        assert len(list(tmp_path.iterdir())) == 1
-        process.send_signal(number)
+        assert len(list(tmp_path.iterdir())) == 2
+        if number == signal.SIGINT:  # terminals send it to all processes of a command
+            os.killpg(process.pid, number)
+        else:
+            process.send_signal(number)
         try:
             process.wait(30)
         except subprocess.TimeoutExpired:
             process.kill()
         said = process.stderr.read()
         assert (process.returncode, b"Traceback" in said) == (128 + number, False), said
-    assert not list(tmp_path.iterdir())
+    assert list(tmp_path.iterdir()) == [temporary]
+    assert not list(temporary.iterdir())
 
 
 LOST = """
@@ -254,3 +325,5 @@ def test_library_refuses_what_is_out_of_range(tmp_path: Path) -> None:
     for options in ({"quality": 0}, {"keyint": 5000}, {"preset": "placebo"}):
         with pytest.raises(ValueError, match="outside its range"):
             lvc.encode("in.mp4", tmp_path / "out.lvc", **options)  # type: ignore[arg-type]
+    with pytest.raises(TypeError):
+        lvc.encode("in.mp4", tmp_path / "out.lvc", quality="high")  # type: ignore[arg-type]

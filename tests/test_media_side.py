@@ -30,10 +30,12 @@ from tests.media_files import Sound, Text, Track, side_tracks, write_media
 LINES = [(100, 400, "Hello"), (500, 900, "<i>World</i> of Gr\u00fc\u00dfe")]
 
 
-def copy(source: Path, destination: Path, every: int = 10) -> tuple[list[bytes], list[str], list[str]]:
+def copy(
+    source: Path, destination: Path, every: int = 10, codec: str | None = None
+) -> tuple[list[bytes], list[str], list[str]]:
     """Source to destination as encoder and decoder do it: segments in order, the first before the first frame."""
     segments: list[bytes] = []
-    with VideoReader(source) as reader, VideoWriter(destination, reader.info) as writer:
+    with VideoReader(source) as reader, VideoWriter(destination, reader.info, codec=codec) as writer:
 
         def hand_over() -> None:
             while (segment := reader.take_side()) is not None:
@@ -227,14 +229,15 @@ def light_of(path: Path) -> dict[str, bytes]:
         return {d.type.name: bytes(d) for d in picture.side_data if d.type.name != "SEI_UNREGISTERED"}
 
 
-def test_high_dynamic_range(tmp_path: Path) -> None:
+@pytest.mark.parametrize("codec", ["libx264", "libx265"])
+def test_high_dynamic_range(tmp_path: Path, codec: str) -> None:
     mastering = "G(13250,34500)B(7500,3000)R(34000,16000)WP(15635,16450)L(10000000,50)"
     options = {"x264-params": f"mastering-display={mastering}:cll=1000,400"}
     colour = {"color_primaries": 9, "color_trc": 16, "colorspace": 9, "color_range": 1}
     write_media(tmp_path / "a.mkv", times=(0, 40), pix_fmt="yuv420p10le", options=options, context=colour)
     expected = light_of(tmp_path / "a.mkv")
     assert set(expected) == {"MASTERING_DISPLAY_METADATA", "CONTENT_LIGHT_LEVEL"}
-    _, _, dropped = copy(tmp_path / "a.mkv", tmp_path / "b.mp4")
+    _, _, dropped = copy(tmp_path / "a.mkv", tmp_path / "b.mp4", codec=codec)
     assert not dropped
     assert light_of(tmp_path / "b.mp4") == expected
     with VideoReader(tmp_path / "b.mp4") as reader:

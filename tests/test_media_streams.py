@@ -191,7 +191,13 @@ def test_bad_output(tmp_path: Path) -> None:
         {"destination": tmp_path / "a.avi2"},
         {"destination": tmp_path / "none" / "a.mp4"},
         {"destination": tmp_path / "a.mp4", "codec": "no_such_codec"},
+        {"destination": tmp_path / "a.mp4", "codec": "aac"},
+        {"destination": tmp_path / "a.mkv", "codec": "pcm_s16le"},
+        {"destination": tmp_path / "a.mkv", "codec": "subrip"},
         {"destination": tmp_path / "a.webm", "codec": "libx264"},
+        {"destination": tmp_path / "a.mp4", "lossless": True},
+        {"destination": tmp_path / "a.y4m", "lossless": True},
+        {"destination": io.BytesIO(), "format": "mov", "lossless": True},
         {"destination": tmp_path / "a.mp4", "format": "tiff"},
         {"destination": tmp_path / "a.y4m", "crf": 12},
         {"destination": tmp_path},
@@ -204,7 +210,10 @@ def test_bad_output(tmp_path: Path) -> None:
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
 @pytest.mark.parametrize("form", ["y4m", "mkv", "mp4"])
 def test_disk_full(form: str, recwarn: pytest.WarningsRecorder) -> None:
-    with pytest.raises(OutputError, match="space"), VideoWriter("/dev/full", clip_info(64, 48, 2), format=form) as out:
+    with (
+        pytest.raises(OutputError, match="the disk is full"),
+        VideoWriter("/dev/full", clip_info(64, 48, 2), format=form) as out,
+    ):
         for frame in clip_frames("noise", 64, 48, 8):
             out.write(frame)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from lvc.errors import OutputError
-from lvc.output import check_output, is_replaced, open_output, replacing
+from lvc.output import appending, check_output, is_replaced, open_output, replacing, write_file
 
 
 def names(folder: Path) -> list[str]:
@@ -88,6 +88,19 @@ def test_devices_are_written_to_and_not_replaced() -> None:
 def test_full_disks_are_named() -> None:
     with pytest.raises(OutputError, match="/dev/full: the disk is full"), open_output("/dev/full") as stream:
         stream.write(b"data")
+    with pytest.raises(OutputError, match="/dev/full: the disk is full"):
+        write_file("/dev/full", b"data")
+    with pytest.raises(OutputError, match="/dev/full: the disk is full"), appending("/dev/full") as stream:
+        stream.write(b"data")
+
+
+def test_logs_grow(tmp_path: Path) -> None:
+    for line in (b"one", b"two"):
+        with appending(tmp_path / "log") as stream:
+            stream.write(line)
+    assert (tmp_path / "log").read_bytes() == b"onetwo"
+    with pytest.raises(OutputError, match="No such file"), appending(tmp_path / "missing" / "log"):
+        pytest.fail("there is no such folder")
 
 
 def test_what_is_refused(tmp_path: Path) -> None:
@@ -99,7 +112,9 @@ def test_what_is_refused(tmp_path: Path) -> None:
         check_output(old)
     check_output(old, overwrite=True)
     check_output(tmp_path / "new.mp4", source=old)
-    for target in (old, link, tmp_path / "." / "old.mp4"):
+    twin = tmp_path / "twin.mp4"
+    twin.hardlink_to(old)
+    for target in (old, link, twin, tmp_path / "." / "old.mp4"):
         with pytest.raises(OutputError, match="same file"):
             check_output(target, source=str(old), overwrite=True)
     with pytest.raises(OutputError, match="is a folder"):

@@ -1,13 +1,18 @@
 """The range coder: round trips, the very bytes, an independent decoder, damage."""
 
 import hashlib
+import re
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import pytest
 
+import lvc
 from lvc.errors import FormatError
+from lvc.model import codebook, filters, levels, modes, motion, sizes, skip
+from lvc.model.weights import HYPER_INCREMENT
 from lvc.rangecoder import RangeDecoder, RangeEncoder, Table
 from tests.plain_format import PlainDecoder, starts_of
 
@@ -172,3 +177,22 @@ def test_garbage_gives_symbols_or_format_errors() -> None:
         except FormatError:
             refused += 1
     assert 0 < refused < 1500
+
+
+def test_the_format_page_tells_what_every_table_learns() -> None:
+    text = (Path(lvc.__file__).parent / "FORMAT.md").read_text("utf-8")
+    told = re.search(r"Increments are (\d+) for ([^.]*), (\d+) for ([^.]*)\.", text)
+    assert told is not None
+    found = {}
+    for increment, names in ((told[1], told[2]), (told[3], told[4])):
+        found |= dict.fromkeys(re.split(r",\s+|\s+and\s+", names), int(increment))
+    assert found == {
+        "motion": motion.INCREMENT,
+        "modes": modes.INCREMENT,
+        "skip map": skip.INCREMENT,
+        "transform sizes": sizes.INCREMENT,
+        "quality map": levels.INCREMENT,
+        "loop filter": filters.INCREMENT,
+        "latents": codebook.INCREMENT,
+        "hyper-latent": HYPER_INCREMENT,
+    }

@@ -1,5 +1,6 @@
 """Training: it learns, survives a kill, and runs on several processes."""
 
+import errno
 import itertools
 import json
 import math
@@ -8,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,10 +17,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from click.testing import CliRunner
 
+from lvc.cli import main
 from lvc.container import BETWEEN, INTRA, PREDICTED, coding_order
 from lvc.encoder import motion_search
-from lvc.errors import InputError, ModelError
+from lvc.errors import InputError, ModelError, OutputError
 from lvc.exact.layers import exact_layers, set_fake
 from lvc.model import find_model
 from lvc.model.codec import FrameCodec
@@ -215,10 +219,94 @@ def test_two_halves_become_one_model(tmp_path: Path, clips: Path) -> None:
 
 COMMAND = """
 import functools
-import lvc.cli, lvc.training
-lvc.training.train = functools.partial(lvc.training.train, fit_crops=2)  # for the time it takes
+import lvc.cli
+from lvc.training import command
+command.train = functools.partial(command.train, fit_crops=2)  # for the time it takes
 lvc.cli.main()
 """
+OFTEN = COMMAND.replace(
+    "lvc.cli.main",
+    "command.TrainingSettings = functools.partial(command.TrainingSettings, save_minutes=0.0)\nlvc.cli.main",
+)
+
+
+def test_a_killed_command_goes_on(tmp_path: Path, clips: Path) -> None:
+    """The same command once more ends the training, tells what it made, and leaves nothing else behind."""
+    output = tmp_path / "model"
+    options = ["--size", "tiny", "--steps", "5", "--batch", "1", "--crop", "64", "--device", "cpu", "--threads", "1"]
+    command = [sys.executable, "-c", OFTEN, "train", str(clips), "-o", str(output), *options, "--json"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, cwd=ROOT) as process:
+        while not (tmp_path / "model.ckpt").exists() and process.poll() is None:
+            time.sleep(0.05)
+        process.kill()
+        assert process.stdout is not None
+        assert json.loads(process.stdout.read()) == {"type": "training", "minutes": None, "steps": 5}
+    assert not output.exists()
+    before = state_of(tmp_path / "model.ckpt")["step"]
+    assert 0 < before < 5
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr.decode()
+    assert not done.stderr
+    result = json.loads(done.stdout.splitlines()[-1])
+    model = find_model(str(output))
+    assert (result["command"], result["output"], result["id"]) == ("train", str(output), model.id.hex())
+    assert result["card"]["steps"] == model.card["steps"] == state_of(tmp_path / "model.ckpt")["step"] == 5
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["model", "model.ckpt", "model.jsonl"]
+    Trainer(settings_in(tmp_path, clips)).start(output)  # a model, whatever its name
+
+
+def test_points_along_the_way(tmp_path: Path, clips: Path) -> None:
+    trainer = Trainer(settings_in(tmp_path, clips, steps=2, validation=clips, validate_minutes=0.0))
+    trainer.run()
+    rows = [json.loads(line) for line in (tmp_path / "model.jsonl").read_text().splitlines()]
+    assert [(row["type"], row["step"]) for row in rows] == [("validation", step) for step in (1, 2, 2)]
+    assert trainer.validated == rows[-1]["score"]
+
+
+def test_the_length_of_a_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Is said at the start, also where nothing was said of it."""
+    lengths: list[tuple[float | None, int | None]] = []
+    monkeypatch.setattr("lvc.training.command.train", lambda *_, **o: lengths.append((o["minutes"], o["steps"])))
+    for options, said in (([], "480 minutes"), (["--minutes", "2.5"], "2.5 minutes"), (["--steps", "7"], "7 steps")):
+        result = CliRunner().invoke(main, ["train", str(tmp_path), "-o", str(tmp_path / "model"), *options])
+        assert (result.exit_code, result.stdout) == (0, "")
+        assert result.stderr == f"lvc: training for {said}, over all runs\n"
+    assert lengths == [(480.0, None), (2.5, None), (None, 7)]
+
+
+def test_outputs_that_are_refused(tmp_path: Path, clips: Path) -> None:
+    """Before any clip is read."""
+    (tmp_path / "old.lvcm").write_bytes(b"old")
+    (tmp_path / "x.ckpt").write_bytes(b"checkpoint")
+    for name, message in (
+        ("old.lvcm", "exists"),
+        ("x.ckpt", "call it x.lvcm"),
+        ("x.jsonl", "call it x.lvcm"),
+        ("missing/x.lvcm", "no folder"),
+        ("-", "standard output"),
+    ):
+        output = name if name == "-" else str(tmp_path / name)
+        result = CliRunner().invoke(main, ["train", str(tmp_path), "-o", output, "--quiet"])
+        assert result.exit_code == 8
+        assert message in result.stderr
+        assert result.stderr.count("\n") == 1
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["old.lvcm", "x.ckpt"]
+    with pytest.raises(InputError, match="no readable clips"):
+        train(tmp_path, tmp_path / "old.lvcm", overwrite=True, quiet=True)
+
+
+def test_a_full_disk_keeps_the_last_checkpoint(tmp_path: Path, clips: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    trainer = Trainer(settings_in(tmp_path, clips))
+    trainer.save()
+    before = (tmp_path / "model.ckpt").read_bytes()
+
+    def full(self: Path, data: bytes) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(OutputError, match="disk is full"):
+        trainer.save()
+    assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("model.ckpt", before)]
 
 
 def test_several_processes(tmp_path: Path, clips: Path) -> None:

@@ -9,6 +9,7 @@ import signal
 import sys
 import threading
 import warnings
+from collections.abc import Iterator
 from types import FrameType
 from typing import Any
 
@@ -24,7 +25,8 @@ from lvc.cli.models import models
 from lvc.cli.splice import cat, cut
 from lvc.cli.train import train
 from lvc.cli.verify import verify
-from lvc.errors import LvcError
+from lvc.errors import LvcError, OutputError
+from lvc.output import FULL
 
 INTERRUPTED = 128 + 2
 BROKEN_PIPE = 128 + 13
@@ -67,19 +69,31 @@ class Failure(click.ClickException):
 class _Group(click.Group):
     """Gives every way in which a command can end its exit status."""
 
+    def make_context(self, *arguments: Any, **options: Any) -> click.Context:
+        with _statuses():  # --help and --version print here
+            return super().make_context(*arguments, **options)
+
     def invoke(self, ctx: click.Context) -> Any:
-        try:
-            with _terminated_as_exit(), _no_interrupt_lost(), warnings.catch_warnings():
-                warnings.showwarning = _show_warning  # type: ignore[assignment]
-                return super().invoke(ctx)
-        except (KeyboardInterrupt, click.Abort):
-            click.echo("lvc: interrupted", err=True)
-            raise click.exceptions.Exit(INTERRUPTED) from None
-        except (LvcError, OSError) as error:
-            if isinstance(error, BrokenPipeError) or isinstance(error.__cause__, BrokenPipeError):
-                _abandon_stdout()
-                raise click.exceptions.Exit(BROKEN_PIPE) from None
-            raise Failure(error) from error
+        with _statuses(), _terminated_as_exit(), _no_interrupt_lost(), warnings.catch_warnings():
+            warnings.showwarning = _show_warning  # type: ignore[assignment]
+            return super().invoke(ctx)
+
+
+@contextlib.contextmanager
+def _statuses() -> Iterator[None]:
+    try:
+        yield
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("lvc: interrupted", err=True)
+        raise click.exceptions.Exit(INTERRUPTED) from None
+    except (LvcError, OSError) as error:
+        if isinstance(error, BrokenPipeError) or isinstance(error.__cause__, BrokenPipeError):
+            _abandon_stdout()
+            raise click.exceptions.Exit(BROKEN_PIPE) from None
+        if isinstance(error, OSError) and error.errno in FULL:
+            _abandon_stdout()  # where results that a command prints are redirected to a file
+            raise Failure(OutputError("the output cannot be written: the disk is full")) from error
+        raise Failure(error) from error
 
 
 def _show_version(context: click.Context, _parameter: click.Parameter, wanted: bool) -> None:

@@ -3,7 +3,7 @@
 import json
 import sys
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
@@ -87,11 +87,13 @@ class ProgressLine:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Leave the last state on the screen."""
+        """Leave the last state on the screen. At the end the number of frames is known, whatever was expected."""
         if self._bar is not None:
+            if error is None:
+                self._bar.total = self._bar.n
             self._bar.close()
         elif self._last is not None and error is None and not self._json:
-            self._line(self._last)
+            self._line(replace(self._last, total=None))
 
     def _draw(self, progress: Progress) -> None:
         if self._bar is None:

@@ -1,11 +1,14 @@
 """``lvc train``."""
 
+import os
 from pathlib import Path
 from typing import Any
 
 import click
 
-from lvc.cli.options import compute_options
+from lvc.cli.options import compute_options, may_overwrite, overwrite_options, talk_options
+from lvc.cli.progress import ProgressLine
+from lvc.training.settings import DEFAULT_MINUTES
 
 _FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 
@@ -21,7 +24,11 @@ _FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
     help="Model file to export. Checkpoint and log lie beside it; an interrupted run goes on from them.",
 )
 @click.option("--size", default="lite", show_default=True, metavar="NAME", help="The dial for widths and depths.")
-@click.option("--minutes", type=click.FloatRange(min=0, min_open=True), help="Length of the training, over all runs.")
+@click.option(
+    "--minutes",
+    type=click.FloatRange(min=0, min_open=True),
+    help=f"Length of the training, over all runs.  [default: {DEFAULT_MINUTES:g}]",
+)
 @click.option("--steps", type=click.IntRange(min=1), help="Length of the training, instead of --minutes.")
 @click.option("--batch", type=click.IntRange(1, 1024), default=4, show_default=True, help="Crops in a step.")
 @click.option("--crop", type=click.IntRange(64, 1024), default=128, show_default=True, help="Size of a crop, samples.")
@@ -40,15 +47,37 @@ _FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 )
 @click.option("--seed", type=int, default=1, show_default=True, help="Of everything that is drawn by chance.")
 @compute_options
-@click.option("--quiet", is_flag=True, help="No progress.")
-def train(clips: Path, output: Path, **options: Any) -> None:
+@overwrite_options
+@talk_options
+def train(
+    clips: Path,
+    output: Path,
+    minutes: float | None,
+    steps: int | None,
+    always: bool,
+    never: bool,
+    as_json: bool,
+    quiet: bool,
+    **options: Any,
+) -> None:
     """Train a model on a folder of clips and export it.
 
     Goes on where it stopped when it is started again with the same arguments. For several devices or machines run
     torchrun --nproc-per-node N -m lvc train ...
     """
-    if (options["minutes"] is None) == (options["steps"] is None):
-        raise click.UsageError("Give the length of the training: either --minutes or --steps.")
-    from lvc.training import train as run
+    if minutes is not None and steps is not None:
+        raise click.UsageError("Give the length of the training once: --minutes or --steps.")
+    is_first = os.environ.get("RANK", "0") == "0"
+    overwrite = may_overwrite(str(output), str(clips), always=always or not is_first, never=never)
+    line = ProgressLine("training", quiet=quiet or not is_first, as_json=as_json)
+    if minutes is None and steps is None:
+        minutes = DEFAULT_MINUTES
+    length = f"{steps} steps" if minutes is None else f"{minutes:g} minutes"
+    line.note("training", f"training for {length}, over all runs", {"minutes": minutes, "steps": steps})
+    from lvc.training.command import train as run
 
-    run(clips, output, **options)
+    options |= {"minutes": minutes, "steps": steps, "overwrite": overwrite}
+    model = run(clips, output, quiet=quiet or as_json, **options)
+    if model is not None:
+        fields = {"input": clips, "output": output, "id": model.id.hex(), "bytes": output.stat().st_size}
+        line.result("train", {**fields, "card": model.card})

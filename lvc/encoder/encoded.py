@@ -61,5 +61,6 @@ class EncodedFile:
         result = self.result
         result.bytes = self._writer.bytes_written
         result.parts["container"] = result.bytes - sum(result.parts.values())
+        result.estimated_bits += 8.0 * (result.parts["container"] + result.parts["side"])
         result.seconds = seconds
         return result

@@ -89,7 +89,8 @@ class EncodeResult:
 
     Attributes:
         frames, bytes, seconds: pictures coded, bytes written in all, wall time.
-        estimated_bits: sum of -log2 of the probabilities of all symbols.
+        estimated_bits: of the file: of payloads by the probabilities of their symbols, of all else as it is. What was
+            taken over from an interrupted run or another process counts as it is, too.
         verify_seconds: what decoding again took, over all processes; part of ``seconds``.
         parts: bytes of motion, hyper, latents, side streams and container.
     """

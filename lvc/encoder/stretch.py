@@ -18,6 +18,7 @@ from lvc.exact.device import working_device
 from lvc.group_decoder import GroupDecoder
 from lvc.model import Model
 from lvc.model.weights import load
+from lvc.rangecoder import END_BITS
 from lvc.spool import read_frames
 from lvc.video import Frame, VideoInfo
 from lvc.workers import Report
@@ -34,7 +35,7 @@ class Coded:
 
     Attributes:
         gops: one, or more where their payload would have piled up.
-        estimated_bits: sum of -log2 of the probabilities of all symbols.
+        estimated_bits: of the payloads: the sum of -log2 of the probabilities of all symbols, and what ends take.
         verify_seconds: what decoding it again took.
     """
 
@@ -116,7 +117,7 @@ def code_stretch(
         with exact_arithmetic():
             take(group.finish())
         gops.append(Gop(tuple(group.records)))
-        bits += group.estimated_bits
+        bits += group.estimated_bits + END_BITS * len(group.records)
         if coding.verify:
             began = time.monotonic()
             decoder = GroupDecoder(model, coding.info, coding.device)

@@ -1,6 +1,7 @@
 """Which encoder of FFmpeg writes the video of an output file, and how it is set."""
 
 import io
+import os
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
@@ -47,11 +48,11 @@ def choose_encoder(muxer: str, codec: str | None, crf: float | None, lossless: b
         muxer: FFmpeg's name of the container.
         codec: what the user asked for; None for libx264 (in webm: VP9, and AV1 for 10 bits).
         crf: constant rate factor; None for a visually lossless one.
-        lossless: FFV1, whatever the container.
+        lossless: FFV1.
         info: the video.
 
     Raises:
-        OutputError: contradictory wishes.
+        OutputError: contradictory wishes, or no encoder of video.
     """
     if lossless:
         if codec not in (None, "ffv1") or crf is not None:
@@ -59,6 +60,7 @@ def choose_encoder(muxer: str, codec: str | None, crf: float | None, lossless: b
         codec = "ffv1"
     if codec is None:
         codec = "libx264" if muxer != "webm" else "libvpx-vp9" if info.bit_depth == 8 else "libsvtav1"
+    codec = _encoder_name(codec)
     options: dict[str, str] = {}
     if crf is None:
         crf = _VISUALLY_LOSSLESS.get(codec)
@@ -71,10 +73,24 @@ def choose_encoder(muxer: str, codec: str | None, crf: float | None, lossless: b
         options.update({"b": "0", "row-mt": "1", "deadline": "good", "cpu-used": "2"})
     if codec == "libsvtav1":
         options["preset"] = "6"
+        os.environ.setdefault("SVT_LOG", "1")  # errors only; the library writes to standard error by itself
+    if codec == "libx265":
+        options["x265-params"] = "log-level=error"  # as does this one
     if 0 < info.colour.chroma_location < len(_CHROMA_LOCATIONS):
         options["chroma_sample_location"] = _CHROMA_LOCATIONS[info.colour.chroma_location]
     odd = 0 if codec in _ODD_SIZES else 1
     return Encoder(codec, info.width + (info.width & odd), info.height + (info.height & odd), options)
+
+
+def _encoder_name(codec: str) -> str:
+    """The encoder that FFmpeg takes for the name of an encoder or of a format, such as libx265 for hevc."""
+    try:
+        found = av.codec.Codec(codec, "w")
+    except ValueError as error:
+        raise OutputError(f"FFmpeg has no encoder {codec!r} here") from error
+    if found.type != "video":
+        raise OutputError(f"{codec} is no encoder of video")
+    return found.name
 
 
 def add_video_stream(container: av.container.OutputContainer, encoder: Encoder, info: VideoInfo) -> av.VideoStream:

@@ -103,7 +103,9 @@ class Muxer:
         if options is None:
             self._warnings.append(f"{self._encoder.codec} cannot say the mastering display and light levels")
         else:
-            self._stream.codec_context.options.update(options)
+            chosen = self._stream.codec_context.options
+            for name, value in options.items():
+                chosen[name] = f"{chosen[name]}:{value}" if name in chosen else value
 
     def _write_packets(self, segment: bytes) -> None:
         for packet in self._side.packets(segment, self._shift or Fraction(0)):

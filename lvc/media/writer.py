@@ -16,6 +16,7 @@ from lvc.errors import OutputError
 from lvc.media.encoders import choose_encoder
 from lvc.media.muxer import Muxer
 from lvc.media.y4m import Y4mWriter
+from lvc.output import reason_of
 from lvc.video import Frame, VideoInfo
 
 _MUXER_OF_EXTENSION = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska", ".webm": "webm", ".y4m": "y4m"}
@@ -31,10 +32,11 @@ class VideoWriter:
         format: ``mp4``, ``mov``, ``mkv``, ``webm`` or ``y4m``; None takes it from the file name (pipes: y4m).
         codec: an encoder of FFmpeg; None for libx264 (webm: VP9, AV1 for 10 bits).
         crf: the encoder's constant rate factor; None for a visually lossless one.
-        lossless: FFV1, in Matroska unless ``format`` says otherwise.
+        lossless: FFV1 in Matroska, which pipes get then, too.
 
     Raises:
-        OutputError: unknown format or codec, or nothing can be written there.
+        OutputError: unknown format or codec, one that does not go with the other wishes, or nothing can be written
+            there.
 
     Attributes:
         warnings: sentences on what the format cannot keep; may grow while frames are written.
@@ -63,6 +65,8 @@ class VideoWriter:
         path = os.fspath(destination) if isinstance(destination, (str, os.PathLike)) else None
         self._name = path if path not in (None, "-") else "the output"
         muxer = self._muxer(path, format, lossless)
+        if lossless and muxer != "matroska":
+            raise OutputError(f"{self._name}: lossless output is FFV1 in Matroska, which needs the extension .mkv")
         encoder = None if muxer == "y4m" else choose_encoder(muxer, codec, crf, lossless, info)
         if muxer == "y4m" and (codec is not None or crf is not None):
             raise OutputError("y4m is uncompressed: it takes no codec and no rate factor")
@@ -183,7 +187,7 @@ class VideoWriter:
         except OSError as error:
             if error.errno == errno.EPIPE:
                 raise OutputError("the reader closed the pipe") from error
-            raise OutputError(f"{self._name}: {error.strerror or error}") from error
+            raise OutputError(f"{self._name}: {reason_of(error)}") from error
         except av.FFmpegError as error:
             raise OutputError(f"{self._name}: {error.strerror}") from error
 

@@ -1,5 +1,1 @@
-"""Training: from a folder of clips to a model file."""
-
-from lvc.training.command import train
-
-__all__ = ["train"]
+"""Training: from a folder of clips to a model file, by :func:`lvc.training.command.train`."""

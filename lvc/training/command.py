@@ -10,11 +10,14 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
+from lvc.catalogue import SUFFIX
+from lvc.errors import OutputError
 from lvc.model.weights import Model, Statistics
-from lvc.training.export import exported, write
+from lvc.output import STANDARD, check_output, write_file
+from lvc.training.export import exported
 from lvc.training.fit import fit
 from lvc.training.loop import Trainer
-from lvc.training.settings import TrainingSettings
+from lvc.training.settings import CHECKPOINT_SUFFIX, DEFAULT_MINUTES, LOG_SUFFIX, TrainingSettings
 
 FIT_ROUNDS = 2
 SAID_EVERY = 20
@@ -46,6 +49,19 @@ def _choose_device(device: str, threads: int | None) -> str:
     return device
 
 
+def _check_files(output: Path, overwrite: bool) -> None:
+    """Refuse an output before any work is done for it.
+
+    Raises:
+        OutputError: see :func:`lvc.output.check_output`; or it has the name of what lies beside the model.
+    """
+    if output == Path(STANDARD):
+        raise OutputError("a model goes to a file, not to standard output")
+    if output.suffix in (CHECKPOINT_SUFFIX, LOG_SUFFIX):
+        raise OutputError(f"{output}: files beside the model have this name; call it {output.stem}{SUFFIX}")
+    check_output(output, overwrite=overwrite)
+
+
 def _shown(cost: float | None) -> str:
     return "-" if cost is None else f"{cost:.3f}"
 
@@ -67,6 +83,7 @@ def train(
     seed: int = 1,
     device: str = "auto",
     threads: int | None = None,
+    overwrite: bool = False,
     quiet: bool = False,
 ) -> Model | None:
     """Train to the end of the schedule, fit codebooks, export.
@@ -75,10 +92,12 @@ def train(
     was ended goes on from them.
 
     Args:
-        minutes, steps: length of the schedule over all runs; one of them.
+        minutes: length of the schedule in wall time over all runs; None for :data:`DEFAULT_MINUTES`.
+        steps: its length instead of ``minutes``, where given.
         start_from: a checkpoint whose weights a new training starts from.
         only: "intra" or "inter", see :class:`~lvc.training.settings.TrainingSettings`.
         fit_crops: crops from which codebooks and tables are counted.
+        overwrite: whether a model file at ``output`` may be replaced.
 
     Returns:
         The exact model; None in the other processes of a distributed training.
@@ -86,13 +105,15 @@ def train(
     Raises:
         InputError: no readable clips.
         ModelError: a checkpoint of another size, or a bound that does not hold.
+        OutputError: the model, its checkpoint or its log cannot be written, or the model exists.
     """
+    _check_files(output, overwrite)
     with _processes(_choose_device(device, threads)) as (rank, where):
         settings = TrainingSettings(
             clips=clips,
-            checkpoint=output.with_suffix(".ckpt"),
+            checkpoint=output.with_suffix(CHECKPOINT_SUFFIX),
             size=size,
-            minutes=minutes,
+            minutes=minutes or DEFAULT_MINUTES,
             steps=steps,
             batch=batch,
             crop=crop,
@@ -142,5 +163,5 @@ def finish(trainer: Trainer, output: Path, fit_crops: int, quiet: bool) -> Model
     for _ in range(FIT_ROUNDS):
         statistics = fit(model, clips, fit_crops, quiet, start)
         data, model = exported(codec, statistics, card, output.stem)
-    write(output, data)
+    write_file(output, data)
     return model

@@ -1,7 +1,6 @@
 """From a trained float codec to a model file."""
 
 import copy
-from pathlib import Path
 from typing import Any
 
 from lvc.exact.layers import set_fake
@@ -22,10 +21,3 @@ def exported(
     snapped.snap()
     data = pack(snapped, statistics, card)
     return data, unpack(data, name)
-
-
-def write(path: Path, data: bytes) -> None:
-    """Write a model file, all or nothing."""
-    temporary = path.with_name(path.name + ".part")
-    temporary.write_bytes(data)
-    temporary.replace(path)

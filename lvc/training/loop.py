@@ -1,6 +1,7 @@
 """The training loop: one command from clips to a model, resumable after a kill, on one process or many."""
 
 import functools
+import io
 import itertools
 import json
 import os
@@ -9,13 +10,13 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, BinaryIO
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from lvc.catalogue import SUFFIX
+from lvc.catalogue import MAGIC
 from lvc.container import BETWEEN, INTRA, PREDICTED, Step, coding_order
 from lvc.errors import ModelError
 from lvc.exact.layers import set_fake
@@ -24,6 +25,7 @@ from lvc.model.codec import FrameCodec
 from lvc.model.prediction import Picture
 from lvc.model.weights import Statistics
 from lvc.model.weights import load as load_model
+from lvc.output import appending, write_file
 from lvc.training.balance import Balance, pick_quality
 from lvc.training.data import Clip, CropSampler, load_folder
 from lvc.training.export import exported
@@ -128,7 +130,11 @@ class Trainer:
     # -- state ----------------------------------------------------------------------------------------------------
 
     def save(self) -> None:
-        """Write the checkpoint, all or nothing."""
+        """Write the checkpoint, all or nothing.
+
+        Raises:
+            OutputError: the disk is full or the like.
+        """
         state = {
             "size": self.settings.size,
             "learner": self.learner.state_dict(),
@@ -140,9 +146,9 @@ class Trainer:
             "torch_random": torch.get_rng_state(),
             "codebooks": [] if self.codebooks is None else _as_tensors(self.codebooks.quantisers()),
         }
-        temporary = self.settings.checkpoint.with_suffix(".part")
-        torch.save(state, temporary)
-        os.replace(temporary, self.settings.checkpoint)
+        data = io.BytesIO()
+        torch.save(state, data)
+        write_file(self.settings.checkpoint, data.getvalue(), key="part")
 
     def load(self, path: Path, weights_only: bool) -> None:
         """Resume from a checkpoint, or take only its weights.
@@ -179,7 +185,9 @@ class Trainer:
         Raises:
             ModelError: neither, or of another size.
         """
-        if path.suffix != SUFFIX:
+        with path.open("rb") as file:
+            is_model = file.read(len(MAGIC)) == MAGIC
+        if not is_model:
             self.load(path, weights_only=True)
             return
         model = load_model(path)
@@ -214,7 +222,7 @@ class Trainer:
         """0 at the start of the schedule, 1 at its end."""
         if self.settings.steps:
             return self.step / self.settings.steps
-        return self.elapsed / (60 * (self.settings.minutes or 60.0))
+        return self.elapsed / (60 * self.settings.minutes)
 
     # -- running --------------------------------------------------------------------------------------------------
 
@@ -240,8 +248,7 @@ class Trainer:
             if self.world == 1:
                 self.graphs = GraphedSteps(functools.partial(self._learn, self.learner), self.stream)
         began = saved = validated = time.monotonic()
-        log = settings.checkpoint.with_suffix(".jsonl") if main else os.devnull
-        with torch.cuda.stream(self.stream), open(log, "a", encoding="utf-8") as journal:
+        with torch.cuda.stream(self.stream), appending(settings.log if main else os.devnull) as journal:
             while not self._done():
                 row = self._one_step(learner)
                 now = time.monotonic()
@@ -380,18 +387,17 @@ class Trainer:
     def _fitted(self) -> list[Quantiser]:
         """Codebooks fitted to the networks as they are now."""
         _, model = exported(self.learner.codec, Statistics.start(), {})
-        return fit(model, self.clips, self.settings.fit_crops).quantisers
+        return fit(model, self.clips, self.settings.fit_crops, self.settings.quiet).quantisers
 
     def _use_codebooks(self, quantisers: list[Quantiser]) -> None:
         """From here on the codebooks are in the loop; each process of a distributed training keeps its own."""
         self.codebooks = CodebookLearner(quantisers)
         self.learner.make_coder = functools.partial(VectorCoder, self.codebooks)
 
-    def _write(self, journal: TextIO, row: dict[str, Any]) -> None:
-        journal.write(json.dumps(row) + "\n")
-        journal.flush()
+    def _write(self, journal: BinaryIO, row: dict[str, Any]) -> None:
+        journal.write((json.dumps(row) + "\n").encode())
 
-    def _validate(self, clips: list[Clip], journal: TextIO) -> None:
+    def _validate(self, clips: list[Clip], journal: BinaryIO) -> None:
         row = validate(self.learner.codec, self.learner.tables, clips, self.device)
         self._write(journal, {"type": "validation", "step": self.step, "elapsed": round(self.elapsed, 1), **row})
         self.validated = row["score"]

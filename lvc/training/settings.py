@@ -5,6 +5,11 @@ from pathlib import Path
 
 from lvc.training.schedule import Schedule
 
+DEFAULT_MINUTES = 480.0
+"""A night."""
+CHECKPOINT_SUFFIX, LOG_SUFFIX = ".ckpt", ".jsonl"
+"""Of the files beside a model."""
+
 
 @dataclass
 class TrainingSettings:
@@ -12,6 +17,7 @@ class TrainingSettings:
 
     Attributes:
         size: name of a model configuration.
+        checkpoint: where the state is kept; the log is beside it, with suffix .jsonl.
         minutes: length of the schedule in wall time over all runs; ``steps`` instead, where given.
         batch, crop: crops in a step and their size in samples.
         validation: folder of clips for rate-distortion points, every ``validate_minutes``.
@@ -25,7 +31,7 @@ class TrainingSettings:
     clips: Path
     checkpoint: Path
     size: str = "lite"
-    minutes: float | None = None
+    minutes: float = DEFAULT_MINUTES
     steps: int | None = None
     batch: int = 4
     crop: int = 128
@@ -40,3 +46,8 @@ class TrainingSettings:
     only: str | None = None
     schedule: Schedule | None = None
     quiet: bool = False
+
+    @property
+    def log(self) -> Path:
+        """Of steps and validation, a JSON object a line."""
+        return self.checkpoint.with_suffix(LOG_SUFFIX)
