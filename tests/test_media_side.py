@@ -163,6 +163,23 @@ def test_transport_stream_audio(tmp_path: Path) -> None:
         before, after = side_tracks(tmp_path / "a.ts"), side_tracks(tmp_path / name)
         assert [p[7:] for p in before[0].payloads] == after[0].payloads  # the ADTS header is not for these files
         assert after[0].tags["language"] == "eng"
+        with av.open(str(tmp_path / name)) as container:
+            assert [s.type for s in container.streams] == ["video", "audio"]
+            assert container.streams[1].codec_context.extradata == b"\x11\x90"  # low complexity, 48 kHz, two channels
+            assert len(list(container.decode(audio=0))) == len(after[0].payloads)
+
+
+def test_damaged_transport_stream_audio(tmp_path: Path) -> None:
+    write_media(tmp_path / "a.ts", sounds=[Sound("aac")])
+    data = (tmp_path / "a.ts").read_bytes()
+    payloads = side_tracks(tmp_path / "a.ts")[0].payloads
+    place = data.index(payloads[20][:20])
+    (tmp_path / "c.ts").write_bytes(data[: place + 2] + b"\x7c" + data[place + 3 :])  # a rate that there is not
+    _, lost, dropped = copy(tmp_path / "c.ts", tmp_path / "b.mkv")
+    assert lost == ["packets of stream 1 are damaged and were left out"]
+    assert not dropped
+    before, after = [payload[7:] for payload in payloads], side_tracks(tmp_path / "b.mkv")[0].payloads
+    assert (after[:20], after[-10:]) == (before[:20], before[-10:])
 
 
 def test_times_are_exact_in_the_segments(tmp_path: Path) -> None:
