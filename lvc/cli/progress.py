@@ -39,6 +39,7 @@ class ProgressLine:
         self._bar: tqdm[Any] | None = None
         self._start = self._shown = time.monotonic()
         self._last: Progress | None = None
+        self._warnings: list[str] = []
 
     def __call__(self, progress: Progress) -> None:
         """Take a report."""
@@ -55,7 +56,8 @@ class ProgressLine:
             self._line(progress)
 
     def warn(self, sentence: str) -> None:
-        """Show a warning above the progress line."""
+        """Show a warning above the progress line; the result names it again."""
+        self._warnings.append(sentence)
         self._say("warning", f"warning: {sentence.rstrip('.')}", {"message": sentence})
 
     def note(self, kind: str, sentence: str, fields: dict[str, Any]) -> None:
@@ -63,10 +65,10 @@ class ProgressLine:
         self._say(kind, sentence, fields)
 
     def result(self, command: str, fields: dict[str, Any]) -> None:
-        """The last event, also with ``quiet``; people get none. Includes the seconds since the start."""
+        """The last event, also with ``quiet``; people get none. Has all warnings and the seconds since the start."""
         if self._json:
             seconds = round(time.monotonic() - self._start, 3)
-            self._event("result", {"command": command, **fields, "seconds": seconds})
+            self._event("result", {"command": command, **fields, "warnings": self._warnings, "seconds": seconds})
 
     def _say(self, kind: str, sentence: str, fields: dict[str, Any]) -> None:
         if self._quiet:

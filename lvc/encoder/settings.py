@@ -87,6 +87,7 @@ class EncodeResult:
 
     Attributes:
         frames, bytes, seconds: pictures coded, bytes written in all, wall time.
+        media_seconds: playing time of the pictures.
         estimated_bits: sum of -log2 of the probabilities of all symbols.
         verify_seconds: what decoding again took, over all processes; part of ``seconds``.
         parts: bytes of motion, hyper, latents, side streams and container.
@@ -95,6 +96,7 @@ class EncodeResult:
     frames: int = 0
     bytes: int = 0
     seconds: float = 0.0
+    media_seconds: float = 0.0
     estimated_bits: float = 0.0
     verify_seconds: float = 0.0
     parts: dict[str, int] = field(
