@@ -131,13 +131,25 @@ def test_previews_are_the_first_pictures_of_groups(folder: Path, options: list[o
     assert result.exit_code == 0, result.output
     with VideoReader(folder / "out.mkv") as reader:
         found = list(reader)
-    first, last = (6, 12) if "--start" in options else (0, 6 if "--frames" in options else 12)
+    first, last = (3, 12) if "--start" in options else (0, 6 if "--frames" in options else 12)
     assert same(found, frames_of(folder / "in.lvc")[first:last:3])
     begin = 1 if len(options) in (0, 4) else 0
     assert [frame.pts * reader.info.time_base - begin for frame in found] == [
         Fraction(3 * n, 25) for n in range(len(found))
     ]
     assert not side_tracks(folder / "out.mkv")
+
+
+@pytest.mark.parametrize("start", ["0.36", "0.4", "0.45", "0.479"])
+@pytest.mark.parametrize("options", [["--preview"], ["--layers", 3, "--workers", 2, "--threads", 1]])
+def test_a_preview_of_the_last_group(folder: Path, start: str, options: list[object]) -> None:
+    """Also where the time lies behind the begin of its last frame."""
+    result = run(folder, "decode", folder / "in.lvc", folder / "out.mkv", "--lossless", "--start", start, *options)
+    assert result.exit_code == 0, result.output
+    with VideoReader(folder / "out.mkv") as reader:
+        assert same(list(reader), frames_of(folder / "in.lvc")[9:10])
+    result = run(folder, "decode", folder / "in.lvc", folder / "out.mkv", "--start", "0.48", *options)
+    assert result.exit_code == 3
 
 
 def test_layers_of_previews(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

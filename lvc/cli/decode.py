@@ -30,7 +30,11 @@ from lvc.output import STANDARD
 @click.option("--lossless", is_flag=True, help="FFV1 in Matroska: exactly the decoded pictures.")
 @click.option("--keep-going", is_flag=True, help="Decode what a damaged or truncated file still holds.")
 @click.option("--model", metavar="NAME|PATH", help="The model of the file, where that is not installed.")
-@click.option("--preview", is_flag=True, help="Only the first picture of each group, at a fraction of the time.")
+@click.option(
+    "--preview",
+    is_flag=True,
+    help="Only the first picture of each group, at a fraction of the time; from the group that --start lies in.",
+)
 @click.option(
     "--layers",
     type=click.IntRange(1, 3),
