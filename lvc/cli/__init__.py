@@ -10,7 +10,7 @@ import sys
 import threading
 import warnings
 from types import FrameType
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 
@@ -19,6 +19,7 @@ from lvc.bench.command import bench
 from lvc.cli.completion import completion
 from lvc.cli.decode import decode
 from lvc.cli.encode import encode
+from lvc.cli.events import events_of
 from lvc.cli.info import info
 from lvc.cli.models import models
 from lvc.cli.splice import cat, cut
@@ -73,13 +74,35 @@ class _Group(click.Group):
                 warnings.showwarning = _show_warning  # type: ignore[assignment]
                 return super().invoke(ctx)
         except (KeyboardInterrupt, click.Abort):
-            click.echo("lvc: interrupted", err=True)
+            if not _tell(ctx, "interrupted", INTERRUPTED):
+                click.echo("lvc: interrupted", err=True)
             raise click.exceptions.Exit(INTERRUPTED) from None
+        except SystemExit:
+            _tell(ctx, "terminated", TERMINATED)
+            raise
         except (LvcError, OSError) as error:
             if isinstance(error, BrokenPipeError) or isinstance(error.__cause__, BrokenPipeError):
                 _abandon_stdout()
+                _tell(ctx, "the reader of the output has gone", BROKEN_PIPE)
                 raise click.exceptions.Exit(BROKEN_PIPE) from None
-            raise Failure(error) from error
+            self._fail(ctx, Failure(error), error)
+        except click.ClickException as error:
+            self._fail(ctx, error, error.__cause__)
+
+    @staticmethod
+    def _fail(ctx: click.Context, failure: click.ClickException, cause: BaseException | None) -> NoReturn:
+        if _tell(ctx, failure.format_message(), failure.exit_code):
+            raise click.exceptions.Exit(failure.exit_code) from cause
+        raise failure from cause
+
+
+def _tell(context: click.Context, message: str, status: int) -> bool:
+    """Write an error as an event where these are wanted; whether there must be no line for people between them."""
+    events = events_of(context)
+    if events.wanted:
+        with contextlib.suppress(OSError):  # the error itself may be that they cannot be written
+            events.write("error", {"message": message.rstrip("."), "status": status})
+    return events.are_on_stderr
 
 
 def _show_version(context: click.Context, _parameter: click.Parameter, wanted: bool) -> None:

@@ -8,9 +8,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from lvc import api
+from lvc.cli.events import Events
 from lvc.cli.options import (
     compute_options,
+    ends,
     may_overwrite,
+    model_option,
     overwrite_options,
     parsed,
     span_options,
@@ -35,8 +38,7 @@ _SHARED = (
 
 
 @click.command()
-@click.argument("source", metavar="INPUT")
-@click.argument("destination", metavar="OUTPUT")
+@ends
 @click.option(
     "-q",
     "--quality",
@@ -86,7 +88,7 @@ _SHARED = (
     metavar="N",
     help="Most frames from one intra frame to the next; scene cuts start a group too.",
 )
-@click.option("--model", metavar="NAME|PATH", help="An installed model (see lvc models) or a model file.")
+@model_option("An installed model (see lvc models) or a model file.")
 @span_options
 @click.option("--crop", callback=parsed(Crop.parse), metavar="W:H[:X:Y]", help="Take this part of each picture.")
 @click.option("--scale", callback=parsed(parse_size), metavar="WxH", help="Scale the pictures to this size.")
@@ -122,7 +124,7 @@ def encode(
     target_ssim: float | None,
     always: bool,
     never: bool,
-    as_json: bool,
+    events: Events,
     quiet: bool,
     **options: Any,
 ) -> None:
@@ -153,9 +155,10 @@ def encode(
     if share is not None:
         if STANDARD in (source, destination) or options["resume"] or options["workers"] > 1 or options["passes"] == 1:
             raise click.UsageError(_SHARED)
-        quiet, as_json = quiet or share.rank > 0, as_json and share.rank == 0
+        quiet = quiet or share.rank > 0
+        events.wanted &= share.rank == 0
     overwrite = may_overwrite(destination, source, always=always or (share is not None and share.rank > 0), never=never)
-    with ProgressLine("encoding", quiet=quiet, as_json=as_json, stream_on_stdout=destination == STANDARD) as line:
+    with ProgressLine("encoding", quiet=quiet, events=events) as line:
         if wanted or options["max_bitrate"]:
             from lvc.encoder.search import Target
 

@@ -6,16 +6,17 @@ from collections.abc import Iterator
 import click
 
 from lvc.catalogue import ModelInfo, installed
+from lvc.cli.events import Events
 from lvc.cli.options import json_option
 
 
 @click.command()
 @json_option
-def models(as_json: bool) -> None:
+def models(events: Events) -> None:
     """List the installed models: name, identity, size, and what they say of their training."""
     found = installed()
-    if as_json:
-        click.echo(json.dumps({"type": "result", "command": "models", "models": [as_fields(model) for model in found]}))
+    if events.wanted:
+        events.write("result", {"command": "models", "models": [as_fields(model) for model in found]})
         return
     for model in found:
         for line in describe(model):

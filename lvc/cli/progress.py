@@ -1,6 +1,5 @@
 """What a command tells while it runs: a bar on a terminal, now and then a plain line elsewhere, or JSON events."""
 
-import json
 import sys
 import time
 from dataclasses import asdict
@@ -9,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import click
 
+from lvc.cli.events import Events
 from lvc.progress import Progress
 
 if TYPE_CHECKING:
@@ -28,14 +28,13 @@ class ProgressLine:
     Args:
         verb: what is going on, such as "encoding".
         quiet: show nothing but the result.
-        as_json: events, an object per line with its type first, instead of text for people.
-        stream_on_stdout: standard output carries the stream, so that events go to standard error.
+        events: take the place of text for people where they are wanted.
     """
 
-    def __init__(self, verb: str, *, quiet: bool, as_json: bool = False, stream_on_stdout: bool = False) -> None:
+    def __init__(self, verb: str, *, quiet: bool, events: Events) -> None:
         self._verb = verb
         self._quiet = quiet
-        self._json, self._json_on_stderr = as_json, stream_on_stdout
+        self._events, self._json = events, events.wanted
         self._bar: tqdm[Any] | None = None
         self._start = self._shown = time.monotonic()
         self._last: Progress | None = None
@@ -49,7 +48,7 @@ class ProgressLine:
         if self._json:
             if time.monotonic() - self._shown >= EVENT_SECONDS:
                 self._shown = time.monotonic()
-                self._event("progress", asdict(progress))
+                self._events.write("progress", asdict(progress))
         elif sys.stderr.isatty():
             self._draw(progress)
         elif time.monotonic() - self._shown >= PLAIN_SECONDS:
@@ -68,20 +67,17 @@ class ProgressLine:
         """The last event, also with ``quiet``; people get none. Has all warnings and the seconds since the start."""
         if self._json:
             seconds = round(time.monotonic() - self._start, 3)
-            self._event("result", {"command": command, **fields, "warnings": self._warnings, "seconds": seconds})
+            self._events.write("result", {"command": command, **fields, "warnings": self._warnings, "seconds": seconds})
 
     def _say(self, kind: str, sentence: str, fields: dict[str, Any]) -> None:
         if self._quiet:
             return
         if self._json:
-            self._event(kind, fields)
+            self._events.write(kind, fields)
             return
         if self._bar is not None:
             self._bar.clear()
         click.echo(f"lvc: {sentence}", err=True)
-
-    def _event(self, kind: str, fields: dict[str, Any]) -> None:
-        click.echo(json.dumps({"type": kind, **fields}, default=str), err=self._json_on_stderr)
 
     def __enter__(self) -> Self:
         return self
