@@ -112,9 +112,11 @@ def test_models(tiny_installed: Path) -> None:
     lines = run("models").stdout.splitlines()
     assert lines[0] == f"tiny: size tiny, {tiny_installed.stat().st_size} bytes"
     assert lines[1].split() == ["identity", identity]
-    assert lines[3].split() == ["data", "none"]
+    assert lines[3].split(": ")[1].startswith("0.89 and 0.78 to decode")
+    assert lines[4].split() == ["data", "none"]
     (found,) = json.loads(run("models", "--json").stdout)["models"]
     assert (found["name"], found["id"], found["card"]) == ("tiny", identity, {"data": "none"})
+    assert found["macs"]["decode_intra"] == 890
 
 
 def test_info_names_the_model_that_is_installed(tiny_installed: Path, tmp_path: Path) -> None:
