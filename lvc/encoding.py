@@ -116,6 +116,8 @@ def encode(
         from lvc.model import find_model
 
         edited = EditedSource(reader, edit)
+        if edit.fps not in (None, reader.info.frame_rate) and reader.has_sound and warn is not None:
+            warn("audio and subtitles keep their times at another frame rate and no longer go with the pictures")
         chosen = choose_device(device, threads)
         name = None if model is None else os.fspath(model)
         found = find_model(name)

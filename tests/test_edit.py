@@ -181,6 +181,17 @@ def test_layers_of_previews(folder: Path, monkeypatch: pytest.MonkeyPatch) -> No
         assert same(list(reader), list(first))
 
 
+@pytest.mark.parametrize(("fps", "told"), [("50", True), ("25", False), (None, False)])
+def test_another_pace_warns_where_there_is_sound(folder: Path, fps: str | None, told: bool) -> None:
+    options = [] if fps is None else ["--fps", fps]
+    result = run(folder, "encode", folder / "in.mkv", folder / "pace.lvc", "--preset", "fast", "--frames", 2, *options)
+    assert result.exit_code == 0, result.output
+    assert ("audio and subtitles keep their times" in result.stderr) is told
+    make_clip(folder / "mute.mkv", "pan", width=64, height=48, frames=2)
+    result = run(folder, "encode", folder / "mute.mkv", folder / "pace.lvc", "--preset", "fast", *options)
+    assert "keep their times" not in result.stderr
+
+
 def test_layers_are_for_previews(folder: Path) -> None:
     with (folder / "in.lvc").open("rb") as stream, pytest.raises(ValueError, match="only in previews"):
         Decoder(stream, layers=2)

@@ -96,7 +96,8 @@ _SHARED = (
     "--fps",
     callback=parsed(parse_rate),
     metavar="RATE",
-    help="Let the frames follow each other at this rate, such as 25 or 30000/1001; none is dropped or doubled.",
+    help="Let the frames follow each other at this rate, such as 25 or 30000/1001; none is dropped or doubled, and"
+    " audio and subtitles keep their times.",
 )
 @click.option(
     "--verify/--no-verify",

@@ -77,6 +77,11 @@ class SideCollector:
         self.hdr = Hdr()
         self._wanted = self._choose_streams()
 
+    @property
+    def has_streams(self) -> bool:
+        """Whether there is audio or are subtitles to collect."""
+        return bool(self._wanted)
+
     def add(self, packet: Any) -> None:
         """Takes a packet of any other stream than the video."""
         stream = packet.stream

@@ -215,6 +215,11 @@ class VideoReader:
     def __iter__(self) -> Iterator[Frame]:
         return self._frames
 
+    @property
+    def has_sound(self) -> bool:
+        """Whether audio or subtitles are collected, which are tied to the times of the frames."""
+        return self._side is not None and self._side.has_streams
+
     def take_side(self) -> bytes | None:
         """The side streams that were read since the last call, for a SIDE chunk; see :mod:`lvc.media.segment`.
 
