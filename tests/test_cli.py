@@ -24,6 +24,7 @@ from lvc.cli.events import Events
 from lvc.cli.progress import ProgressLine, bit_rate, duration, plain
 from lvc.container import Writer
 from lvc.encoder import EncodeResult
+from lvc.encoder.search import Try
 from lvc.progress import Progress
 from scripts.make_man_pages import write_pages
 from tests.container_files import FIRST_CHUNK, HEADER, SMALL, group, write
@@ -588,6 +589,21 @@ def test_plain_progress(capsys: pytest.CaptureFixture[str]) -> None:
         line(Progress(frames=10, total=40, bytes=50_000, media_seconds=0.4))
         line.warn("Chroma was converted.")
     assert capsys.readouterr().err == ""
+
+
+def test_a_search_does_not_count_for_the_speed(
+    calls: list[Call], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [0.0]
+    monkeypatch.setattr("time.monotonic", lambda: now[0])
+    run("encode", "in.mp4", "out.lvc", "--bitrate", "20k")
+    tried = calls[0].options["tried"]
+    line = calls[0].options["progress"]
+    now[0] = 1000.0
+    tried(Try(50.0, 1, 1, None, None))
+    now[0] = 1010.0
+    line(Progress(frames=10, total=40, bytes=50_000, media_seconds=0.4))
+    assert "10 of 40 frames, 1.0 frames/s, " in capsys.readouterr().err
 
 
 def test_progress_bar(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

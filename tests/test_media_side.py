@@ -246,6 +246,8 @@ def test_audio_longer_than_video(tmp_path: Path) -> None:
     write_media(tmp_path / "a.mkv", sounds=[Sound("ac3", seconds=5)], times=range(0, 400, 40))
     copy(tmp_path / "a.mkv", tmp_path / "b.mkv")
     assert side_tracks(tmp_path / "b.mkv")[0].digest == side_tracks(tmp_path / "a.mkv")[0].digest
+    with VideoReader(tmp_path / "a.mkv") as reader:
+        assert reader.info.frames == 10
 
 
 def test_nothing_beside_the_video(tmp_path: Path) -> None:

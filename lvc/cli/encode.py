@@ -164,7 +164,12 @@ def encode(
             from lvc.encoder.search import Target
 
             options["target"] = Target(**wanted) if wanted else None
-            options["tried"] = lambda found: line.note("try", _told(found), asdict(found))
+
+            def tried(found: "Try") -> None:
+                line.note("try", _told(found), asdict(found))
+                line.begin()
+
+            options["tried"] = tried
         result = api.encode(source, destination, overwrite=overwrite, progress=line, warn=line.warn, **options)
         if result.verify_seconds:
             text = f"verified: every picture decodes exactly; this took {result.verify_seconds:.1f} s"

@@ -36,7 +36,7 @@ class ProgressLine:
         self._quiet = quiet
         self._events, self._json = events, events.wanted
         self._bar: tqdm[Any] | None = None
-        self._start = self._shown = time.monotonic()
+        self._start = self._began = self._shown = time.monotonic()
         self._last: Progress | None = None
         self._warnings: list[str] = []
 
@@ -62,6 +62,10 @@ class ProgressLine:
     def note(self, kind: str, sentence: str, fields: dict[str, Any]) -> None:
         """Show something else: a sentence for people, fields for an event of that kind."""
         self._say(kind, sentence, fields)
+
+    def begin(self) -> None:
+        """What took time before this does not count for the speed."""
+        self._began = time.monotonic()
 
     def result(self, command: str, fields: dict[str, Any]) -> None:
         """The last event, also with ``quiet``; people get none. Has all warnings and the seconds since the start."""
@@ -102,7 +106,7 @@ class ProgressLine:
 
     def _line(self, progress: Progress) -> None:
         self._shown = time.monotonic()
-        click.echo(f"lvc: {self._verb}: {plain(progress, self._shown - self._start)}", err=True)
+        click.echo(f"lvc: {self._verb}: {plain(progress, self._shown - self._began)}", err=True)
 
 
 def plain(progress: Progress, seconds: float) -> str:

@@ -100,10 +100,9 @@ class Decoding:
             if missing:
                 raise cut_off(self._name, missing)
             return
-        stated = re.fullmatch(r"(\d+):(\d+):(\d+(?:\.\d+)?)", self._stream.metadata.get("DURATION", ""))
-        if stated is None:
+        seconds = stated_end(self._stream)
+        if seconds is None:
             return
-        seconds = int(stated[1]) * 3600 + int(stated[2]) * 60 + Fraction(stated[3])
         if self._time < seconds - _SLACK_SECONDS and self._position < _SLACK_BYTES * self._container.size:
             raise InputError(
                 f"{self._name}: damaged: the video ends after {float(self._time):.3g} of {float(seconds):.3g} seconds"
@@ -152,6 +151,12 @@ def index_is_last(name: str) -> InputError:
         f"{name}: this MP4 or MOV has its index behind its pictures and cannot be read from a pipe: name the file,"
         " or let FFmpeg copy it with -movflags faststart"
     )
+
+
+def stated_end(stream: av.VideoStream) -> Fraction | None:
+    """Where a stream ends in seconds, by the tag that Matroska files have of each stream; None where there is none."""
+    stated = re.fullmatch(r"(\d+):(\d+):(\d+(?:\.\d+)?)", stream.metadata.get("DURATION", ""))
+    return None if stated is None else int(stated[1]) * 3600 + int(stated[2]) * 60 + Fraction(stated[3])
 
 
 def is_from(picture: av.VideoFrame, seconds: Fraction) -> bool:

@@ -15,7 +15,7 @@ from lvc.container import limits
 from lvc.errors import InputError, LvcError
 from lvc.media.collector import SideCollector
 from lvc.media.conversion import Conversion, target_of
-from lvc.media.decoding import Decoding, cut_off, index_is_last, is_from
+from lvc.media.decoding import Decoding, cut_off, index_is_last, is_from, stated_end
 from lvc.media.hdr import hdr_of
 from lvc.media.limits import check_size
 from lvc.media.matroska import chroma_location
@@ -303,6 +303,8 @@ def _frame_count(container: av.container.InputContainer, stream: av.VideoStream)
     rate = stream.average_rate or stream.guessed_rate
     if stream.duration and stream.time_base:
         seconds = float(stream.duration * stream.time_base)
+    elif end := stated_end(stream):  # other streams may be longer
+        seconds = float(end - (stream.start_time or 0) * (stream.time_base or 0))
     elif container.duration:
         seconds = container.duration / av.time_base
     else:
