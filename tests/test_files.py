@@ -1,6 +1,8 @@
 """Files as people have them, encoded and decoded again: what FFmpeg says of them before and after."""
 
 import io
+import subprocess
+import sys
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
@@ -29,6 +31,10 @@ FILES: dict[str, dict[str, Any]] = {
     "one frame": {"times": [0]},
     "two frames": {"times": [0, 40]},
     "after five hours": {"times": [18_000_000 + 40 * n for n in range(4)]},
+    "five hours": {
+        "times": range(0, 18_000_001, 3_600_000),
+        "sounds": [Sound("ac3", seconds=0.2), Sound("ac3", start=18_000, seconds=0.2)],
+    },
     "long sound": {"times": [0, 40, 80], "sounds": [Sound(seconds=1.5)]},
     "two languages": {
         "sounds": [Sound(tags={"language": "eng"}), Sound(tags={"language": "deu"})],
@@ -217,3 +223,18 @@ def test_too_small_is_named(size: tuple[int, int], tmp_path: Path, model: Path) 
     with pytest.raises(InputError, match=f"{size[0]}x{size[1]} are too small; the least is 16x16"):
         lvc.encode(tmp_path / "in.mkv", tmp_path / "out.lvc", model=model)
     assert [path.name for path in tmp_path.iterdir()] == ["in.mkv"]
+
+
+@pytest.mark.parametrize("command", ["encode", "decode"])
+def test_a_reader_that_goes(command: str, tmp_path: Path, model: Path) -> None:
+    write_media(tmp_path / "in.mkv", times=range(0, 960, 40))
+    fixed = ["--model", str(model), "--device", "cpu", "--threads", "1"]
+    lvc.encode(tmp_path / "in.mkv", tmp_path / "in.lvc", preset="fast", keyint=4, model=model, device="cpu")
+    source = tmp_path / ("in.mkv" if command == "encode" else "in.lvc")
+    arguments = [sys.executable, "-m", "lvc", command, str(source), "-", *fixed]
+    with subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        assert process.wait(120) == 141
+        assert process.stderr.read() == b""

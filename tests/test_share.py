@@ -1,5 +1,6 @@
 """One encode shared by several processes: the same bytes as from one, whoever dies."""
 
+import json
 import os
 import subprocess
 import sys
@@ -72,6 +73,19 @@ def test_two_processes(folder: Path, tmp_path: Path) -> None:
     assert result.bytes == target.stat().st_size == sum(result.parts.values())
     assert target.read_bytes() == (folder / "whole.lvc").read_bytes()
     assert [path.name for path in tmp_path.iterdir()] == ["out.lvc"]
+
+
+def test_torchrun(folder: Path, tmp_path: Path) -> None:
+    ends = [str(folder / "in.y4m"), str(tmp_path / "out.lvc")]
+    fixed = ["--keyint", str(KEYINT), "--model", str(folder / "tiny.lvcm"), "--device", "cpu", "--preset", "fast"]
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    done = subprocess.run(
+        [*torchrun, "-m", "lvc", "encode", *ends, *fixed, "--json", "--quiet"], capture_output=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    (result,) = (json.loads(line) for line in done.stdout.splitlines())
+    assert result["frames"] == FRAMES
+    assert (tmp_path / "out.lvc").read_bytes() == (folder / "whole.lvc").read_bytes()
 
 
 def test_a_process_that_is_killed(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
