@@ -225,6 +225,22 @@ def test_too_small_is_named(size: tuple[int, int], tmp_path: Path, model: Path) 
     assert [path.name for path in tmp_path.iterdir()] == ["in.mkv"]
 
 
+def test_a_large_picture(tmp_path: Path, model: Path) -> None:
+    width, height = 4096, 2304
+    luma = (np.arange(width) // 16 + np.arange(height)[:, None] // 9).astype(np.uint8)
+    chroma = np.full((height // 2, width), 128, np.uint8)
+    header = f"YUV4MPEG2 W{width} H{height} F25:1 C420jpeg\nFRAME\n".encode()
+    (tmp_path / "in.y4m").write_bytes(header + luma.tobytes() + chroma.tobytes())
+    fixed: dict[str, Any] = {"model": model, "device": "cpu"}
+    lvc.encode(tmp_path / "in.y4m", tmp_path / "out.lvc", preset="fast", quality=40, verify=False, **fixed)
+    result = lvc.decode(tmp_path / "out.lvc", tmp_path / "out.y4m", **fixed)
+    assert result.frames == 1
+    data = (tmp_path / "out.y4m").read_bytes()
+    found = np.frombuffer(data[len(data) - width * height * 3 // 2 :], np.uint8)[: width * height]
+    assert data.startswith(b"YUV4MPEG2 W4096 H2304 ")
+    assert np.abs(found.reshape(height, width).astype(int) - luma).mean() < 8
+
+
 @pytest.mark.parametrize("command", ["encode", "decode"])
 def test_a_reader_that_goes(command: str, tmp_path: Path, model: Path) -> None:
     write_media(tmp_path / "in.mkv", times=range(0, 960, 40))
