@@ -255,9 +255,9 @@ def _missing(source: Source) -> int:
         with Path(source.path).open("rb") as file:
             return missing_bytes(file, os.fstat(file.fileno()).st_size)
     stream = cast("BinaryIO", source.stream)
-    size = stream.seek(0, os.SEEK_END)
+    stream.seek(0, os.SEEK_END)
     try:
-        return missing_bytes(stream, size)
+        return missing_bytes(stream, stream.tell())
     finally:
         stream.seek(0)
 
