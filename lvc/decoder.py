@@ -45,7 +45,8 @@ class Decoder:
             these are. Times stay as they are in the file.
         crew_for: other processes to decode in, by the identity of the model; None decodes in this one. Frames on
             their way wait in a temporary folder.
-        preview: only the first picture of each group, shown as long as the group is; no side streams.
+        preview: only the first picture of each group, shown as long as the group is; no side streams. Those of a
+            ``span`` begin with the one that is shown at its start.
         layers: how many bands of frequencies are decoded, 1...3; fewer than all only with ``preview``, and then no
             picture is compared with its checksum.
 
@@ -109,7 +110,7 @@ class Decoder:
     def __iter__(self) -> Iterator[Frame | SideSegment]:
         chunks = iter(self._reader)
         if self._span != Span():
-            self._part = Part(self._reader, self._span.start, lambda _: self._is_enough())
+            self._part = Part(self._reader, self._span.start, lambda _: self._is_enough(), lasting=self._preview)
             chunks = iter(self._part)
         if self._preview:
             chunks = (_first_picture(chunk) for chunk in chunks if isinstance(chunk, GopChunk))
@@ -154,8 +155,7 @@ class Decoder:
                 spool(chunk).unlink()
 
     def _is_wanted(self, frame: Frame) -> bool:
-        begin = None if self._part is None else self._part.begin
-        return not self._is_enough() and (begin is None or frame.pts >= begin)
+        return not self._is_enough() and (self._part is None or self._part.holds(frame.pts, frame.duration))
 
     def _is_enough(self) -> bool:
         return self._span.frames is not None and self._frames >= self._span.frames

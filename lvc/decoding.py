@@ -87,7 +87,8 @@ def decode(
         model: name or path of the very model that the file was encoded with, where that is not installed.
         span: the frames that are wanted; the output begins at time 0 then. A file is read only where they are.
         workers: processes to decode in, unless ``span`` has a number of frames.
-        preview: only the first picture of each group, at a fraction of the time; no side streams.
+        preview: only the first picture of each group, at a fraction of the time; no side streams. Those of a ``span``
+            begin with the group in which it starts.
         layers: how many bands of frequencies of these pictures are decoded, 1 (low) to 3 (all): coarser previews,
             sooner. A number implies ``preview``; with fewer than 3, pictures cannot be compared with their checksums.
         keep_going: decode what a damaged or truncated file still holds.

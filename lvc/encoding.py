@@ -81,9 +81,10 @@ def encode(
             the same files; all but rank 0 return when there is nothing left for them to do.
         overwrite: whether a file at ``destination`` may be replaced.
         progress: called as encoding goes on.
-        warn: called with a sentence for everything that was changed on the way in.
+        warn: called with a sentence for everything that was changed on the way in, and where what is wanted was missed.
 
     Raises:
+        LvcError: the size that is wanted is less than what audio and other streams take.
         InputError: the source is missing, no video, has no frames or is damaged.
         LimitError: its pictures are outside the limits.
         ModelError: the model is unknown or damaged.
@@ -112,10 +113,12 @@ def encode(
         started = stack.enter_context(processes(workers, threads, "lvc.encoder.stretch"))
         reader = stack.enter_context(VideoReader(checked_input(source)))
         from lvc.encoder import EncoderSettings, encode_stream
-        from lvc.encoder.aiming import aim_at_once, aim_with_samples
+        from lvc.encoder.aiming import aim_at_once, aim_with_samples, missed
         from lvc.model import find_model
 
         edited = EditedSource(reader, edit)
+        if edit.fps not in (None, reader.info.frame_rate) and reader.has_sound and warn is not None:
+            warn("audio and subtitles keep their times at another frame rate and no longer go with the pictures")
         chosen = choose_device(device, threads)
         name = None if model is None else os.fspath(model)
         found = find_model(name)
@@ -125,7 +128,7 @@ def encode(
             path = parts_folder(cast(str, destination), _key(source, found.id, settings, edit, target, max_bitrate))
             folder = stack.enter_context(SharedFolder(path, share))
         frames: Source = edited
-        rate = None
+        rate = best = None
         if times == 1:
             bitrate = None if target is None else target.bitrate
             frames, settings, rate = aim_at_once(edited, settings, bitrate, max_bitrate, found, chosen)
@@ -133,7 +136,7 @@ def encode(
             with VideoReader(source) as first:
                 show = tried or (lambda _: None)
                 whole = EditedSource(first, edit)
-                settings, rate = aim_with_samples(whole, settings, target, max_bitrate, found, chosen, show)
+                settings, rate, best = aim_with_samples(whole, settings, target, max_bitrate, found, chosen, show)
         verified = to_file if verify is None else verify
         if folder is not None:
             from lvc.encoder.shared import encode_shared
@@ -166,6 +169,9 @@ def encode(
                 progress=progress,
             )
     pass_on(reader, warn)
+    if warn is not None and not helping:
+        for sentence in missed(result, target, max_bitrate, best):
+            warn(sentence)
     return result
 
 

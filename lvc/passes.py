@@ -1,14 +1,12 @@
 """How often an encode reads its source: twice to aim at something by samples, once where it can be read only once."""
 
-import os
-from pathlib import Path
-
+from lvc.ends import PathOrStream, is_file
 from lvc.errors import InputError
 
 PASSES = (1, 2)
 
 
-def passes_for(source: object, wanted: int | None, *, rate_only: bool, workers: int) -> int:
+def passes_for(source: PathOrStream, wanted: int | None, *, rate_only: bool, workers: int) -> int:
     """The number of passes over a source with a bit rate, a size or a likeness to be met: 1 or 2.
 
     Args:
@@ -23,11 +21,11 @@ def passes_for(source: object, wanted: int | None, *, rate_only: bool, workers: 
     """
     if wanted not in (None, *PASSES):
         raise ValueError(f"{wanted} passes: 1 or 2 are possible")
-    is_file = isinstance(source, (str, os.PathLike)) and Path(source).is_file()
-    passes = wanted or (2 if is_file else 1)
+    again = is_file(source)  # also where it is missing: that is said when it is opened
+    passes = wanted or (2 if again else 1)
     if wanted == 1 and not rate_only:
         raise ValueError("one pass can aim at a bit rate alone, not at a size or a likeness")
-    if not is_file and (passes == 2 or not rate_only):
+    if not again and (passes == 2 or not rate_only):
         raise InputError("a size or likeness can only be aimed at when the input is a file: it is read twice")
     if passes == 1 and workers > 1:
         raise ValueError("one pass adapts each group of pictures to those before it: it works in one process alone")

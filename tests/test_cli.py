@@ -4,6 +4,8 @@ import hashlib
 import io
 import json
 import os
+import select
+import shutil
 import signal
 import subprocess
 import sys
@@ -18,9 +20,11 @@ from click.testing import CliRunner, Result
 import lvc
 from lvc import api, catalogue, errors
 from lvc.cli import EPILOG, main
+from lvc.cli.events import Events
 from lvc.cli.progress import ProgressLine, bit_rate, duration, plain
 from lvc.container import Writer
 from lvc.encoder import EncodeResult
+from lvc.encoder.search import Try
 from lvc.progress import Progress
 from scripts.make_man_pages import write_pages
 from tests.container_files import FIRST_CHUNK, HEADER, SMALL, group, write
@@ -109,9 +113,11 @@ def test_models(tiny_installed: Path) -> None:
     lines = run("models").stdout.splitlines()
     assert lines[0] == f"tiny: size tiny, {tiny_installed.stat().st_size} bytes"
     assert lines[1].split() == ["identity", identity]
-    assert lines[3].split() == ["data", "none"]
+    assert lines[3].split(": ")[1].startswith("0.89 and 0.78 to decode")
+    assert lines[4].split() == ["data", "none"]
     (found,) = json.loads(run("models", "--json").stdout)["models"]
     assert (found["name"], found["id"], found["card"]) == ("tiny", identity, {"data": "none"})
+    assert found["macs"]["decode_intra"] == 890
 
 
 def test_info_names_the_model_that_is_installed(tiny_installed: Path, tmp_path: Path) -> None:
@@ -185,6 +191,52 @@ def test_completion_scripts(shell: str) -> None:
     assert f"_LVC_COMPLETE={shell}_complete" in result.stdout
 
 
+SHELLS = {
+    "bash": (["--norc", "--noprofile", "-i"], 'eval "$(lvc completion bash)"'),
+    "zsh": (["-f", "-i"], 'autoload -Uz compinit; compinit -D -u; eval "$(lvc completion zsh)"'),
+    "fish": (["--no-config", "-i"], "lvc completion fish | source"),
+}
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_shells_complete_names_of_files(shell: str, tmp_path: Path) -> None:
+    """On a terminal, as people do it."""
+    pytest.importorskip("pty")
+    if shutil.which(shell) is None:
+        pytest.skip(f"{shell} is not installed")
+    program = tmp_path / "bin" / "lvc"
+    program.parent.mkdir()
+    program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m lvc "$@"\n')
+    program.chmod(0o755)
+    (tmp_path / "holiday-in-norway.mkv").write_bytes(b"")
+    environment = {**os.environ, "PATH": f"{program.parent}:{os.environ['PATH']}", "TERM": "dumb", "PS1": "$ "}
+    environment |= {"HOME": str(tmp_path), "PYTHONPATH": str(Path(lvc.__file__).parents[1])}
+    options, setup = SHELLS[shell]
+    on_a_terminal = [sys.executable, "-c", "import pty, sys; pty.spawn(sys.argv[1:])", shell, *options]
+    process = subprocess.Popen(
+        on_a_terminal, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=tmp_path, env=environment, bufsize=0
+    )
+    assert process.stdin is not None
+    assert process.stdout is not None
+    try:
+        for typed, wanted in (
+            (f"{setup}; echo re''ady\n", b"ready\r\n"),
+            ("lvc encode holi\t", b"holiday-in-norway.mkv"),
+        ):
+            process.stdin.write(typed.encode())
+            shown = b""
+            while wanted not in shown:
+                assert select.select([process.stdout], [], [], 30)[0], shown
+                part = process.stdout.read(4096)
+                assert part, shown
+                shown += part
+    finally:
+        process.kill()
+        process.wait()
+        process.stdin.close()
+        process.stdout.close()
+
+
 def test_completion_knows_commands_and_options() -> None:
     environment = {**os.environ, "_LVC_COMPLETE": "bash_complete"}
     for words, wanted in (("lvc enc", "encode"), ("lvc encode --target-s", "--target-size")):
@@ -197,6 +249,22 @@ def test_completion_knows_commands_and_options() -> None:
             check=False,
         )
         assert f"plain,{wanted}" in done.stdout.splitlines()
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+@pytest.mark.parametrize(
+    "words",
+    ["encode in", "encode in.mp4 ou", "encode --model my", "decode in", "verify in", "info in", "cat -o ou", "cut in"],
+)
+def test_completion_asks_for_files(shell: str, words: str) -> None:
+    typed = words.rpartition(" ")[2]
+    environment = {
+        "_LVC_COMPLETE": f"{shell}_complete",
+        "COMP_WORDS": f"lvc {words}",
+        "COMP_CWORD": typed if shell == "fish" else str(words.count(" ") + 1),
+    }
+    result = CliRunner(env=environment).invoke(main, prog_name="lvc")
+    assert result.stdout.replace("\n", ",").startswith(f"file,{typed}")
 
 
 def test_man_pages(tmp_path: Path) -> None:
@@ -377,7 +445,7 @@ def test_info_lists_many_groups_only_when_asked(tmp_path: Path) -> None:
 
 def test_events(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("lvc.cli.progress.EVENT_SECONDS", 0.0)
-    with ProgressLine("encoding", quiet=False, as_json=True) as line:
+    with ProgressLine("encoding", quiet=False, events=Events(wanted=True)) as line:
         line(Progress(frames=10, total=40, bytes=50_000, media_seconds=0.4))
         line.warn("Chroma was converted.")
     line.result("encode", {"frames": 10})
@@ -389,13 +457,56 @@ def test_events(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPa
     assert events[0] == {"type": "progress", "frames": 10, "total": 40, "bytes": 50_000, "media_seconds": 0.4}
     assert events[1]["message"] == "Chroma was converted."
     assert (events[2]["command"], events[2]["frames"]) == ("encode", 10)
-    with ProgressLine("encoding", quiet=True, as_json=True, stream_on_stdout=True) as line:
+    with ProgressLine("encoding", quiet=True, events=Events(wanted=True, stream_on_stdout=True)) as line:
         line(Progress(frames=10, total=40, bytes=50_000, media_seconds=0.4))
         line.warn("Chroma was converted.")
     line.result("encode", {"frames": 10})
     text = capsys.readouterr()
     assert not text.out
     assert [json.loads(row)["type"] for row in text.err.splitlines()] == ["result"]
+
+
+def test_events_to_a_file_descriptor(small: Path, tmp_path: Path) -> None:
+    with (tmp_path / "events").open("wb") as file:
+        for arguments in (["info", small], ["models"], ["verify", small]):
+            done = subprocess.run(
+                [sys.executable, "-m", "lvc", *map(str, arguments), "--json-fd", str(file.fileno())],
+                pass_fds=[file.fileno()],
+                capture_output=True,
+                check=False,
+            )
+            assert not done.stdout
+    events = [json.loads(row) for row in (tmp_path / "events").read_text().splitlines()]
+    assert [(event["type"], event.get("command")) for event in events] == [
+        ("result", "info"),
+        ("result", "models"),
+        ("error", None),
+    ]
+    assert run("info", small, "--json-fd", 12345).exit_code == 2
+    result = run("decode", small, "-", "--json-fd", 1)
+    assert result.exit_code == 2
+    assert "another file descriptor" in result.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments", [["info", "none.lvc"], ["decode", "none.lvc", "out.mp4"], ["info"], ["encode", "a", "b", "-q", 0]]
+)
+def test_errors_are_events(arguments: list[object]) -> None:
+    result = run(*arguments, "--json")
+    event = json.loads(result.stdout)
+    assert list(event) == ["type", "message", "status"]
+    assert (event["type"], event["status"]) == ("error", result.exit_code)
+    assert event["message"] in result.stderr
+    assert result.exit_code == (3 if "none.lvc" in arguments else 2)
+    assert not run(*arguments).stdout
+
+
+def test_errors_do_not_mix_with_the_stream() -> None:
+    """Nor do lines for people come between events."""
+    for arguments in (["none.lvc", "-"], ["none.lvc", "-", "--lossless", "--crf", 3]):
+        result = run("decode", *arguments, "--json")
+        assert not result.stdout
+        assert json.loads(result.stderr)["status"] == result.exit_code
 
 
 # Failures
@@ -498,22 +609,37 @@ def test_a_reader_that_has_gone_is_no_error(small: Path) -> None:
 
 
 def test_plain_progress(capsys: pytest.CaptureFixture[str]) -> None:
-    with ProgressLine("encoding", quiet=False) as line:
+    with ProgressLine("encoding", quiet=False, events=Events()) as line:
         line(Progress(frames=10, total=40, bytes=50_000, media_seconds=0.4))
         line.warn("Chroma was converted.")
     text = capsys.readouterr()
     assert not text.out
     assert text.err.startswith("lvc: warning: Chroma was converted\nlvc: encoding: 10 frames, ")  # fewer than expected
     assert "left" not in text.err
-    with ProgressLine("encoding", quiet=True) as line:
+    with ProgressLine("encoding", quiet=True, events=Events()) as line:
         line(Progress(frames=10, total=40, bytes=50_000, media_seconds=0.4))
         line.warn("Chroma was converted.")
     assert capsys.readouterr().err == ""
 
 
+def test_a_search_does_not_count_for_the_speed(
+    calls: list[Call], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [0.0]
+    monkeypatch.setattr("time.monotonic", lambda: now[0])
+    run("encode", "in.mp4", "out.lvc", "--bitrate", "20k")
+    tried = calls[0].options["tried"]
+    line = calls[0].options["progress"]
+    now[0] = 1000.0
+    tried(Try(50.0, 1, 1, None, None))
+    now[0] = 1010.0
+    line(Progress(frames=10, total=40, bytes=50_000, media_seconds=0.4))
+    assert "10 of 40 frames, 1.0 frames/s, " in capsys.readouterr().err
+
+
 def test_progress_bar(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
-    with ProgressLine("encoding", quiet=False) as line:
+    with ProgressLine("encoding", quiet=False, events=Events()) as line:
         for frames in range(1, 41):
             line(Progress(frames, 40, 5000 * frames, frames / 25))
     text = capsys.readouterr()

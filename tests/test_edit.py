@@ -131,13 +131,25 @@ def test_previews_are_the_first_pictures_of_groups(folder: Path, options: list[o
     assert result.exit_code == 0, result.output
     with VideoReader(folder / "out.mkv") as reader:
         found = list(reader)
-    first, last = (6, 12) if "--start" in options else (0, 6 if "--frames" in options else 12)
+    first, last = (3, 12) if "--start" in options else (0, 6 if "--frames" in options else 12)
     assert same(found, frames_of(folder / "in.lvc")[first:last:3])
     begin = 1 if len(options) in (0, 4) else 0
     assert [frame.pts * reader.info.time_base - begin for frame in found] == [
         Fraction(3 * n, 25) for n in range(len(found))
     ]
     assert not side_tracks(folder / "out.mkv")
+
+
+@pytest.mark.parametrize("start", ["0.36", "0.4", "0.45", "0.479"])
+@pytest.mark.parametrize("options", [["--preview"], ["--layers", 3, "--workers", 2, "--threads", 1]])
+def test_a_preview_of_the_last_group(folder: Path, start: str, options: list[object]) -> None:
+    """Also where the time lies behind the begin of its last frame."""
+    result = run(folder, "decode", folder / "in.lvc", folder / "out.mkv", "--lossless", "--start", start, *options)
+    assert result.exit_code == 0, result.output
+    with VideoReader(folder / "out.mkv") as reader:
+        assert same(list(reader), frames_of(folder / "in.lvc")[9:10])
+    result = run(folder, "decode", folder / "in.lvc", folder / "out.mkv", "--start", "0.48", *options)
+    assert result.exit_code == 3
 
 
 def test_layers_of_previews(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -167,6 +179,17 @@ def test_layers_of_previews(folder: Path, monkeypatch: pytest.MonkeyPatch) -> No
     run(folder, "decode", folder / "in.lvc", folder / "out.mkv", "--lossless", "--layers", 1, *several)
     with VideoReader(folder / "out.mkv") as reader, VideoReader(folder / "1.mkv") as first:
         assert same(list(reader), list(first))
+
+
+@pytest.mark.parametrize(("fps", "told"), [("50", True), ("25", False), (None, False)])
+def test_another_pace_warns_where_there_is_sound(folder: Path, fps: str | None, told: bool) -> None:
+    options = [] if fps is None else ["--fps", fps]
+    result = run(folder, "encode", folder / "in.mkv", folder / "pace.lvc", "--preset", "fast", "--frames", 2, *options)
+    assert result.exit_code == 0, result.output
+    assert ("audio and subtitles keep their times" in result.stderr) is told
+    make_clip(folder / "mute.mkv", "pan", width=64, height=48, frames=2)
+    result = run(folder, "encode", folder / "mute.mkv", folder / "pace.lvc", "--preset", "fast", *options)
+    assert "keep their times" not in result.stderr
 
 
 def test_layers_are_for_previews(folder: Path) -> None:

@@ -118,7 +118,7 @@ def test_mp4_and_back(rich: Path, tmp_path: Path) -> None:
     assert dropped == ["mp4 cannot hold the attachment a.ttf; it was left out"]
     _, lost, dropped = copy(tmp_path / "b.mp4", tmp_path / "c.mkv")
     assert [w for w in lost if "plain text" in w]
-    assert not dropped
+    assert dropped == ["matroska begins at time 0: everything was moved by 0.021 seconds"]
     before = side_tracks(rich)
     for name in ("b.mp4", "c.mkv"):
         after = side_tracks(tmp_path / name)
@@ -165,6 +165,23 @@ def test_transport_stream_audio(tmp_path: Path) -> None:
         before, after = side_tracks(tmp_path / "a.ts"), side_tracks(tmp_path / name)
         assert [p[7:] for p in before[0].payloads] == after[0].payloads  # the ADTS header is not for these files
         assert after[0].tags["language"] == "eng"
+        with av.open(str(tmp_path / name)) as container:
+            assert [s.type for s in container.streams] == ["video", "audio"]
+            assert container.streams[1].codec_context.extradata == b"\x11\x90"  # low complexity, 48 kHz, two channels
+            assert len(list(container.decode(audio=0))) == len(after[0].payloads)
+
+
+def test_damaged_transport_stream_audio(tmp_path: Path) -> None:
+    write_media(tmp_path / "a.ts", sounds=[Sound("aac")])
+    data = (tmp_path / "a.ts").read_bytes()
+    payloads = side_tracks(tmp_path / "a.ts")[0].payloads
+    place = data.index(payloads[20][:20])
+    (tmp_path / "c.ts").write_bytes(data[: place + 2] + b"\x7c" + data[place + 3 :])  # a rate that there is not
+    _, lost, dropped = copy(tmp_path / "c.ts", tmp_path / "b.mkv")
+    assert lost == ["packets of stream 1 are damaged and were left out"]
+    assert not dropped
+    before, after = [payload[7:] for payload in payloads], side_tracks(tmp_path / "b.mkv")[0].payloads
+    assert (after[:20], after[-10:]) == (before[:20], before[-10:])
 
 
 def test_times_are_exact_in_the_segments(tmp_path: Path) -> None:
@@ -209,10 +226,30 @@ def test_negative_start_moves_audio_too(tmp_path: Path) -> None:
     assert offsets(after) == pytest.approx([t + 0.4 for t in offsets(before)], abs=0.0001)
 
 
+def test_audio_before_time_0_moves_the_video_in_matroska(tmp_path: Path) -> None:
+    """As in files of phones, whose encoders of AAC begin with a packet that is not to be heard."""
+    chapters = [(0, 400, "one"), (400, 1000, "two")]
+    write_media(tmp_path / "a.mp4", sounds=[Sound("aac")], chapters=chapters)
+    assert side_tracks(tmp_path / "a.mp4")[0].times[0] == Fraction(-1024, 48000)
+    for name, moved in (("b.mkv", 0.021), ("b.mp4", 0)):
+        _, _, told = copy(tmp_path / "a.mp4", tmp_path / name)
+        assert told == (["matroska begins at time 0: everything was moved by 0.0213333 seconds"] if moved else [])
+        (before,), (after,) = side_tracks(tmp_path / "a.mp4"), side_tracks(tmp_path / name)
+        assert offsets(after) == pytest.approx([time + moved for time in offsets(before)], abs=0.0011)
+        with VideoReader(tmp_path / name) as reader:
+            times = [float(frame.pts * reader.info.time_base) for frame in reader]
+        assert times == pytest.approx([0.04 * n + moved for n in range(25)], abs=0.0011)
+        with av.open(str(tmp_path / name)) as container:
+            begins = [float(chapter["start"] * chapter["time_base"]) for chapter in container.chapters()]
+        assert begins == pytest.approx([moved, 0.4 + moved], abs=0.0011)
+
+
 def test_audio_longer_than_video(tmp_path: Path) -> None:
     write_media(tmp_path / "a.mkv", sounds=[Sound("ac3", seconds=5)], times=range(0, 400, 40))
     copy(tmp_path / "a.mkv", tmp_path / "b.mkv")
     assert side_tracks(tmp_path / "b.mkv")[0].digest == side_tracks(tmp_path / "a.mkv")[0].digest
+    with VideoReader(tmp_path / "a.mkv") as reader:
+        assert reader.info.frames == 10
 
 
 def test_nothing_beside_the_video(tmp_path: Path) -> None:

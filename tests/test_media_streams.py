@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import threading
+from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
 
@@ -14,10 +15,11 @@ import pytest
 
 from lvc.errors import InputError, LimitError, OutputError
 from lvc.media import VideoReader, VideoWriter
+from lvc.media.truncation import Extent
 from lvc.media.y4m import SIGNATURE
 from lvc.video import Frame, VideoInfo
 from tests.clips import clip_frames, clip_info, make_clip
-from tests.media_files import write_media
+from tests.media_files import Sound, write_media
 
 
 def read(path: object) -> tuple[VideoInfo, list[Frame], list[str]]:
@@ -54,24 +56,73 @@ def test_frames_come_lazily(tmp_path: Path) -> None:
             assert next(frames, None) is None
 
 
-@pytest.mark.parametrize("name", ["a.ts", "a.mkv", "a.nut"])
-def test_pipe_of_another_format(tmp_path: Path, name: str) -> None:
-    write_media(tmp_path / name, codec="mpeg2video", times=range(25), time_base=Fraction(1, 25))
+def read_pipe(data: bytes) -> tuple[VideoInfo, list[Frame], list[str]]:
     receive, send = os.pipe()
 
     def feed() -> None:
-        with os.fdopen(send, "wb") as sink:
-            sink.write((tmp_path / name).read_bytes())
+        with suppress(BrokenPipeError), os.fdopen(send, "wb") as sink:
+            sink.write(data)
 
     thread = threading.Thread(target=feed)
     thread.start()
-    with os.fdopen(receive, "rb") as source:
-        info, frames, _ = read(source)
-    thread.join()
+    try:
+        with os.fdopen(receive, "rb") as source:
+            return read(source)
+    finally:
+        thread.join()
+
+
+@pytest.mark.parametrize("name", ["a.ts", "a.mkv", "a.nut"])
+def test_pipe_of_another_format(tmp_path: Path, name: str) -> None:
+    write_media(tmp_path / name, codec="mpeg2video", times=range(25), time_base=Fraction(1, 25))
+    data = (tmp_path / name).read_bytes()
+    info, frames, _ = read_pipe(data)
     assert (len(frames), info.width) == (25, 64)
     with (tmp_path / name).open("rb") as source:
         assert len(read(source)[1]) == 25
-    assert len(read(io.BytesIO((tmp_path / name).read_bytes()))[1]) == 25
+    assert len(read(io.BytesIO(data))[1]) == 25
+
+
+LENGTHS: dict[str, tuple[str, dict[str, str]]] = {
+    "matroska": ("a.mkv", {}),
+    "matroska written to a pipe": ("a.mkv", {"live": "1"}),
+    "mp4": ("a.mp4", {"movflags": "faststart"}),
+    "mp4 in fragments": ("a.mp4", {"movflags": "frag_keyframe+empty_moov"}),
+}
+
+
+@pytest.mark.parametrize("kind", LENGTHS)
+def test_pipe_that_was_cut_off(tmp_path: Path, kind: str) -> None:
+    name, muxer = LENGTHS[kind]
+    write_media(tmp_path / name, sounds=[Sound()], times=range(0, 1600, 40), muxer=muxer, options={"g": "10"})
+    data = (tmp_path / name).read_bytes()
+    assert len(read_pipe(data)[1]) == 40
+    assert len(read(io.BytesIO(data))[1]) == 40
+    for part in (0.3, 0.5, 0.98):
+        cut = data[: int(len(data) * part)]
+        with pytest.raises(InputError, match=r"cut off|damaged"):
+            read_pipe(cut)
+        with pytest.raises(InputError, match=r"cut off|damaged"):
+            read(io.BytesIO(cut))
+
+
+def test_pipe_of_mp4_with_its_index_at_the_end(tmp_path: Path) -> None:
+    make_clip(tmp_path / "a.mp4", "noise", width=64, height=48, frames=10)
+    with pytest.raises(InputError, match="its index behind its pictures and cannot be read from a pipe"):
+        read_pipe((tmp_path / "a.mp4").read_bytes())
+
+
+def test_lengths_are_found_in_any_pieces(tmp_path: Path) -> None:
+    for name, muxer in LENGTHS.values():
+        write_media(tmp_path / name, times=(0, 40, 80), muxer=muxer)
+        data = (tmp_path / name).read_bytes()
+        for step in (1, 7, 4096):
+            extent = Extent()
+            for place in range(0, len(data) - 9, step):
+                extent.push(data[place : min(len(data) - 9, place + step)])
+            assert extent.missing == 9
+            extent.push(data[-9:])
+            assert extent.missing == 0
 
 
 def test_standard_streams(tmp_path: Path) -> None:

@@ -367,6 +367,15 @@ def test_passes(tmp_path: Path) -> None:
             passes_for(tmp_path / "file", wanted, rate_only=rate_only, workers=workers)
 
 
+@pytest.mark.parametrize(
+    "options", [("--target-size", 4000), ("--target-psnr", 40), ("--bitrate", "20k", "--workers", 2)]
+)
+def test_a_missing_file_is_named(folder: Path, options: tuple[object, ...]) -> None:
+    result = run(folder, "none.mkv", *options)
+    assert result.exit_code == 3
+    assert "none.mkv: No such file" in result.stderr
+
+
 def test_wrong_usage(folder: Path) -> None:
     assert run(folder, "in.y4m", "--passes", 1).exit_code == 2
     result = run(folder, "-", "--bitrate", "20k", "--workers", 2)

@@ -1,6 +1,7 @@
 """Aiming at a size or a likeness: the real file against what was asked for."""
 
 import json
+import re
 from fractions import Fraction
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import lvc
 from lvc.cli import main
 from lvc.encoder import search
 from lvc.media import VideoReader
+from lvc.media.filters import Comparison
 from tests.clips import make_clip
 from tests.media_files import Sound, write_media
 from tests.models import plain_bytes
@@ -63,10 +65,16 @@ def test_likeness_is_met(folder: Path) -> None:
             VideoReader(folder / "in.mkv") as reader,
             lvc.open(folder / "out.lvc", model=folder / "plain.lvcm", device="cpu") as video,
         ):
-            pairs = zip(reader, video, strict=True)
-            if option == "psnr":
-                values = [search._psnr(a.planes, b.planes, 8) for a, b in pairs]
-                assert sum(values) / len(values) == pytest.approx(best[option], abs=1e-6)
+            pairs = list(zip(reader, video, strict=True))
+        if option == "psnr":
+            values = [search._psnr(a.planes, b.planes, 8) for a, b in pairs]
+        else:
+            compare = Comparison("ssim", 48, 48, 8)
+            found = [compare.add(a.planes, b.planes) for a, b in pairs] + compare.finish()
+            values = search._ssims(found)
+            assert len(values) == len(pairs)
+        assert sum(values) / len(values) == pytest.approx(best[option], abs=1e-6)
+        assert sum(values) / len(values) == pytest.approx(wanted, abs=tolerance)
 
 
 def test_the_highest_rate_is_kept(folder: Path) -> None:
@@ -74,6 +82,36 @@ def test_the_highest_rate_is_kept(folder: Path) -> None:
     assert 8 * (folder / "out.lvc").stat().st_size / 12 <= 15_450
     found = events(run(folder, "in.mkv", "-q", 5, "--max-bitrate", "300k"))
     assert [event["quality"] for event in found if event["type"] == "try"] == [5]
+
+
+def test_what_is_missed_is_told(folder: Path) -> None:
+    write_media(folder / "short.mkv", times=[0, 40, 80, 120], sounds=[Sound(seconds=1)], size=(48, 48))
+    for arguments, sentence in (
+        (("--bitrate", 100), r"the video has [0-9.]+ kbit/s instead of the 0.1 kbit/s that were wanted"),
+        (("--max-bitrate", 100), r"the video has [0-9.]+ kbit/s instead of 0.1 kbit/s at most"),
+        (("--bitrate", 100, "--passes", 1), r"the video has [0-9.]+ kbit/s instead of the 0.1 kbit/s .*"),
+        (("--target-size", "1M"), r"the file has \d+ bytes instead of the 1000000 that were wanted"),
+        (("--target-psnr", 60), r"the PSNR is about [0-9.]+ dB instead of the 60.00 dB that were wanted"),
+        (("--target-ssim", 0.9999), r"the SSIM is about 0.\d+ instead of the 0.9999 that was wanted"),
+    ):
+        found = events(run(folder, "short.mkv", *arguments))
+        told = [event["message"] for event in found if event["type"] == "warning"]
+        assert len(told) == 1
+        assert re.fullmatch(sentence, told[0])
+        assert found[-1]["warnings"] == told
+    assert found[-1]["media_seconds"] == pytest.approx(0.16)
+
+
+def test_what_is_met_is_not_told(folder: Path) -> None:
+    for arguments in (("--bitrate", "20k"), ("--target-size", 30_000), ("--target-psnr", 30), ("--target-ssim", 0.9)):
+        assert events(run(folder, "in.mkv", *arguments))[-1]["warnings"] == []
+
+
+def test_a_size_that_the_sound_exceeds_is_refused(folder: Path) -> None:
+    write_media(folder / "loud.mkv", times=[0, 40], sounds=[Sound(seconds=2)], size=(48, 48))
+    result = run(folder, "loud.mkv", "--target-size", 1000)
+    assert result.exit_code == 1
+    assert "a file of 1000 bytes is not possible: audio and other streams alone" in result.stderr
 
 
 def test_wrong_usage(folder: Path) -> None:

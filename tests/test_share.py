@@ -1,5 +1,6 @@
 """One encode shared by several processes: the same bytes as from one, whoever dies."""
 
+import json
 import os
 import subprocess
 import sys
@@ -53,8 +54,10 @@ def test_two_processes(folder: Path, tmp_path: Path) -> None:
     """Process 0 is slow at its first group, until the other one has taken another."""
     target = tmp_path / "out.lvc"
     helped: list[Path] = []
+    reports: list[Progress] = []
 
-    def wait(_: Progress) -> None:
+    def wait(progress: Progress) -> None:
+        reports.append(progress)
         while not helped and process.poll() is None:
             helped.extend(claims(tmp_path, 1))
             time.sleep(0.01)
@@ -63,10 +66,26 @@ def test_two_processes(folder: Path, tmp_path: Path) -> None:
         result = lvc.encode(folder / "in.y4m", target, share=Share(0, 2), progress=wait, **options(folder))
         assert process.wait() == 0
     assert helped
-    assert result.frames == FRAMES
+    assert result.frames == reports[-1].frames == FRAMES
+    assert reports[-1].media_seconds == pytest.approx(FRAMES / 25)
+    assert 0.5 * result.bytes < reports[-1].bytes < result.bytes
+    assert [report.frames for report in reports] == sorted(report.frames for report in reports)
     assert result.bytes == target.stat().st_size == sum(result.parts.values())
     assert target.read_bytes() == (folder / "whole.lvc").read_bytes()
     assert [path.name for path in tmp_path.iterdir()] == ["out.lvc"]
+
+
+def test_torchrun(folder: Path, tmp_path: Path) -> None:
+    ends = [str(folder / "in.y4m"), str(tmp_path / "out.lvc")]
+    fixed = ["--keyint", str(KEYINT), "--model", str(folder / "tiny.lvcm"), "--device", "cpu", "--preset", "fast"]
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    done = subprocess.run(
+        [*torchrun, "-m", "lvc", "encode", *ends, *fixed, "--json", "--quiet"], capture_output=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    (result,) = (json.loads(line) for line in done.stdout.splitlines())
+    assert result["frames"] == FRAMES
+    assert (tmp_path / "out.lvc").read_bytes() == (folder / "whole.lvc").read_bytes()
 
 
 def test_a_process_that_is_killed(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -105,7 +124,7 @@ def test_an_interrupted_one_goes_on(folder: Path, tmp_path: Path) -> None:
     results[1].write_bytes(results[1].read_bytes()[:-30])
     report = {"progress": lambda progress: counts.append(progress.frames)}
     lvc.encode(folder / "in.y4m", target, share=Share(0, 2), **report, **options(folder))
-    assert counts == [*range(1, FRAMES - 2 * KEYINT + 1)]
+    assert counts == [*range(2 * KEYINT + 1, FRAMES + 1)]
     assert target.read_bytes() == (folder / "whole.lvc").read_bytes()
     assert [path.name for path in tmp_path.iterdir()] == ["out.lvc"]
 

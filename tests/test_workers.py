@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 import lvc
 from lvc.compute import crew_of, processes
 from lvc.container import GopChunk, Reader
+from lvc.edit import Span
 from lvc.encoder import EncoderSettings, encode_stream
 from lvc.errors import FormatError, ModelError
 from lvc.progress import Progress
@@ -168,6 +170,17 @@ def test_decoding_gives_the_same_pictures(folder: Path) -> None:
     assert files[0] == files[1]
 
 
+def test_a_part_decoded_by_workers(folder: Path) -> None:
+    for span, frames in ((Span(Fraction("0.2")), 7), (Span(Fraction("0.2"), 4), 4)):
+        files = []
+        for workers in (1, 2):
+            options = {"workers": workers, "threads": 1, "span": span, "model": folder / "tiny.lvcm", "device": "cpu"}
+            files.append(io.BytesIO())
+            result = lvc.decode(folder / "in.lvc", files[-1], **options)  # type: ignore[arg-type]
+            assert result.frames == frames
+        assert files[0].getvalue() == files[1].getvalue()
+
+
 def test_workers_do_not_decode_with_another_model(folder: Path, tmp_path: Path) -> None:
     other = tmp_path / "other.lvcm"
     other.write_bytes(tiny_bytes(seed=2))
@@ -197,6 +210,33 @@ def test_damage_is_told_by_workers_too(folder: Path) -> None:
     assert results[0] == results[1]
     assert results[0].frames < 12
     assert results[0].damage
+
+
+def test_a_worker_that_is_killed_while_it_encodes(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[subprocess.Popen[bytes]] = []
+    killed: list[subprocess.Popen[bytes]] = []
+    original = Workers._process
+
+    def noted(self: Workers, index: int) -> subprocess.Popen[bytes]:
+        process = original(self, index)
+        if process not in started:
+            started.append(process)
+        return process
+
+    def kill(_: Progress) -> None:
+        if not killed:
+            killed.extend(started)
+            for process in killed:
+                process.kill()
+
+    monkeypatch.setattr(Workers, "_process", noted)
+    options = {"keyint": 3, "model": folder / "tiny.lvcm", "device": "cpu", "threads": 1, "workers": 2}
+    lvc.encode(folder / "in.y4m", tmp_path / "out.lvc", progress=kill, **options)  # type: ignore[arg-type]
+    assert len(killed) == 2
+    assert len(started) > len(killed)
+    assert (tmp_path / "out.lvc").read_bytes() == (folder / "in.lvc").read_bytes()
 
 
 def test_encoding_and_resuming_with_workers(folder: Path, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import threading
 import warnings
 from collections.abc import Iterator
 from types import FrameType
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 
@@ -20,6 +20,7 @@ from lvc.bench.command import bench
 from lvc.cli.completion import completion
 from lvc.cli.decode import decode
 from lvc.cli.encode import encode
+from lvc.cli.events import events_of
 from lvc.cli.info import info
 from lvc.cli.models import models
 from lvc.cli.splice import cat, cut
@@ -74,26 +75,50 @@ class _Group(click.Group):
             return super().make_context(*arguments, **options)
 
     def invoke(self, ctx: click.Context) -> Any:
-        with _statuses(), _terminated_as_exit(), _no_interrupt_lost(), warnings.catch_warnings():
+        with _statuses(ctx), _terminated_as_exit(), _no_interrupt_lost(), warnings.catch_warnings():
             warnings.showwarning = _show_warning  # type: ignore[assignment]
             return super().invoke(ctx)
 
 
 @contextlib.contextmanager
-def _statuses() -> Iterator[None]:
+def _statuses(context: click.Context | None = None) -> Iterator[None]:
     try:
         yield
     except (KeyboardInterrupt, click.Abort):
-        click.echo("lvc: interrupted", err=True)
+        if not _tell(context, "interrupted", INTERRUPTED):
+            click.echo("lvc: interrupted", err=True)
         raise click.exceptions.Exit(INTERRUPTED) from None
+    except SystemExit:
+        _tell(context, "terminated", TERMINATED)
+        raise
     except (LvcError, OSError) as error:
         if isinstance(error, BrokenPipeError) or isinstance(error.__cause__, BrokenPipeError):
             _abandon_stdout()
+            _tell(context, "the reader of the output has gone", BROKEN_PIPE)
             raise click.exceptions.Exit(BROKEN_PIPE) from None
         if isinstance(error, OSError) and error.errno in FULL:
             _abandon_stdout()  # where results that a command prints are redirected to a file
-            raise Failure(OutputError("the output cannot be written: the disk is full")) from error
-        raise Failure(error) from error
+            _fail(context, Failure(OutputError("the output cannot be written: the disk is full")), error)
+        _fail(context, Failure(error), error)
+    except click.ClickException as error:
+        _fail(context, error, error.__cause__)
+
+
+def _fail(context: click.Context | None, failure: click.ClickException, cause: BaseException | None) -> NoReturn:
+    if _tell(context, failure.format_message(), failure.exit_code):
+        raise click.exceptions.Exit(failure.exit_code) from cause
+    raise failure from cause
+
+
+def _tell(context: click.Context | None, message: str, status: int) -> bool:
+    """Write an error as an event where these are wanted; whether there must be no line for people between them."""
+    if context is None:
+        return False
+    events = events_of(context)
+    if events.wanted:
+        with contextlib.suppress(OSError):  # the error itself may be that they cannot be written
+            events.write("error", {"message": message.rstrip("."), "status": status})
+    return events.are_on_stderr
 
 
 def _show_version(context: click.Context, _parameter: click.Parameter, wanted: bool) -> None:

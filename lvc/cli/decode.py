@@ -7,10 +7,13 @@ from typing import Any
 import click
 
 from lvc import api
+from lvc.cli.events import Events
 from lvc.cli.options import (
     batch_option,
     compute_options,
+    ends,
     may_overwrite,
+    model_option,
     overwrite_options,
     span_options,
     talk_options,
@@ -18,19 +21,21 @@ from lvc.cli.options import (
 )
 from lvc.cli.progress import ProgressLine
 from lvc.edit import Span
-from lvc.output import STANDARD
 
 
 @click.command()
-@click.argument("source", metavar="INPUT")
-@click.argument("destination", metavar="OUTPUT")
+@ends
 @click.option("--format", metavar="FORMAT", help="mp4, mov, mkv, webm or y4m.  [default: by the extension; y4m for -]")
 @click.option("--codec", metavar="NAME", help="Video encoder of FFmpeg.  [default: libx264]")
 @click.option("--crf", type=click.FloatRange(0, 63), metavar="N", help="Its quality.  [default: visually lossless]")
 @click.option("--lossless", is_flag=True, help="FFV1 in Matroska: exactly the decoded pictures.")
 @click.option("--keep-going", is_flag=True, help="Decode what a damaged or truncated file still holds.")
-@click.option("--model", metavar="NAME|PATH", help="The model of the file, where that is not installed.")
-@click.option("--preview", is_flag=True, help="Only the first picture of each group, at a fraction of the time.")
+@model_option("The model of the file, where that is not installed.")
+@click.option(
+    "--preview",
+    is_flag=True,
+    help="Only the first picture of each group, at a fraction of the time; from the group that --start lies in.",
+)
 @click.option(
     "--layers",
     type=click.IntRange(1, 3),
@@ -50,7 +55,7 @@ def decode(
     frames: int | None,
     always: bool,
     never: bool,
-    as_json: bool,
+    events: Events,
     quiet: bool,
     **options: Any,
 ) -> None:
@@ -63,6 +68,6 @@ def decode(
         raise click.UsageError("--lossless chooses codec and quality: leave out --codec and --crf.")
     options["span"] = Span(start, frames)
     overwrite = may_overwrite(destination, source, always=always, never=never)
-    with ProgressLine("decoding", quiet=quiet, as_json=as_json, stream_on_stdout=destination == STANDARD) as line:
+    with ProgressLine("decoding", quiet=quiet, events=events) as line:
         result = api.decode(source, destination, overwrite=overwrite, progress=line, warn=line.warn, **options)
     line.result("decode", {"input": source, "output": destination, **asdict(result)})

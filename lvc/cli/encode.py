@@ -8,9 +8,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from lvc import api
+from lvc.cli.events import Events
 from lvc.cli.options import (
     compute_options,
+    ends,
     may_overwrite,
+    model_option,
     overwrite_options,
     parsed,
     span_options,
@@ -35,8 +38,7 @@ _SHARED = (
 
 
 @click.command()
-@click.argument("source", metavar="INPUT")
-@click.argument("destination", metavar="OUTPUT")
+@ends
 @click.option(
     "-q",
     "--quality",
@@ -86,7 +88,7 @@ _SHARED = (
     metavar="N",
     help="Most frames from one intra frame to the next; scene cuts start a group too.",
 )
-@click.option("--model", metavar="NAME|PATH", help="An installed model (see lvc models) or a model file.")
+@model_option("An installed model (see lvc models) or a model file.")
 @span_options
 @click.option("--crop", callback=parsed(Crop.parse), metavar="W:H[:X:Y]", help="Take this part of each picture.")
 @click.option("--scale", callback=parsed(parse_size), metavar="WxH", help="Scale the pictures to this size.")
@@ -94,7 +96,8 @@ _SHARED = (
     "--fps",
     callback=parsed(parse_rate),
     metavar="RATE",
-    help="Let the frames follow each other at this rate, such as 25 or 30000/1001; none is dropped or doubled.",
+    help="Let the frames follow each other at this rate, such as 25 or 30000/1001; none is dropped or doubled, and"
+    " audio and subtitles keep their times.",
 )
 @click.option(
     "--verify/--no-verify",
@@ -122,7 +125,7 @@ def encode(
     target_ssim: float | None,
     always: bool,
     never: bool,
-    as_json: bool,
+    events: Events,
     quiet: bool,
     **options: Any,
 ) -> None:
@@ -153,14 +156,20 @@ def encode(
     if share is not None:
         if STANDARD in (source, destination) or options["resume"] or options["workers"] > 1 or options["passes"] == 1:
             raise click.UsageError(_SHARED)
-        quiet, as_json = quiet or share.rank > 0, as_json and share.rank == 0
+        quiet = quiet or share.rank > 0
+        events.wanted &= share.rank == 0
     overwrite = may_overwrite(destination, source, always=always or (share is not None and share.rank > 0), never=never)
-    with ProgressLine("encoding", quiet=quiet, as_json=as_json, stream_on_stdout=destination == STANDARD) as line:
+    with ProgressLine("encoding", quiet=quiet, events=events) as line:
         if wanted or options["max_bitrate"]:
             from lvc.encoder.search import Target
 
             options["target"] = Target(**wanted) if wanted else None
-            options["tried"] = lambda found: line.note("try", _told(found), asdict(found))
+
+            def tried(found: "Try") -> None:
+                line.note("try", _told(found), asdict(found))
+                line.begin()
+
+            options["tried"] = tried
         result = api.encode(source, destination, overwrite=overwrite, progress=line, warn=line.warn, **options)
         if result.verify_seconds:
             text = f"verified: every picture decodes exactly; this took {result.verify_seconds:.1f} s"

@@ -1,13 +1,13 @@
 """``lvc info``."""
 
-import json
 from collections.abc import Iterator
 
 import click
 
 from lvc import api
 from lvc.catalogue import name_of
-from lvc.cli.options import json_option
+from lvc.cli.events import Events
+from lvc.cli.options import FILE, json_option
 from lvc.cli.progress import bit_rate, duration
 from lvc.summary import Summary
 
@@ -18,28 +18,19 @@ _RANGES = ("unspecified", "limited", "full")
 
 
 @click.command()
-@click.argument("source", metavar="FILE")
+@click.argument("source", metavar="FILE", type=FILE)
 @click.option("--gops", "all_gops", is_flag=True, help=f"List all groups of pictures, not only the first {SHOWN_GOPS}.")
 @json_option
-def info(source: str, all_gops: bool, as_json: bool) -> None:
+def info(source: str, all_gops: bool, events: Events) -> None:
     """Show what a .lvc file holds, without decoding it.
 
     FILE may be - for standard input. Header, model, groups of pictures, bytes by part, and whether it is damaged or
     truncated: these are told, not failed for; exit status 0 says that the header is intact.
     """
     summary = api.inspect(source)
-    if as_json:
-        click.echo(
-            json.dumps(
-                {
-                    "type": "result",
-                    "command": "info",
-                    "input": source,
-                    "model": name_of(summary.header.model_id),
-                    **summary.as_json(),
-                }
-            )
-        )
+    if events.wanted:
+        fields = {"command": "info", "input": source, "model": name_of(summary.header.model_id), **summary.as_json()}
+        events.write("result", fields)
     else:
         for line in describe(source, summary, len(summary.gops) if all_gops else SHOWN_GOPS):
             click.echo(line)

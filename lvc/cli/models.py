@@ -2,20 +2,22 @@
 
 import json
 from collections.abc import Iterator
+from dataclasses import asdict
 
 import click
 
 from lvc.catalogue import ModelInfo, installed
+from lvc.cli.events import Events
 from lvc.cli.options import json_option
 
 
 @click.command()
 @json_option
-def models(as_json: bool) -> None:
-    """List the installed models: name, identity, size, and what they say of their training."""
+def models(events: Events) -> None:
+    """List the installed models: name, identity, size, cost per pixel, and what they say of their training."""
     found = installed()
-    if as_json:
-        click.echo(json.dumps({"type": "result", "command": "models", "models": [as_fields(model) for model in found]}))
+    if events.wanted:
+        events.write("result", {"command": "models", "models": [as_fields(model) for model in found]})
         return
     for model in found:
         for line in describe(model):
@@ -30,6 +32,7 @@ def as_fields(model: ModelInfo) -> dict[str, object]:
         "path": str(model.path),
         "bytes": model.bytes,
         "size": model.size,
+        "macs": None if model.macs is None else asdict(model.macs),
         "card": model.card,
     }
 
@@ -39,5 +42,9 @@ def describe(model: ModelInfo) -> Iterator[str]:
     yield f"{model.name}: size {model.size}, {model.bytes} bytes"
     yield f"  identity   {model.id.hex()}"
     yield f"  file       {model.path}"
+    if (macs := model.macs) is not None:
+        decoding = f"{macs.decode_intra / 1e3:.3g} and {macs.decode_predicted / 1e3:.3g} to decode"
+        encoding = f"{macs.encode_intra / 1e3:.3g} and {macs.encode_predicted / 1e3:.3g} to encode (preset fast)"
+        yield f"  cost       kMAC per pixel of intra and predicted pictures: {decoding}, {encoding}"
     for key, value in model.card.items():
         yield f"  {key:10} {value if isinstance(value, str) else json.dumps(value)}"

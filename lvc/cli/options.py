@@ -1,5 +1,6 @@
 """Options that several commands share, and what they do."""
 
+import os
 import re
 import sys
 from collections.abc import Callable
@@ -9,11 +10,14 @@ from typing import Any, TypeVar
 
 import click
 
+from lvc.cli.events import Events, events_of
 from lvc.compute import DEVICES
 from lvc.output import STANDARD, is_replaced
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
-_Decorator = Callable[[_Command], _Command]
+
+FILE = click.Path(readable=False, allow_dash=True)
+"""Names of files, which shells complete; whether these exist, and what else may stand there, is said elsewhere."""
 
 
 def parsed(parse: Callable[[str], Any]) -> Callable[[click.Context, click.Parameter, str | None], Any]:
@@ -49,6 +53,20 @@ def span_options(command: _Command) -> _Command:
     return click.option("--start", default="0", callback=parsed(seconds_of), metavar="[[H:]M:]S", help=text)(command)
 
 
+def note_stream(context: click.Context, _parameter: click.Parameter, destination: str) -> str:
+    """The callback of what names the output: events must know whether that is standard output."""
+    events = events_of(context)
+    events.stream_on_stdout = destination == STANDARD
+    events.check()
+    return destination
+
+
+def ends(command: _Command) -> _Command:
+    """INPUT and OUTPUT. They come first, as events depend on them, errors included."""
+    command = click.argument("destination", metavar="OUTPUT", type=FILE, is_eager=True, callback=note_stream)(command)
+    return click.argument("source", metavar="INPUT", type=FILE, is_eager=True)(command)
+
+
 def compute_options(command: _Command) -> _Command:
     """``--device`` and ``--threads``."""
     threads = click.IntRange(1, 1024)
@@ -72,6 +90,11 @@ def workers_option(command: _Command) -> _Command:
     )(command)
 
 
+def model_option(text: str) -> Callable[[_Command], _Command]:
+    """``--model``."""
+    return click.option("--model", type=FILE, metavar="NAME|PATH", help=text)
+
+
 def batch_option(command: _Command) -> _Command:
     """``--batch``."""
     return click.option(
@@ -85,7 +108,7 @@ def batch_option(command: _Command) -> _Command:
 
 
 def talk_options(command: _Command) -> _Command:
-    """``--quiet`` and ``--json``."""
+    """``--quiet``, ``--json`` and ``--json-fd``."""
     command = click.option("--quiet", is_flag=True, help="No progress and no warnings; with --json only the result.")(
         command
     )
@@ -93,11 +116,39 @@ def talk_options(command: _Command) -> _Command:
 
 
 def json_option(command: _Command) -> _Command:
-    """``--json``."""
+    """``--json`` and ``--json-fd``; the command is called with ``events``."""
+
+    def wanted(context: click.Context, _parameter: click.Parameter, value: bool) -> Events:
+        events = events_of(context)
+        events.wanted |= value
+        return events
+
+    def to_descriptor(context: click.Context, parameter: click.Parameter, value: int | None) -> None:
+        if value is None:
+            return
+        try:
+            os.fstat(value)
+        except OSError as error:
+            raise click.BadParameter(f"{value} is no open file descriptor", context, parameter) from error
+        events = events_of(context)
+        events.wanted, events.descriptor = True, value
+        events.check()
+
+    command = click.option(
+        "--json-fd",
+        type=click.IntRange(1),
+        metavar="N",
+        is_eager=True,
+        expose_value=False,
+        callback=to_descriptor,
+        help="The same to an open file descriptor.",
+    )(command)
     return click.option(
         "--json",
-        "as_json",
+        "events",
         is_flag=True,
+        is_eager=True,
+        callback=wanted,
         help="Events as JSON, one object per line, on standard output (standard error where that carries the stream).",
     )(command)
 

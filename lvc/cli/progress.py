@@ -1,6 +1,5 @@
 """What a command tells while it runs: a bar on a terminal, now and then a plain line elsewhere, or JSON events."""
 
-import json
 import sys
 import time
 from dataclasses import asdict, replace
@@ -9,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import click
 
+from lvc.cli.events import Events
 from lvc.progress import Progress
 
 if TYPE_CHECKING:
@@ -28,17 +28,17 @@ class ProgressLine:
     Args:
         verb: what is going on, such as "encoding".
         quiet: show nothing but the result.
-        as_json: events, an object per line with its type first, instead of text for people.
-        stream_on_stdout: standard output carries the stream, so that events go to standard error.
+        events: take the place of text for people where they are wanted.
     """
 
-    def __init__(self, verb: str, *, quiet: bool, as_json: bool = False, stream_on_stdout: bool = False) -> None:
+    def __init__(self, verb: str, *, quiet: bool, events: Events) -> None:
         self._verb = verb
         self._quiet = quiet
-        self._json, self._json_on_stderr = as_json, stream_on_stdout
+        self._events, self._json = events, events.wanted
         self._bar: tqdm[Any] | None = None
-        self._start = self._shown = time.monotonic()
+        self._start = self._began = self._shown = time.monotonic()
         self._last: Progress | None = None
+        self._warnings: list[str] = []
 
     def __call__(self, progress: Progress) -> None:
         """Take a report."""
@@ -48,38 +48,40 @@ class ProgressLine:
         if self._json:
             if time.monotonic() - self._shown >= EVENT_SECONDS:
                 self._shown = time.monotonic()
-                self._event("progress", asdict(progress))
+                self._events.write("progress", asdict(progress))
         elif sys.stderr.isatty():
             self._draw(progress)
         elif time.monotonic() - self._shown >= PLAIN_SECONDS:
             self._line(progress)
 
     def warn(self, sentence: str) -> None:
-        """Show a warning above the progress line."""
+        """Show a warning above the progress line; the result names it again."""
+        self._warnings.append(sentence)
         self._say("warning", f"warning: {sentence.rstrip('.')}", {"message": sentence})
 
     def note(self, kind: str, sentence: str, fields: dict[str, Any]) -> None:
         """Show something else: a sentence for people, fields for an event of that kind."""
         self._say(kind, sentence, fields)
 
+    def begin(self) -> None:
+        """What took time before this does not count for the speed."""
+        self._began = time.monotonic()
+
     def result(self, command: str, fields: dict[str, Any]) -> None:
-        """The last event, also with ``quiet``; people get none. Includes the seconds since the start."""
+        """The last event, also with ``quiet``; people get none. Has all warnings and the seconds since the start."""
         if self._json:
             seconds = round(time.monotonic() - self._start, 3)
-            self._event("result", {"command": command, **fields, "seconds": seconds})
+            self._events.write("result", {"command": command, **fields, "warnings": self._warnings, "seconds": seconds})
 
     def _say(self, kind: str, sentence: str, fields: dict[str, Any]) -> None:
         if self._quiet:
             return
         if self._json:
-            self._event(kind, fields)
+            self._events.write(kind, fields)
             return
         if self._bar is not None:
             self._bar.clear()
         click.echo(f"lvc: {sentence}", err=True)
-
-    def _event(self, kind: str, fields: dict[str, Any]) -> None:
-        click.echo(json.dumps({"type": kind, **fields}, default=str), err=self._json_on_stderr)
 
     def __enter__(self) -> Self:
         return self
@@ -106,7 +108,7 @@ class ProgressLine:
 
     def _line(self, progress: Progress) -> None:
         self._shown = time.monotonic()
-        click.echo(f"lvc: {self._verb}: {plain(progress, self._shown - self._start)}", err=True)
+        click.echo(f"lvc: {self._verb}: {plain(progress, self._shown - self._began)}", err=True)
 
 
 def plain(progress: Progress, seconds: float) -> str:

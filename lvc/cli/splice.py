@@ -6,16 +6,35 @@ from fractions import Fraction
 import click
 
 from lvc import api
-from lvc.cli.options import may_overwrite, overwrite_options, parsed, seconds_of, talk_options
+from lvc.cli.events import Events
+from lvc.cli.options import (
+    FILE,
+    ends,
+    may_overwrite,
+    note_stream,
+    overwrite_options,
+    parsed,
+    seconds_of,
+    talk_options,
+)
 from lvc.cli.progress import ProgressLine
-from lvc.output import STANDARD
 
 _VIDEO_ONLY = "Leave audio, subtitles and all other streams out."
 
 
 @click.command()
-@click.argument("sources", metavar="INPUT...", nargs=-1, required=True)
-@click.option("-o", "--output", "destination", required=True, metavar="OUTPUT", help="The joined file.")
+@click.argument("sources", metavar="INPUT...", type=FILE, nargs=-1, required=True)
+@click.option(
+    "-o",
+    "--output",
+    "destination",
+    required=True,
+    type=FILE,
+    is_eager=True,
+    callback=note_stream,
+    metavar="OUTPUT",
+    help="The joined file.",
+)
 @click.option("--video-only", is_flag=True, help=_VIDEO_ONLY)
 @overwrite_options
 @talk_options
@@ -25,7 +44,7 @@ def cat(
     video_only: bool,
     always: bool,
     never: bool,
-    as_json: bool,
+    events: Events,
     quiet: bool,
 ) -> None:
     """Join .lvc files without encoding them again.
@@ -33,14 +52,13 @@ def cat(
     They must have been encoded with the same model, and have the same picture size and other streams.
     """
     overwrite = may_overwrite(destination, sources[0], always=always, never=never)
-    line = ProgressLine("joining", quiet=quiet, as_json=as_json, stream_on_stdout=destination == STANDARD)
+    line = ProgressLine("joining", quiet=quiet, events=events)
     result = api.cat(sources, destination, video_only=video_only, overwrite=overwrite)
     line.result("cat", {"inputs": sources, "output": destination, **asdict(result)})
 
 
 @click.command()
-@click.argument("source", metavar="INPUT")
-@click.argument("destination", metavar="OUTPUT")
+@ends
 @click.option(
     "--start",
     default="0",
@@ -65,7 +83,7 @@ def cut(
     video_only: bool,
     always: bool,
     never: bool,
-    as_json: bool,
+    events: Events,
     quiet: bool,
 ) -> None:
     """Cut a piece out of a .lvc file without encoding it again.
@@ -74,7 +92,7 @@ def cut(
     was asked for, and up to a group more on either side.
     """
     overwrite = may_overwrite(destination, source, always=always, never=never)
-    line = ProgressLine("cutting", quiet=quiet, as_json=as_json, stream_on_stdout=destination == STANDARD)
+    line = ProgressLine("cutting", quiet=quiet, events=events)
     result = api.cut(source, destination, start=start, end=end, video_only=video_only, overwrite=overwrite)
     if result.starts[0] < start:
         line.warn(f"the piece begins with the group of pictures at {result.starts[0]:.6g} seconds")

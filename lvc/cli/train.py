@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from lvc.cli.events import Events
 from lvc.cli.options import compute_options, may_overwrite, overwrite_options, talk_options
 from lvc.cli.progress import ProgressLine
 from lvc.training.settings import DEFAULT_MINUTES
@@ -56,7 +57,7 @@ def train(
     steps: int | None,
     always: bool,
     never: bool,
-    as_json: bool,
+    events: Events,
     quiet: bool,
     **options: Any,
 ) -> None:
@@ -69,7 +70,8 @@ def train(
         raise click.UsageError("Give the length of the training once: --minutes or --steps.")
     is_first = os.environ.get("RANK", "0") == "0"
     overwrite = may_overwrite(str(output), str(clips), always=always or not is_first, never=never)
-    line = ProgressLine("training", quiet=quiet or not is_first, as_json=as_json)
+    events.wanted &= is_first
+    line = ProgressLine("training", quiet=quiet or not is_first, events=events)
     if minutes is None and steps is None:
         minutes = DEFAULT_MINUTES
     length = f"{steps} steps" if minutes is None else f"{minutes:g} minutes"
@@ -77,7 +79,7 @@ def train(
     from lvc.training.command import train as run
 
     options |= {"minutes": minutes, "steps": steps, "overwrite": overwrite}
-    model = run(clips, output, quiet=quiet or as_json, **options)
+    model = run(clips, output, quiet=quiet or events.wanted, **options)
     if model is not None:
         fields = {"input": clips, "output": output, "id": model.id.hex(), "bytes": output.stat().st_size}
         line.result("train", {**fields, "card": model.card})

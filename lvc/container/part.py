@@ -15,13 +15,16 @@ class Part:
         reader: fresh.
         start: seconds after the first frame of the file.
         is_behind: whether a group lies behind the stretch.
+        lasting: what begins before the stretch and is shown at its start belongs to it, too.
 
     Attributes:
         begin: time in ticks of the start; None until the first group was met.
     """
 
-    def __init__(self, reader: Reader, start: Fraction, is_behind: Callable[[GopChunk], bool]) -> None:
-        self._reader, self._start, self._is_behind = reader, start, is_behind
+    def __init__(
+        self, reader: Reader, start: Fraction, is_behind: Callable[[GopChunk], bool], *, lasting: bool = False
+    ) -> None:
+        self._reader, self._start, self._is_behind, self._lasting = reader, start, is_behind, lasting
         self.begin: int | None = None
 
     def __iter__(self) -> Iterator[Chunk]:
@@ -40,8 +43,13 @@ class Part:
                     continue
             if self._is_behind(chunk):
                 behind = True
-            elif any(frame.pts >= self.begin for frame in frames):
+            elif any(self.holds(frame.pts, frame.duration) for frame in frames):
                 yield chunk
+
+    def holds(self, pts: int, duration: int) -> bool:
+        """Whether a frame belongs to the stretch or lies behind it."""
+        begin = self.begin
+        return begin is None or pts >= begin or (self._lasting and pts + duration > begin)
 
     def _entry_before(self, begin: int, position: int) -> IndexEntry | None:
         """The group before the one with time ``begin``, where it is worth seeking from ``position``."""

@@ -16,6 +16,8 @@ class EncodedFile:
         self.result = EncodeResult()
         self._writer, self._info, self._progress = writer, info, progress
         self._reported = self._pending = self._ticks = 0
+        self._first: int | None = None
+        self._end = 0
 
     def report(self, done: FrameDone) -> None:
         """A frame was coded."""
@@ -40,6 +42,9 @@ class EncodedFile:
         for gop in coded.gops:
             self._writer.write_gop(gop)
             result.frames += len(gop.frames)
+            last = gop.frames[-1]
+            self._first = gop.frames[0].pts if self._first is None else self._first
+            self._end = last.pts + last.duration
             for record in gop.frames:
                 result.parts["motion"] += record.motion_bytes
                 result.parts["hyper"] += record.hyper_bytes
@@ -63,4 +68,6 @@ class EncodedFile:
         result.parts["container"] = result.bytes - sum(result.parts.values())
         result.estimated_bits += 8.0 * (result.parts["container"] + result.parts["side"])
         result.seconds = seconds
+        ticks = self._end - (self._first or 0)
+        result.media_seconds = float(ticks * self._info.time_base or result.frames / (self._info.frame_rate or 25))
         return result

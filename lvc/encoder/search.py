@@ -236,7 +236,7 @@ def find_quality(
             # in decibels it is nearly linear in the quality
             return -10 * math.log10(max(1e-9, 1 - (tried.ssim or 0.0))) + 10 * math.log10(max(1e-9, 1 - target.ssim))
         if target.size is not None:
-            return math.log(tried.bytes / max(1.0, target.size - samples.side_bytes))
+            return math.log(tried.bytes / (target.size - samples.side_bytes))
         return math.log(tried.bits_per_second / (target.bitrate or 1.0))
 
     tolerance = 0.02 if target.psnr is not None or target.ssim is not None else 0.004

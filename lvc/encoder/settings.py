@@ -89,6 +89,7 @@ class EncodeResult:
 
     Attributes:
         frames, bytes, seconds: pictures coded, bytes written in all, wall time.
+        media_seconds: playing time of the pictures.
         estimated_bits: of the file: of payloads by the probabilities of their symbols, of all else as it is. What was
             taken over from an interrupted run or another process counts as it is, too.
         verify_seconds: what decoding again took, over all processes; part of ``seconds``.
@@ -98,6 +99,7 @@ class EncodeResult:
     frames: int = 0
     bytes: int = 0
     seconds: float = 0.0
+    media_seconds: float = 0.0
     estimated_bits: float = 0.0
     verify_seconds: float = 0.0
     parts: dict[str, int] = field(

@@ -3,8 +3,9 @@
 import contextlib
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from pathlib import Path
 
 from lvc.container import Gop, GopChunk, Header, Reader, SideChunk, Writer
@@ -40,7 +41,8 @@ def encode_shared(
         opened: opens the source.
         destination: is written by process 0.
         folder: where the processes meet.
-        model, settings, device, verify, progress: as in :func:`lvc.encoder.encode_stream`; of the frames coded here.
+        model, settings, device, verify, progress: as in :func:`lvc.encoder.encode_stream`; ``progress`` is called after
+            every picture coded here, and counts those of all processes.
 
     Returns:
         What the file holds; in other processes than number 0, what was coded there.
@@ -63,6 +65,15 @@ def encode_shared(
     return part.help()
 
 
+@dataclass
+class _Count:
+    """Frames of a stretch, their playing time in ticks and bytes of their payloads."""
+
+    frames: int = 0
+    ticks: int = 0
+    bytes: int = 0
+
+
 class _Part:
     """The part of one process; see :func:`encode_shared`."""
 
@@ -80,7 +91,8 @@ class _Part:
         self._model, self._settings, self._device, self._verify = model, settings, device, verify
         self._progress = progress
         self._began = time.monotonic()
-        self._frames = self._ticks = 0
+        self._frames = 0
+        self._done: dict[int, _Count] = {}
         self._bits = self._verify_seconds = 0.0
 
     def help(self) -> EncodeResult:
@@ -127,7 +139,8 @@ class _Part:
             count = 0
             for frames in stretches(source, source.info, self._settings):
                 if not self._folder.result(count).exists() and self._folder.claim(count):
-                    coded = code_stretch(self._model, coding, self._settings, frames, self._report(header))
+                    self._count(range(count), header)
+                    coded = code_stretch(self._model, coding, self._settings, frames, self._report(count, header))
                     self._bits += coded.estimated_bits
                     self._verify_seconds += coded.verify_seconds
                     self._folder.finish(count, lambda path, gops=coded.gops: _write(path, header, gops))  # type: ignore[misc]
@@ -145,34 +158,58 @@ class _Part:
         settings = self._settings
         return Header(self._model.id, source.info, round(settings.quality), settings.keyint)
 
-    def _report(self, header: Header) -> Callable[[FrameDone], None]:
+    def _report(self, number: int, header: Header) -> Callable[[FrameDone], None]:
+        count = self._done[number] = _Count()
+
         def report(done: FrameDone) -> None:
             self._frames += 1
-            self._ticks += done.ticks
-            if self._progress is not None:
-                seconds = float(self._ticks * header.info.time_base)
-                self._progress(Progress(self._frames, header.info.frames, 0, seconds))
+            count.frames += 1
+            count.ticks += done.ticks
+            count.bytes += done.bytes
+            self._show(header)
 
         return report
 
+    def _count(self, numbers: Iterable[int], header: Header) -> None:
+        """Take note, where anybody wants to know, of the frames that others have coded."""
+        for number in numbers if self._progress is not None else ():
+            if number in self._done or not self._folder.result(number).exists():
+                continue
+            with contextlib.suppress(LvcError, OSError):  # it will be found again, and told, at the end
+                records = [record for gop in self._read(number, header) for record in gop.frames]
+                ticks, size = sum(each.duration for each in records), sum(len(each.payload) for each in records)
+                self._done[number] = _Count(len(records), ticks, size)
+
+    def _show(self, header: Header) -> None:
+        if self._progress is not None:
+            done = list(self._done.values())
+            seconds = float(sum(each.ticks for each in done) * header.info.time_base)
+            frames, size = sum(each.frames for each in done), sum(each.bytes for each in done)
+            self._progress(Progress(frames, header.info.frames, size, seconds))
+
     def _is_complete(self, count: int) -> bool:
         """Wait until there is a whole result of every stretch, or something left to be done."""
+        with self._opened() as source:
+            header = self._header(source)
         missing = set(range(count))
         while missing:
             for number in list(missing):
                 if self._folder.result(number).exists():
                     missing.discard(number)
+                    known = len(self._done)
+                    self._count([number], header)
+                    if len(self._done) > known:
+                        self._show(header)
                 elif self._folder.is_given_up(number):
                     return False
             if missing:
                 time.sleep(POLL_SECONDS)
-        with self._opened() as source:
-            header = self._header(source)
         for number in range(count):
             try:
                 self._read(number, header)
             except (LvcError, OSError):
                 self._folder.forget(number)
+                self._done.pop(number, None)
                 return False
         return True
 

@@ -2,13 +2,14 @@
 
 import mimetypes
 from collections import deque
+from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
 import av
 
 from lvc.media import text
-from lvc.media.adts import audio_specific_config
+from lvc.media.adts import RawAac, guessed_config
 from lvc.media.matroska import matroska_head
 from lvc.media.segment import Attachment, Chapter, Hdr, Head, SidePacket, StreamHead, pack_head, pack_packets
 
@@ -70,10 +71,16 @@ class SideCollector:
         self._covers: dict[int, Attachment | None] = {}
         self._index: dict[int, int] = {}
         self._text_of: dict[int, str] = {}
+        self._raw: dict[int, RawAac] = {}
         self._video = video
         self._head_given = False
         self.hdr = Hdr()
         self._wanted = self._choose_streams()
+
+    @property
+    def has_streams(self) -> bool:
+        """Whether there is audio or are subtitles to collect."""
+        return bool(self._wanted)
 
     def add(self, packet: Any) -> None:
         """Takes a packet of any other stream than the video."""
@@ -85,15 +92,25 @@ class SideCollector:
         index = self._index.get(stream.index)
         if index is None:
             return
-        payload = bytes(packet)
-        if stream.index in self._text_of:
-            payload = text.to_plain(self._text_of[stream.index], payload)
-            if not payload:
+        if stream.index in self._raw:
+            try:
+                raw = self._raw[stream.index].push(packet)
+            except av.FFmpegError:
+                self._warn_once(f"packets of stream {stream.index} are damaged and were left out")
                 return
-        side_data = tuple((str(item.data_type), bytes(item)) for item in packet.iter_sidedata())
-        self._packets.append(
-            SidePacket(index, payload, packet.pts, packet.dts, packet.duration or 0, packet.is_keyframe, side_data)
-        )
+            # beside the data: the config, which the head says, and numbers of the transport stream
+            self._packets.extend(replace(_side_packet(index, each), side_data=()) for each in raw)
+            return
+        taken = _side_packet(index, packet)
+        if stream.index in self._text_of:
+            taken = replace(taken, payload=text.to_plain(self._text_of[stream.index], taken.payload))
+            if not taken.payload:
+                return
+        self._packets.append(taken)
+
+    def _warn_once(self, sentence: str) -> None:
+        if sentence not in self._warnings:
+            self._warnings.append(sentence)
 
     def leave_out_head(self) -> None:
         """Give no first segment: another collector has given it already."""
@@ -127,7 +144,7 @@ class SideCollector:
             int(self._video.disposition),
             self.hdr,
             self._stream_heads(),
-            _matroska(self._wanted, self._first_packets()) if self._wanted else b"",
+            _matroska(self._wanted, {index: raw.config for index, raw in self._raw.items()}) if self._wanted else b"",
             chapters,
             self._attachments(),
         )
@@ -165,6 +182,8 @@ class SideCollector:
                 )
         for index, stream in enumerate(wanted):
             self._index[stream.index] = index
+            if _needs_config(stream):
+                self._raw[stream.index] = RawAac(stream)
             if _codec_name(stream) in text.CONVERTED:
                 self._text_of[stream.index] = _codec_name(stream)
                 self._warnings.append(f"subtitles of stream {stream.index} were kept as plain text")
@@ -181,12 +200,14 @@ class SideCollector:
             for stream in self._wanted
         ]
 
-    def _first_packets(self) -> list[bytes | None]:
-        """The first packet of each stream, where it has come already."""
-        first: dict[int, bytes] = {}
-        for packet in self._packets:
-            first.setdefault(packet.stream, packet.payload)
-        return [first.get(index) for index in range(len(self._wanted))]
+
+def _side_packet(index: int, packet: Any) -> SidePacket:
+    side_data = tuple((str(item.data_type), bytes(item)) for item in packet.iter_sidedata())
+    return SidePacket(index, bytes(packet), packet.pts, packet.dts, packet.duration or 0, packet.is_keyframe, side_data)
+
+
+def _needs_config(stream: Any) -> bool:
+    return _codec_name(stream) == "aac" and not stream.codec_context.extradata
 
 
 def _layout(stream: Any) -> str:
@@ -197,17 +218,21 @@ def _layout(stream: Any) -> str:
 
 def _fits(stream: Any) -> bool:
     try:
-        _matroska([stream], [None])
+        _matroska([stream], {})
     except (ValueError, av.FFmpegError):
         return False
     return True
 
 
-def _matroska(streams: list[Any], first_packets: list[bytes | None]) -> bytes:
-    """A Matroska file with the parameters of these streams and no packets."""
+def _matroska(streams: list[Any], configs: dict[int, bytes]) -> bytes:
+    """A Matroska file with the parameters of these streams and no packets.
+
+    Args:
+        configs: by index of the stream, what is to be said of AAC that does not say it itself.
+    """
 
     def declare(container: Any) -> None:
-        for stream, packet in zip(streams, first_packets, strict=True):
+        for stream in streams:
             codec = stream.codec_context
             if codec is None:
                 raise ValueError(f"stream {stream.index} is of an unknown codec")
@@ -215,8 +240,8 @@ def _matroska(streams: list[Any], first_packets: list[bytes | None]) -> bytes:
                 container.add_mux_stream("subrip", time_base=Fraction(1, 1000))
                 continue
             copy: Any = container.add_stream_from_template(stream)
-            if codec.name == "aac" and not codec.extradata:
-                copy.codec_context.extradata = audio_specific_config(packet, codec.sample_rate, codec.channels)
+            if _needs_config(stream):
+                copy.codec_context.extradata = configs.get(stream.index) or guessed_config(stream)
 
     return matroska_head(declare)
 

@@ -90,11 +90,19 @@ class Decoding:
                 self._other(packet)
 
     def _check_end(self) -> None:
-        """FFmpeg ends without a word where it loses its way in a Matroska file: that is early in time and in bytes."""
-        stated = re.fullmatch(r"(\d+):(\d+):(\d+(?:\.\d+)?)", self._stream.metadata.get("DURATION", ""))
-        if stated is None or self._pipe is not None:
+        """FFmpeg ends without a word where a pipe was cut off, and where it loses its way in a Matroska file.
+
+        The latter is early in time and in bytes.
+        """
+        if self._pipe is not None:
+            missing = self._pipe.missing()
+            self._check_pipe()
+            if missing:
+                raise cut_off(self._name, missing)
             return
-        seconds = int(stated[1]) * 3600 + int(stated[2]) * 60 + Fraction(stated[3])
+        seconds = stated_end(self._stream)
+        if seconds is None:
+            return
         if self._time < seconds - _SLACK_SECONDS and self._position < _SLACK_BYTES * self._container.size:
             raise InputError(
                 f"{self._name}: damaged: the video ends after {float(self._time):.3g} of {float(seconds):.3g} seconds"
@@ -127,7 +135,28 @@ class Decoding:
             raise self._pipe.failure
 
     def _error(self, error: av.FFmpegError | OSError) -> InputError:
+        if not self._pictures and self._pipe is not None and self._pipe.extent.index_is_last:
+            return index_is_last(self._name)
         return InputError(f"{self._name}: damaged after picture {self._pictures}: {error.strerror}")
+
+
+def cut_off(name: str, missing: int) -> InputError:
+    """The error of a source that ends early."""
+    return InputError(f"{name}: the video is cut off; at least {missing} bytes are missing at its end")
+
+
+def index_is_last(name: str) -> InputError:
+    """The error of an MP4 or MOV file whose pictures come before the index of them, from a pipe."""
+    return InputError(
+        f"{name}: this MP4 or MOV has its index behind its pictures and cannot be read from a pipe: name the file,"
+        " or let FFmpeg copy it with -movflags faststart"
+    )
+
+
+def stated_end(stream: av.VideoStream) -> Fraction | None:
+    """Where a stream ends in seconds, by the tag that Matroska files have of each stream; None where there is none."""
+    stated = re.fullmatch(r"(\d+):(\d+):(\d+(?:\.\d+)?)", stream.metadata.get("DURATION", ""))
+    return None if stated is None else int(stated[1]) * 3600 + int(stated[2]) * 60 + Fraction(stated[3])
 
 
 def is_from(picture: av.VideoFrame, seconds: Fraction) -> bool:

@@ -68,9 +68,9 @@ class Muxer:
         self._container.mux(self._stream.encode(picture))
 
     def _begin(self, first: int) -> None:
-        self._shift = Fraction(0)
-        if first < 0 and self._muxer in _ISO_MEDIA:
-            self._shift = -first * self._info.time_base
+        begin = min([first * self._info.time_base, *(self._side.begin(segment) for segment in self._waiting)])
+        self._shift = max(Fraction(0), -begin)
+        if self._shift:
             self._warnings.append(
                 f"{self._muxer} begins at time 0: everything was moved by {float(self._shift):.6g} seconds"
             )

@@ -15,7 +15,7 @@ from lvc.container import limits
 from lvc.errors import InputError, LvcError
 from lvc.media.collector import SideCollector
 from lvc.media.conversion import Conversion, target_of
-from lvc.media.decoding import Decoding, is_from
+from lvc.media.decoding import Decoding, cut_off, index_is_last, is_from, stated_end
 from lvc.media.hdr import hdr_of
 from lvc.media.limits import check_size
 from lvc.media.matroska import chroma_location
@@ -101,15 +101,15 @@ class VideoReader:
         name = source.name
         pipe = source.stream if isinstance(source.stream, Pipe) else None
         try:
-            if source.stream is None and source.path is not None and Path(source.path).is_file():
-                missing = missing_bytes(source.path)
-                if missing:
-                    raise InputError(f"{name}: the file is cut off; at least {missing} bytes are missing at its end")
+            if pipe is None and (missing := _missing(source)):
+                raise cut_off(name, missing)
             address = _address(source) if source.stream is None else source.stream
             self._container = av.open(address, "r", metadata_errors="replace")
         except (av.FFmpegError, OSError) as error:
             if pipe is not None and pipe.failure is not None:
                 raise pipe.failure from None
+            if pipe is not None and pipe.extent.index_is_last:
+                raise index_is_last(name) from error
             raise InputError(f"{name}: {_reason(error)}") from error
         stream = _video_stream(self._container)
         if stream is None:
@@ -215,6 +215,11 @@ class VideoReader:
     def __iter__(self) -> Iterator[Frame]:
         return self._frames
 
+    @property
+    def has_sound(self) -> bool:
+        """Whether audio or subtitles are collected, which are tied to the times of the frames."""
+        return self._side is not None and self._side.has_streams
+
     def take_side(self) -> bytes | None:
         """The side streams that were read since the last call, for a SIDE chunk; see :mod:`lvc.media.segment`.
 
@@ -240,6 +245,21 @@ class VideoReader:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _missing(source: Source) -> int:
+    """Bytes that a file, or a stream that can seek, lacks at its end; 0 for what else FFmpeg opens."""
+    if source.stream is None:
+        if source.path is None or not Path(source.path).is_file():
+            return 0
+        with Path(source.path).open("rb") as file:
+            return missing_bytes(file, os.fstat(file.fileno()).st_size)
+    stream = cast("BinaryIO", source.stream)
+    stream.seek(0, os.SEEK_END)
+    try:
+        return missing_bytes(stream, stream.tell())
+    finally:
+        stream.seek(0)
 
 
 def _address(source: Source) -> str:
@@ -283,6 +303,8 @@ def _frame_count(container: av.container.InputContainer, stream: av.VideoStream)
     rate = stream.average_rate or stream.guessed_rate
     if stream.duration and stream.time_base:
         seconds = float(stream.duration * stream.time_base)
+    elif end := stated_end(stream):  # other streams may be longer
+        seconds = float(end - (stream.start_time or 0) * (stream.time_base or 0))
     elif container.duration:
         seconds = container.duration / av.time_base
     else:

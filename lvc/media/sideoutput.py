@@ -9,6 +9,7 @@ import av
 
 from lvc.errors import FormatError
 from lvc.media import text
+from lvc.media.matroska import codec_delay
 from lvc.media.segment import Attachment, Head, SidePacket, unpack_head, unpack_packets
 
 _ASS_HEADER = b"""[Script Info]
@@ -46,6 +47,7 @@ class SideOutput:
         self.head = Head()
         self._parameters: av.container.InputContainer | None = None
         self._streams: dict[int, Any] = {}
+        self._delays: dict[int, Fraction] = {}
         self._text_of: dict[int, str] = {}
         self._covers: list[tuple[Any, bytes]] = []
         self._last_dts: dict[int, int] = {}
@@ -110,6 +112,7 @@ class SideOutput:
         stream.metadata.update(head.tags)
         stream.disposition = head.disposition
         self._streams[index] = stream
+        self._delays[index] = codec_delay(template) if self._muxer in _MATROSKA else Fraction(0)
 
     def _declare_attachment(self, attachment: Attachment) -> None:
         if self._muxer == "matroska":
@@ -150,6 +153,23 @@ class SideOutput:
             stream = self._streams.get(packet.stream)
             if stream is not None:
                 yield self._packet(packet, stream, shift)
+
+    def begin(self, segment: bytes) -> Fraction:
+        """When the first packet of a segment of kind "P" begins, 0 at most: as many seconds must all be moved.
+
+        Raises:
+            FormatError: the segment is damaged.
+        """
+        if self._muxer in _ISO_MEDIA:  # which can say that a sound begins before the video
+            return Fraction(0)
+        return min(
+            (
+                packet.pts * self.head.streams[packet.stream].time_base + self._delays[packet.stream]
+                for packet in unpack_packets(segment)
+                if packet.stream in self._streams and packet.pts is not None
+            ),
+            default=Fraction(0),
+        )
 
     def _packet(self, source: SidePacket, stream: Any, shift: Fraction) -> Any:
         payload = source.payload

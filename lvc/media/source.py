@@ -8,7 +8,10 @@ from pathlib import Path
 from typing import BinaryIO, Protocol, cast
 
 from lvc.errors import InputError
+from lvc.media.truncation import Extent
 from lvc.media.y4m import MAX_HEADER_BYTES, SIGNATURE
+
+_CHUNK = 1 << 16
 
 
 class Readable(Protocol):
@@ -28,25 +31,38 @@ class Pipe:
     Args:
         head: bytes to give first.
         rest: where to go on.
+
+    Attributes:
+        failure: what ended it early.
+        extent: what its bytes say of its length.
     """
 
     def __init__(self, head: bytes, rest: Readable) -> None:
         self._head = head
         self._read = getattr(rest, "read1", rest.read)
         self.failure: BaseException | None = None
+        self.extent = Extent()
 
     def read(self, count: int, /) -> bytes:
         """Gives up to ``count`` bytes, as soon as some are there."""
-        if self._head:
-            part, self._head = self._head[:count], self._head[count:]
-            return part
         if self.failure is not None:
             return b""
         try:
-            return bytes(self._read(count))
+            if self._head:
+                part, self._head = self._head[:count], self._head[count:]
+            else:
+                part = bytes(self._read(count))
+            self.extent.push(part)
+            return part
         except BaseException as failure:  # noqa: BLE001 - kept, and raised again outside of FFmpeg
             self.failure = failure
             return b""
+
+    def missing(self) -> int:
+        """How many bytes it lacks at its end, by what it says itself; reads what FFmpeg has left."""
+        while self.extent.missing and self.read(_CHUNK):
+            pass
+        return self.extent.missing
 
 
 @dataclass
