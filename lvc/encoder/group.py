@@ -9,38 +9,31 @@ import numpy as np
 import torch
 
 from lvc.container import BETWEEN, INTRA, PREDICTED, FrameRecord, Step, coding_order
-from lvc.encoder import motion_search
 from lvc.encoder.block_choice import Blocks, choose_blocks, wide_blocks, with_wide
 from lvc.encoder.chroma_choice import choose_chroma_drop
 from lvc.encoder.contrast import RATE_WEIGHTS, exactly, kept_distance, nearly, wanted_levels
-from lvc.encoder.interpolation_choice import choose_smooth
 from lvc.encoder.loop_filter_choice import FilterObserver, choose_filter
-from lvc.encoder.mode_choice import choose_modes, share_of, target_beside
-from lvc.encoder.motion_blocks import RateChooser, block_sizes
-from lvc.encoder.settings import ANCHOR_WEIGHT, EFFORTS, RUN, TRY_EVERY, EncoderSettings, quality_bonus
+from lvc.encoder.predictor import Past, Predictor
+from lvc.encoder.settings import ANCHOR_WEIGHT, RUN, TRY_EVERY, EncoderSettings, quality_bonus
 from lvc.encoder.still import stillness
-from lvc.exact import loop_filter, warp
+from lvc.exact import loop_filter
 from lvc.model import Model
 from lvc.model.chroma import code_chroma_drop
 from lvc.model.codebook import Quantiser
 from lvc.model.entropy import GroupTables, Observer, SymbolCoder
 from lvc.model.filters import code_filter
 from lvc.model.group import GroupState, fresh_tables
-from lvc.model.levels import Levels, LevelTables, code_levels
-from lvc.model.modes import code_modes, used_in_batch
-from lvc.model.motion import MotionField, MotionTables, code_field
+from lvc.model.levels import LevelTables, code_levels
 from lvc.model.prediction import Memory, Picture, Prediction
 from lvc.model.quality import RATE_WEIGHT, nominal_step
 from lvc.model.sizes import code_sizes
-from lvc.model.skip import Kinds, code_skip, kinds_of
+from lvc.model.skip import code_skip
 from lvc.model.transform import BANDS, SIZES
-from lvc.picture import checksum, from_frame, padded_size, to_planes
+from lvc.picture import checksum, from_frame, to_planes
 from lvc.rangecoder import RangeEncoder
 from lvc.video import Frame, Plane, VideoInfo
 
 _GOLDEN = (5**0.5 - 1) / 2
-_KEPT_PLANES_SAMPLES = 1 << 21
-"""Largest picture whose interpolations are kept: they take 64 bytes a sample."""
 MOST_WIDENINGS = 4
 """How often a picture is coded again, at most, because blocks should have been wide."""
 
@@ -51,29 +44,6 @@ class CodedPicture(NamedTuple):
     record: FrameRecord
     planes: list[Plane]
     step: Step
-
-
-class _Look(NamedTuple):
-    """What was found in a reference: a field [1, H/8, W/8, 2] with a vector for every 16x16 block."""
-
-    memory: Memory
-    planes: torch.Tensor
-    field: torch.Tensor
-
-
-class _Past(NamedTuple):
-    """What a picture is predicted from.
-
-    memory: the prediction.
-    is_whole: which 8x8 blocks of it are taken from whole samples, [1, H/8, W/8]; None for an intra picture.
-    levels: the quality map that is expected, likewise.
-    kinds: how its blocks are predicted, see :mod:`lvc.model.skip`, likewise.
-    """
-
-    memory: Memory
-    is_whole: torch.Tensor | None = None
-    levels: Levels | None = None
-    kinds: Kinds | None = None
 
 
 def _position(picture: CodedPicture) -> int:
@@ -124,7 +94,7 @@ class GroupEncoder:
         self._runs, self._is_between_better = 0, False
         self._waiting: list[Frame] = []
         self._still = 0.0
-        self._planes: list[tuple[torch.Tensor, torch.Tensor]] = []
+        self._predictor = Predictor(model.codec, info, settings, device)
         self.quality = settings.quality
         self.records: list[FrameRecord] = []
         self.estimated_bits = 0.0
@@ -241,7 +211,7 @@ class GroupEncoder:
         qualities = torch.tensor([float(quality)], device=self._device)
         coder = RangeEncoder()
         state = self._state
-        past = self._predict(coder, step, target, qualities)
+        past = self._predictor.predict(coder, state, step, target.y, qualities)
         motion_end = coder.position()
         intra = step.first is None
         if intra:
@@ -288,43 +258,7 @@ class GroupEncoder:
         code_filter(coder, table, which)
         return memory.with_luma(luma)
 
-    def _predict(self, coder: RangeEncoder, step: Step, target: Picture, quality: torch.Tensor) -> _Past:
-        state = self._state
-        if step.first is None:
-            state.motion.keep(step, [])
-            return _Past(self._codec.nothing(1, padded_size(self._info), self._device))
-        looks = [self._look(step.first, step, target.y, quality)]
-        if step.second is not None:
-            looks.append(self._look(step.second, step, target.y, quality, looks[0].field))
-        tables = state.tables.motion[len(looks) - 1]
-        guesses = [warp.sample(look.planes, look.field, warp.BLOCK) for look in looks]
-        chosen = choose_modes(target.y, guesses[0], guesses[1] if len(looks) > 1 else None, quality)
-        modes = chosen[0, 0].cpu().numpy()
-        code_modes(coder, tables.modes, len(looks), modes.shape[0], modes.shape[1], modes)
-        fields: list[MotionField] = []
-        for number, look in enumerate(looks):
-            if number:  # what has been coded by now, in place of what was searched
-                guesses[0] = warp.sample(looks[0].planes, self._tensor(fields[0]), warp.BLOCK)
-            expected = state.motion.expected(step, fields[0] if number else None)
-            wanted = target_beside(target.y, guesses[1 - number] if len(looks) > 1 else None, chosen)
-            fields.append(self._motion(coder, tables, look, wanted, expected, quality, share_of(chosen, number)))
-        state.motion.keep(step, fields)
-        tensors = [self._tensor(motion) for motion in fields]
-        is_whole = torch.stack([(field & 3 == 0).all(-1) for field in tensors]).all(0)
-        sharp = [warp.sample(look.planes, field, warp.BLOCK) for look, field in zip(looks, tensors, strict=True)]
-        references = [look.memory.picture.y for look in looks]
-        is_smooth = choose_smooth(target.y, sharp, references, tensors, chosen, quality)
-        coder.raw(is_smooth.long().cpu().numpy(), 1, 1)
-        moved = [
-            self._codec.moved(
-                look.memory, field, used_in_batch(chosen, number), is_smooth, None if bool(is_smooth) else luma
-            )
-            for number, (look, field, luma) in enumerate(zip(looks, tensors, sharp, strict=True))
-        ]
-        mixture = self._codec.mixed(moved[0], moved[1] if len(moved) > 1 else None, chosen)
-        return _Past(mixture, is_whole, state.expected_levels(step, fields, modes), kinds_of(modes, fields))
-
-    def _levels(self, target: Picture, past: _Past) -> torch.Tensor | None:
+    def _levels(self, target: Picture, past: Past) -> torch.Tensor | None:
         """The quality map that is to be coded, [1, 1, H/16, W/16], None for none; skipped blocks are not yet known."""
         if self._settings.tune != "ssim":
             return None
@@ -334,55 +268,8 @@ class GroupEncoder:
         levels = code_levels(RangeEncoder(), LevelTables(), nowhere, past.levels, choose)
         return torch.from_numpy(levels)[None, None].to(self._device)
 
-    def _look(
-        self, reference: int, step: Step, luma: torch.Tensor, quality: torch.Tensor, other: torch.Tensor | None = None
-    ) -> "_Look":
-        """Search a reference; ``other`` is what was found in the first one, [1, H/8, W/8, 2]."""
-        memory = self._state.memories[reference]
-        planes = self._interpolated(memory.picture.y)
-        rows, cols = luma.shape[2] // warp.BLOCK, luma.shape[3] // warp.BLOCK
-        if "nomotion" in self._settings.ablate:
-            return _Look(memory, planes, torch.zeros(1, rows, cols, 2, dtype=torch.int64, device=luma.device))
-        first = None if other is None else MotionField(other[0].cpu().numpy(), np.ones((rows, cols), np.int64))
-        expected = self._state.motion.expected(step, first)
-        past = None if expected is None else torch.from_numpy(expected.vectors)[None].to(self._device)
-        effort = EFFORTS[self._settings.preset].over(abs(step.position - reference))
-        field = motion_search.search(luma, memory.picture.y, planes, past, quality, effort)
-        return _Look(memory, planes, field)
-
-    def _tensor(self, motion: MotionField) -> torch.Tensor:
-        """Its vectors, [1, H/8, W/8, 2]."""
-        return torch.from_numpy(motion.vectors)[None].to(self._device)
-
-    def _interpolated(self, luma: torch.Tensor) -> torch.Tensor:
-        """All quarter-sample positions of a reference; the last few are kept, since pictures between share them."""
-        for known, planes in self._planes:
-            if known is luma:
-                return planes
-        planes = warp.phases(luma)
-        if luma.numel() <= _KEPT_PLANES_SAMPLES:
-            self._planes = [*self._planes[-2:], (luma, planes)]
-        return planes
-
-    def _motion(
-        self,
-        coder: RangeEncoder,
-        tables: MotionTables,
-        look: "_Look",
-        luma: torch.Tensor,
-        expected: MotionField | None,
-        quality: torch.Tensor,
-        share: torch.Tensor,
-    ) -> MotionField:
-        """Decide on block sizes and write a field."""
-        field, level = block_sizes(luma, look.planes, look.field, quality, share)
-        wanted = MotionField(field[0].cpu().numpy(), level[0].cpu().numpy())
-        choose = RateChooser(luma, look.planes, quality, share)
-        used = share[0].cpu().numpy() > 0
-        return code_field(coder, tables, used.shape[0], used.shape[1], expected, wanted, choose, used)
-
     def _residual(
-        self, coder: RangeEncoder, step: Step, prediction: Prediction, past: _Past, target: Picture
+        self, coder: RangeEncoder, step: Step, prediction: Prediction, past: Past, target: Picture
     ) -> tuple[RangeEncoder, SymbolCoder, torch.Tensor]:
         """Write all that a prediction misses, again where blocks should have been wide.
 
@@ -413,7 +300,7 @@ class GroupEncoder:
         return choose_blocks(self._codec, prediction, is_whole, target, sizes, between=step.depth > 0)
 
     def _latents(
-        self, coder: RangeEncoder, step: Step, prediction: Prediction, past: _Past, blocks: Blocks
+        self, coder: RangeEncoder, step: Step, prediction: Prediction, past: Past, blocks: Blocks
     ) -> tuple[SymbolCoder, torch.Tensor]:
         """Write the maps of blocks and the latents; gives what wrote these, and them, [1, 384, H/16, W/16]."""
         state = self._state

@@ -1,0 +1,154 @@
+"""What a picture is predicted from: motion and modes are searched, decided and written."""
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from lvc.container import Step
+from lvc.encoder import motion_search
+from lvc.encoder.interpolation_choice import choose_smooth
+from lvc.encoder.mode_choice import choose_modes, share_of, target_beside
+from lvc.encoder.motion_blocks import RateChooser, block_sizes
+from lvc.encoder.settings import EFFORTS, EncoderSettings
+from lvc.exact import warp
+from lvc.model.codec import FrameCodec
+from lvc.model.group import GroupState
+from lvc.model.levels import Levels
+from lvc.model.modes import code_modes, used_in_batch
+from lvc.model.motion import MotionField, MotionTables, code_field
+from lvc.model.prediction import Memory
+from lvc.model.skip import Kinds, kinds_of
+from lvc.picture import padded_size
+from lvc.rangecoder import RangeEncoder
+from lvc.video import VideoInfo
+
+_KEPT_PLANES_SAMPLES = 1 << 21
+"""Largest picture whose interpolations are kept: they take 64 bytes a sample."""
+
+
+class Past(NamedTuple):
+    """What a picture is predicted from.
+
+    memory: the prediction.
+    is_whole: which 8x8 blocks of it are taken from whole samples, [1, H/8, W/8]; None for an intra picture.
+    levels: the quality map that is expected, likewise.
+    kinds: how its blocks are predicted, see :mod:`lvc.model.skip`, likewise.
+    """
+
+    memory: Memory
+    is_whole: Tensor | None = None
+    levels: Levels | None = None
+    kinds: Kinds | None = None
+
+
+class _Look(NamedTuple):
+    """What was found in a reference: a field [1, H/8, W/8, 2] with a vector for every 16x16 block."""
+
+    memory: Memory
+    planes: Tensor
+    field: Tensor
+
+
+class Predictor:
+    """Predicts the pictures of a group; keeps nothing of them but interpolated references, which several share."""
+
+    def __init__(self, codec: FrameCodec, info: VideoInfo, settings: EncoderSettings, device: torch.device) -> None:
+        self._codec, self._info, self._settings, self._device = codec, info, settings, device
+        self._planes: list[tuple[Tensor, Tensor]] = []
+
+    def predict(self, coder: RangeEncoder, state: GroupState, step: Step, luma: Tensor, quality: Tensor) -> Past:
+        """Write modes and motion of a picture; gives what it is predicted from by them.
+
+        Args:
+            state: of its group; learns the motion.
+            luma: of the source, [1, 1, H, W], 10-bit.
+            quality: [1].
+        """
+        if step.first is None:
+            state.motion.keep(step, [])
+            return Past(self._codec.nothing(1, padded_size(self._info), self._device))
+        looks = [self._look(state, step.first, step, luma, quality)]
+        if step.second is not None:
+            looks.append(self._look(state, step.second, step, luma, quality, looks[0].field))
+        tables = state.tables.motion[len(looks) - 1]
+        guesses = [warp.sample(look.planes, look.field, warp.BLOCK) for look in looks]
+        chosen = choose_modes(luma, guesses[0], guesses[1] if len(looks) > 1 else None, quality)
+        modes = chosen[0, 0].cpu().numpy()
+        code_modes(coder, tables.modes, len(looks), modes.shape[0], modes.shape[1], modes)
+        motions: list[MotionField] = []
+        fields: list[Tensor] = []
+        for number, look in enumerate(looks):
+            expected = state.motion.expected(step, motions[0] if number else None)
+            # of the first reference the second one knows what has been coded by now, in place of what was searched
+            wanted = target_beside(luma, guesses[1 - number] if len(looks) > 1 else None, chosen)
+            motions.append(_code_motion(coder, tables, look, wanted, expected, quality, share_of(chosen, number)))
+            fields.append(self._tensor(motions[-1]))
+            guesses[number] = warp.sample(look.planes, fields[-1], warp.BLOCK)
+        state.motion.keep(step, motions)
+        is_whole = torch.stack([(field & 3 == 0).all(-1) for field in fields]).all(0)
+        references = [look.memory.picture.y for look in looks]
+        is_smooth = choose_smooth(luma, guesses, references, fields, chosen, quality)
+        coder.raw(is_smooth.long().cpu().numpy(), 1, 1)
+        moved = [
+            self._codec.moved(
+                look.memory, field, used_in_batch(chosen, number), is_smooth, None if bool(is_smooth) else guess
+            )
+            for number, (look, field, guess) in enumerate(zip(looks, fields, guesses, strict=True))
+        ]
+        mixture = self._codec.mixed(moved[0], moved[1] if len(moved) > 1 else None, chosen)
+        return Past(mixture, is_whole, state.expected_levels(step, motions, modes), kinds_of(modes, motions))
+
+    def _look(
+        self,
+        state: GroupState,
+        reference: int,
+        step: Step,
+        luma: Tensor,
+        quality: Tensor,
+        other: Tensor | None = None,
+    ) -> _Look:
+        """Search a reference; ``other`` is what was found in the first one, [1, H/8, W/8, 2]."""
+        memory = state.memories[reference]
+        planes = self._interpolated(memory.picture.y)
+        rows, cols = luma.shape[2] // warp.BLOCK, luma.shape[3] // warp.BLOCK
+        if "nomotion" in self._settings.ablate:
+            return _Look(memory, planes, torch.zeros(1, rows, cols, 2, dtype=torch.int64, device=luma.device))
+        first = None if other is None else MotionField(other[0].cpu().numpy(), np.ones((rows, cols), np.int64))
+        expected = state.motion.expected(step, first)
+        past = None if expected is None else self._tensor(expected)
+        effort = EFFORTS[self._settings.preset].over(abs(step.position - reference))
+        field = motion_search.search(luma, memory.picture.y, planes, past, quality, effort)
+        return _Look(memory, planes, field)
+
+    def _tensor(self, motion: MotionField) -> Tensor:
+        """Its vectors, [1, H/8, W/8, 2]."""
+        return torch.from_numpy(motion.vectors)[None].to(self._device)
+
+    def _interpolated(self, luma: Tensor) -> Tensor:
+        """All quarter-sample positions of a reference; the last few are kept, since pictures between share them."""
+        for known, planes in self._planes:
+            if known is luma:
+                return planes
+        planes = warp.phases(luma)
+        if luma.numel() <= _KEPT_PLANES_SAMPLES:
+            self._planes = [*self._planes[-2:], (luma, planes)]
+        return planes
+
+
+def _code_motion(
+    coder: RangeEncoder,
+    tables: MotionTables,
+    look: _Look,
+    luma: Tensor,
+    expected: MotionField | None,
+    quality: Tensor,
+    share: Tensor,
+) -> MotionField:
+    """Decide on block sizes and write a field."""
+    field, level = block_sizes(luma, look.planes, look.field, quality, share)
+    wanted = MotionField(field[0].cpu().numpy(), level[0].cpu().numpy())
+    choose = RateChooser(luma, look.planes, quality, share)
+    used = share[0].cpu().numpy() > 0
+    return code_field(coder, tables, used.shape[0], used.shape[1], expected, wanted, choose, used)
