@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import lvc
 from lvc.bench.cache import Cache, Row
 from lvc.bench.clips import Clip, find_clips
 from lvc.bench.codecs import parse_codec
@@ -262,6 +263,12 @@ def test_processes_side_by_side_do_not_fight_over_cores() -> None:
     for environment, said in ((quiet, "['1'] None"), (quiet | {"OPENBLAS_NUM_THREADS": "3"}, "['3'] 3")):
         done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
         assert done.stdout.strip() == said
+
+
+def test_stages_are_files_that_there_are() -> None:
+    """What has been moved or renamed would count for something else."""
+    package = Path(lvc.__file__).parent
+    assert [part for parts in STAGES.values() for part in parts if not (package / part).exists()] == []
 
 
 def test_stages_add_up() -> None:

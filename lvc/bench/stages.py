@@ -9,7 +9,17 @@ from typing import Any
 
 STAGES = {
     "media": ("media", "bench", "picture.py", "video.py"),
-    "motion": ("encoder/motion_search.py", "exact/warp.py", "model/motion.py"),
+    "motion": (
+        "encoder/predictor.py",
+        "encoder/motion_search.py",
+        "encoder/motion_blocks.py",
+        "encoder/mode_choice.py",
+        "encoder/interpolation_choice.py",
+        "exact/warp.py",
+        "exact/overlap.py",
+        "model/motion.py",
+        "model/modes.py",
+    ),
     "quantiser": ("model/codebook.py", "model/entropy.py"),
     "range coder": ("rangecoder.py", "container"),
     "networks": ("model", "exact"),
