@@ -29,9 +29,8 @@ def figures(report: Path, anchor: str, codec: str) -> list[str]:
     for measure in SHOWN:
         mean = summary.mean_rate_difference(codec, measure) if measure in summary.measures else None
         if mean is not None:
-            frames = rows[0]["conditions"]["frames"]
-            name = MEASURES[measure][0]
-            sentences.append(f"{mean[0]:+.1f} % BD-rate in {name} against {anchor}, {mean[1]} clips of {frames} frames")
+            clips = f"{mean.clips} clips of {rows[0]['conditions']['frames']} frames"
+            sentences.append(f"{mean.value:+.1f} % BD-rate in {MEASURES[measure][0]} against {anchor}, {clips}")
     return sentences
 
 
