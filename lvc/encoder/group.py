@@ -142,7 +142,9 @@ class GroupEncoder:
         """Code the intra picture, once more if it shows that chroma should be coarser."""
         before = self._state.copy(), self.estimated_bits
         coded = self._code(frame, self._step())
-        drop = choose_chroma_drop(frame.planes, coded.planes) if self._settings.tune == "psnr" else 0
+        if self._settings.tune != "psnr" or "nodrop" in self._settings.ablate:
+            return coded
+        drop = choose_chroma_drop(frame.planes, coded.planes)
         if drop:
             self._state, self.estimated_bits = before
             self._state.chroma_drop = drop

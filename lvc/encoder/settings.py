@@ -34,11 +34,11 @@ ANCHOR_WEIGHT = 2.4
 """What the error of the last picture of a run counts in that beyond its own: later ones inherit it. Measured over ten
 clips at three qualities, 25 frames: right decisions would bring 8.1 % against anchors only, those after the first run
 bring 7.7 % with this weight, 7.3 % with 1 and 6.7 % with none."""
-ABLATIONS = ("scalar", "noadapt", "nomotion", "noskip", "nosizes", "nofilter", "nobetween", "nocascade")
+ABLATIONS = ("scalar", "noadapt", "nomotion", "noskip", "nosizes", "nofilter", "nobetween", "nocascade", "nodrop")
 """Parts to switch off for measurements: ``scalar`` (codebooks replaced by integers), ``noadapt`` (tables keep
 the model's counts), ``nomotion`` (all vectors zero), ``noskip`` (no block is), ``nosizes`` (all blocks are transformed
 whole), ``nofilter`` (no loop filters), ``nobetween`` (every picture is an anchor), ``nocascade`` (one quality for all
-pictures)."""
+pictures), ``nodrop`` (chroma is never coarser)."""
 _FINE = 80
 """Quality from which on the differences shrink, to none at 100."""
 
