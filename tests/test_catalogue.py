@@ -26,7 +26,7 @@ def counted(model: Model, count: int, monkeypatch: pytest.MonkeyPatch) -> tuple[
     """Multiply-accumulates per sample of decoding and encoding so many frames."""
     monkeypatch.setattr("lvc.model.model_for", lambda _: model)
     file = io.BytesIO()
-    settings = EncoderSettings(preset="fast")
+    settings = EncoderSettings(preset="fast", ablate=frozenset({"nodrop"}))  # intra pictures once
     encoding = macs(lambda: encode_stream(Clip(count), file, model=model, settings=settings))
 
     def decode() -> None:

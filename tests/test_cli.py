@@ -646,7 +646,7 @@ def test_progress_bar(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.Mo
     assert not text.out
     assert "40/40" in text.err
     assert "1.00 Mbit/s" in text.err
-    with ProgressLine("decoding", quiet=False) as line:
+    with ProgressLine("decoding", quiet=False, events=Events()) as line:
         line(Progress(9, 12, 5000, 0.4))
     last = capsys.readouterr().err.rstrip().rpartition("\r")[2]
     assert "9/9" in last

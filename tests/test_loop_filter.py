@@ -213,7 +213,7 @@ def encoded(monkeypatch: pytest.MonkeyPatch, ablate: frozenset[str] = frozenset(
 
     monkeypatch.setattr(group_encoder, "choose_filter", choose)
     sink = io.BytesIO()
-    settings = EncoderSettings(keyint=3, ablate=ablate | {"nobetween"})
+    settings = EncoderSettings(keyint=3, ablate=ablate | {"nobetween", "nodrop"})
     encode_stream(Clip(), sink, model=filtering_model(), settings=settings)
     return sink.getvalue(), numbers
 
