@@ -44,9 +44,9 @@ class Macs:
 
 
 MACS = {
-    "tiny": Macs(890, 780, 2_600, 4_530),
-    "lite": Macs(12_300, 8_200, 14_600, 13_300),
-    "base": Macs(81_200, 62_300, 86_700, 71_500),
+    "tiny": Macs(890, 780, 2_190, 4_730),
+    "lite": Macs(12_300, 8_200, 14_700, 13_500),
+    "base": Macs(81_200, 62_300, 86_700, 71_700),
 }
 """By the size of a model, as ``lvc bench --speed`` counts them."""
 

@@ -22,17 +22,20 @@ def scratch_folder() -> Iterator[Path]:
         OSError: it cannot be made.
     """
     remove_abandoned()
-    while True:
-        folder = Path(tempfile.mkdtemp(prefix=PREFIX))
-        lock = (folder / _LOCK).open("wb")
-        if _is_free(lock) and (folder / _LOCK).exists():
-            break
-        lock.close()  # another process has just taken it for an abandoned one, and removed it
+    folder = lock = None
     try:
+        while True:
+            folder = Path(tempfile.mkdtemp(prefix=PREFIX))
+            lock = (folder / _LOCK).open("wb")
+            if _is_free(lock) and (folder / _LOCK).exists():
+                break
+            lock.close()  # another process has just taken it for an abandoned one, and removed it
         yield folder
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
-        lock.close()
+        if folder is not None:
+            shutil.rmtree(folder, ignore_errors=True)
+        if lock is not None:
+            lock.close()
 
 
 def remove_abandoned() -> None:

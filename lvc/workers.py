@@ -78,6 +78,15 @@ class Workers:
             WorkerError: see there.
             LvcError: a call raised it.
         """
+        try:
+            yield from self._in_order(calls, report, ahead)
+        except BaseException:
+            self.close()  # the folders that they write to are removed next
+            raise
+
+    def _in_order(
+        self, calls: Iterable[tuple[_Tag, Call | None]], report: Report, ahead: int | None
+    ) -> Iterator[tuple[_Tag, Any]]:
         source = enumerate(calls)
         tags: dict[int, _Tag] = {}
         results: dict[int, Any] = {}
