@@ -263,7 +263,7 @@ def test_interruption_leaves_nothing_behind(
         stdin=subprocess.PIPE,
         stderr=subprocess.PIPE,
         start_new_session=True,
-        env={**os.environ, "TMPDIR": str(temporary)},
+        env={**os.environ, "TMPDIR": str(temporary), "PYTHONFAULTHANDLER": "1"},
     ) as process:
         assert process.stdin is not None
         assert process.stderr is not None
@@ -284,7 +284,7 @@ def test_interruption_leaves_nothing_behind(
         try:
             process.wait(30)
         except subprocess.TimeoutExpired:
-            process.kill()
+            process.send_signal(signal.SIGABRT)  # says where it stands
         said = process.stderr.read()
         assert (process.returncode, b"Traceback" in said) == (128 + number, False), said
     assert list(tmp_path.iterdir()) == [temporary]
