@@ -5,12 +5,9 @@ One file per command. They call ``lvc.api`` and import nothing heavy, so that ``
 
 import contextlib
 import os
-import signal
 import sys
-import threading
 import warnings
 from collections.abc import Iterator
-from types import FrameType
 from typing import Any, NoReturn
 
 import click
@@ -23,6 +20,7 @@ from lvc.cli.encode import encode
 from lvc.cli.events import events_of
 from lvc.cli.info import info
 from lvc.cli.models import models
+from lvc.cli.signals import TERMINATED, signals_as_exceptions
 from lvc.cli.splice import cat, cut
 from lvc.cli.train import train
 from lvc.cli.verify import verify
@@ -31,7 +29,6 @@ from lvc.output import FULL
 
 INTERRUPTED = 128 + 2
 BROKEN_PIPE = 128 + 13
-TERMINATED = 128 + 15
 
 EPILOG = """\b
 Exit status:
@@ -75,7 +72,7 @@ class _Group(click.Group):
             return super().make_context(*arguments, **options)
 
     def invoke(self, ctx: click.Context) -> Any:
-        with _statuses(ctx), _terminated_as_exit(), _no_interrupt_lost(), warnings.catch_warnings():
+        with _statuses(ctx), signals_as_exceptions(), warnings.catch_warnings():
             warnings.showwarning = _show_warning  # type: ignore[assignment]
             return super().invoke(ctx)
 
@@ -152,47 +149,6 @@ for command in (encode, decode, info, verify, cat, cut, models, train, bench, co
 
 def _show_warning(message: Warning | str, *_: Any) -> None:
     click.echo(f"lvc: warning: {str(message).rstrip('.')}", err=True)
-
-
-@contextlib.contextmanager
-def _terminated_as_exit() -> Any:
-    """Let a termination signal end the command like an exception, so that unfinished output is removed."""
-
-    def leave(_signal: int, _frame: FrameType | None) -> None:
-        raise SystemExit(TERMINATED)
-
-    try:
-        before = signal.signal(signal.SIGTERM, leave)
-    except ValueError:  # not in the main thread: signals are somebody else's
-        yield
-        return
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
-@contextlib.contextmanager
-def _no_interrupt_lost() -> Any:
-    """Python drops what is raised in finalisers and callbacks, an interrupt that happens to come then, too (imports run
-    such callbacks all the time): send it once more, a little later.
-    """
-    report, thread = sys.unraisablehook, threading.main_thread().ident
-
-    def again(lost: "sys.UnraisableHookArgs") -> None:
-        if thread is None or not issubclass(lost.exc_type, (KeyboardInterrupt, SystemExit)):
-            report(lost)
-            return
-        number = signal.SIGINT if issubclass(lost.exc_type, KeyboardInterrupt) else signal.SIGTERM
-        timer = threading.Timer(0.05, signal.pthread_kill, (thread, number))
-        timer.daemon = True
-        timer.start()
-
-    sys.unraisablehook = again if hasattr(signal, "pthread_kill") else report
-    try:
-        yield
-    finally:
-        sys.unraisablehook = report
 
 
 def _abandon_stdout() -> None:
