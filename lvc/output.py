@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import BinaryIO, cast
 
 from lvc.errors import OutputError
+from lvc.locks import take_lock
 
 STANDARD = "-"
 """In place of a path: standard input or output."""
@@ -79,7 +80,9 @@ def replacing(target: str | os.PathLike[str], key: str | None = None, *, keep: b
         if mode is not None and not os.access(place, os.W_OK):
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
         lock = temporary.open("xb" if key is None else "ab")
-        _lock(lock, os.fspath(target))
+        if not take_lock(lock):
+            lock.close()
+            raise OutputError(f"{os.fspath(target)}: another process is writing it")
     except OSError as error:
         raise _output_error(os.fspath(target), error) from error
     try:
@@ -99,19 +102,6 @@ def replacing(target: str | os.PathLike[str], key: str | None = None, *, keep: b
         raise
     with contextlib.suppress(OSError):  # some file systems cannot do this for folders
         _to_disk(place.parent, os.O_RDONLY)
-
-
-def _lock(file: BinaryIO, name: str) -> None:
-    """Keep others from working with a file until it is closed, where the system can."""
-    try:
-        import fcntl
-    except ImportError:
-        return
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        file.close()
-        raise OutputError(f"{name}: another process is writing it") from error
 
 
 @contextlib.contextmanager

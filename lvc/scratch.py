@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
+from lvc.locks import take_lock
+
 PREFIX = "lvc-"
 _LOCK = "lock"
 
@@ -27,7 +29,7 @@ def scratch_folder() -> Iterator[Path]:
         while True:
             folder = Path(tempfile.mkdtemp(prefix=PREFIX))
             lock = (folder / _LOCK).open("wb")
-            if _is_free(lock) and (folder / _LOCK).exists():
+            if _is_ours(lock) and (folder / _LOCK).exists():
                 break
             lock.close()  # another process has just taken it for an abandoned one, and removed it
         yield folder
@@ -47,19 +49,14 @@ def remove_abandoned() -> None:
             lock = path.open("r+b")
         except OSError:  # of another user, or just removed
             continue
-        with lock:
-            if _is_free(lock):
+        with lock, contextlib.suppress(OSError):  # no locks on this file system: nobody knows
+            if take_lock(lock):
                 shutil.rmtree(path.parent, ignore_errors=True)
 
 
-def _is_free(lock: BinaryIO) -> bool:
-    """Whether a file could be locked; it stays so until it is closed."""
+def _is_ours(lock: BinaryIO) -> bool:
+    """Whether nobody else has taken a folder that was just made."""
     try:
-        import fcntl
-    except ImportError:
+        return take_lock(lock)
+    except OSError:  # without locks nobody finds it abandoned, either
         return True
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    return True

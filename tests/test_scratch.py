@@ -1,5 +1,7 @@
 """Temporary folders: gone when their process is, one way or another."""
 
+import errno
+import os
 import subprocess
 import sys
 import tempfile
@@ -62,3 +64,26 @@ def test_other_folders_stay(place: Path) -> None:
     with scratch_folder():
         pass
     assert sorted(path.name for path in place.iterdir()) == ["kept", "lvc-link", "lvc-of-somebody", "other"]
+
+
+def test_file_systems_without_locks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder is taken at once, and none is taken for abandoned."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    made: list[str] = []
+    original = tempfile.mkdtemp
+
+    def make(**options: str) -> str:
+        assert len(made) < 3
+        made.append(original(**options))
+        return made[-1]
+
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    fcntl = pytest.importorskip("fcntl")
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    monkeypatch.setattr(tempfile, "mkdtemp", make)
+    with scratch_folder() as first, scratch_folder() as second:
+        assert [str(first), str(second)] == made
+        assert first.is_dir()
+    assert not list(tmp_path.iterdir())

@@ -5,10 +5,11 @@ import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
 
 from lvc.bench.cache import Row, is_row
 from lvc.errors import OutputError
+from lvc.locks import take_lock
+from lvc.output import write_file
 
 _LOCK = ".lock"
 
@@ -73,12 +74,7 @@ class Results:
             raise OutputError(f"{self.path}: {error.strerror}.") from error
 
     def _rewrite(self) -> None:
-        temporary = self.path.with_suffix(".part")
-        with temporary.open("w", encoding="utf-8") as file:
-            file.writelines(map(_line, self.rows.values()))
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(self.path)
+        write_file(self.path, "".join(map(_line, self.rows.values())).encode())
         self._is_damaged = False
 
 
@@ -98,21 +94,12 @@ def locked(folder: Path) -> Iterator[None]:
     except OSError as error:
         raise OutputError(f"{folder}: {error.strerror}.") from error
     with file:
-        _lock(file, folder)
+        is_ours = True
+        with contextlib.suppress(OSError):  # some file systems have no locks
+            is_ours = take_lock(file)
+        if not is_ours:
+            raise OutputError(f"{folder}: another run writes into this folder; wait for it, or choose another.")
         yield
-
-
-def _lock(file: BinaryIO, folder: Path) -> None:
-    try:
-        import fcntl
-    except ImportError:
-        return
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        raise OutputError(f"{folder}: another run writes into this folder; wait for it, or choose another.") from error
-    except OSError:  # some file systems have no locks
-        return
 
 
 def _row_of(line: bytes) -> Row | None:
