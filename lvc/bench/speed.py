@@ -19,6 +19,7 @@ from lvc.bench.workers import Workers
 from lvc.errors import InputError, LvcError, OutputError
 from lvc.media import VideoReader, VideoWriter, peers
 from lvc.media.scaling import scaled, scaled_info
+from lvc.output import write_file
 from lvc.scratch import scratch_folder
 
 SIZES = {"360p": (640, 360), "720p": (1280, 720), "1080p": (1920, 1080)}
@@ -377,10 +378,4 @@ def _make_folder(folder: Path) -> None:
 def _save(rows: Sequence[SpeedRow], folder: Path, clip: Path) -> None:
     date = datetime.now(UTC).isoformat(timespec="seconds")
     lines = [json.dumps({**asdict(row), "clip": clip.name, "date": date}) + "\n" for row in rows]
-    path = folder / "speed.jsonl"
-    try:
-        temporary = path.with_suffix(".part")
-        temporary.write_text("".join(lines), "utf-8")
-        temporary.replace(path)
-    except OSError as error:
-        raise OutputError(f"{folder}: {error.strerror}.") from error
+    write_file(folder / "speed.jsonl", "".join(lines).encode())

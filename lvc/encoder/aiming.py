@@ -20,7 +20,7 @@ GROUPS_PER_DELAY = 8
 """Groups that a source must have for each that rate control lags behind: the last ones are not made up for."""
 _NEAR_LIMIT = 0.8
 """Share of the highest rate from which on samples are not trusted to stay under it."""
-_MET, _MET_DECIBELS = 0.05, 0.1
+_MET, _MET_DECIBELS = 0.03, 0.1
 """By how much a size or rate, as a share, and a likeness may be missed without a word."""
 
 

@@ -71,11 +71,24 @@ CODECS = {
     "x264": _Codec("libx264", ("h264",), "preset", "medium", _NAMED_PRESETS, _RATES, 51, _TUNES),
     "x265": _Codec("libx265", ("hevc",), "preset", "medium", _NAMED_PRESETS, _RATES, 51, _TUNES),
     "svtav1": _Codec(
-        *("libsvtav1", ("libdav1d", "av1"), "preset", "8", tuple(map(str, range(-1, 14))), (30, 40, 50, 57, 63), 63),
+        encoder="libsvtav1",
+        decoders=("libdav1d", "av1"),
+        preset_option="preset",
+        preset="8",
+        presets=tuple(map(str, range(-1, 14))),
+        rates=(30, 40, 50, 57, 63),
+        highest_rate=63,
         whole=True,
     ),
     "vp9": _Codec(
-        *("libvpx-vp9", ("vp9",), "cpu-used", "1", tuple(map(str, range(9))), (30, 40, 48, 56, 63), 63), whole=True
+        encoder="libvpx-vp9",
+        decoders=("vp9",),
+        preset_option="cpu-used",
+        preset="1",
+        presets=tuple(map(str, range(9))),
+        rates=(30, 40, 48, 56, 63),
+        highest_rate=63,
+        whole=True,
     ),
 }
 """Peers by the name that codec strings use. Rates: five points over roughly the same qualities in all."""
