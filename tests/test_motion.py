@@ -18,22 +18,20 @@ from lvc.encoder.motion_search import (
     misses_of,
     vector_weight,
 )
+from lvc.encoder.vector_costs import cheaper
 from lvc.exact import warp
+from lvc.model.known_vectors import OPTIONS, Known
 from lvc.model.motion import (
     LENGTHS,
     LEVELS,
-    OPTIONS,
     SMALL,
     VECTOR_LIMIT,
-    Floats,
     Ints,
     MotionField,
     MotionTables,
-    _cheaper,
     _code_vectors,
     code_field,
 )
-from lvc.model.motion import _Predicted as Known
 from lvc.model.skip import Flags
 from lvc.rangecoder import RangeDecoder, RangeEncoder
 from tests.clips import clip_frames
@@ -180,7 +178,8 @@ def test_an_encoder_decides_on_nothing_that_is_not_used() -> None:
     used = random.random((16, 24)) < 0.2
     seen: list[tuple[int, int]] = []
 
-    def choose(y: Ints, x: Ints, size: int, wanted: Ints, options: Ints, saved: Floats) -> Ints:
+    def choose(y: Ints, x: Ints, size: int, wanted: Ints, known: Known, tables: MotionTables) -> Ints:
+        options, saved = cheaper(tables, wanted, known)
         assert len(y) == len(x) == len(wanted) == options.shape[1] == saved.shape[1]
         assert len(options) == len(saved) == 3 + OPTIONS
         assert all(used[a : a + size, b : b + size].any() for a, b in zip(y, x, strict=True))
@@ -205,7 +204,7 @@ def test_what_a_known_vector_saves(many: int) -> None:
         return encoder.bits
 
     for wanted in (random.integers(-200, 200, (1, 2)), options[0], options[-1], known.guess):
-        vectors, saved = _cheaper(tables, wanted, known)
+        vectors, saved = cheaper(tables, wanted, known)
         assert saved.shape == (3 + OPTIONS, 1)
         assert not saved[1 + many : 1 + OPTIONS].any()
         for vector, less in zip([known.guess, *options[:many]], saved[:, 0], strict=False):
@@ -389,7 +388,7 @@ def test_a_mismatch_that_does_not_matter_splits_nothing() -> None:
     assert bool((levels[:, :, 16:] == LEVELS[0]).all())
     y, x = (np.array(axis) for axis in ([0, 2, 4], [0, 18, 30]))
     wanted, guess = true[0].numpy()[y, x], true[0].numpy()[y, x] + 90
-    chosen = RateChooser(target, planes, quality, share)(
+    chosen = RateChooser(target, planes, quality, share).best(
         y, x, 2, wanted, np.stack([guess, wanted, guess + 1]), np.array([[0.1] * 3, [0.0] * 3, [0.1, 0.1, 0.2]])
     )
     assert np.array_equal(chosen, [wanted[0], guess[1], guess[2] + 1])

@@ -16,7 +16,9 @@ from lvc.encoder.motion_search import (
     vector_bits,
     vector_weight,
 )
-from lvc.model.motion import Floats, Ints, cells_of
+from lvc.encoder.vector_costs import cheaper
+from lvc.model.known_vectors import Ints, Known
+from lvc.model.motion import Floats, MotionTables, cells_of
 
 
 @torch.no_grad()
@@ -103,8 +105,17 @@ class RateChooser:
         self._weight = float(vector_weight(quality)[0])
         self._matcher = Matcher(target, planes, quality, share)
 
-    def __call__(self, y: Ints, x: Ints, size: int, wanted: Ints, options: Ints, saved: Floats) -> Ints:
+    def __call__(self, y: Ints, x: Ints, size: int, wanted: Ints, known: Known, tables: MotionTables) -> Ints:
         """See the protocol."""
+        return self.best(y, x, size, wanted, *cheaper(tables, wanted, known))
+
+    def best(self, y: Ints, x: Ints, size: int, wanted: Ints, options: Ints, saved: Floats) -> Ints:
+        """The vectors [n, 2] of least cost.
+
+        Args:
+            y, x, size, wanted: see the protocol.
+            options, saved: as :func:`lvc.encoder.vector_costs.cheaper` returns them.
+        """
         number, at = np.nonzero(saved > 0)
         if not len(at):
             return wanted
