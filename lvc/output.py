@@ -80,7 +80,7 @@ def replacing(target: str | os.PathLike[str], key: str | None = None, *, keep: b
         if mode is not None and not os.access(place, os.W_OK):
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
         lock = temporary.open("xb" if key is None else "ab")
-        if not take_lock(lock):
+        if not take_lock(lock) or not _is_still(lock, temporary):
             lock.close()
             raise OutputError(f"{os.fspath(target)}: another process is writing it")
     except OSError as error:
@@ -88,13 +88,15 @@ def replacing(target: str | os.PathLike[str], key: str | None = None, *, keep: b
     try:
         with lock:
             yield temporary
-        try:
-            _to_disk(temporary, os.O_RDWR)
-            if mode is not None:
-                temporary.chmod(mode)
-            temporary.replace(place)
-        except OSError as error:
-            raise _output_error(os.fspath(target), error) from error
+            if os.name == "nt":
+                lock.close()  # Windows moves no open file, and has no locks
+            try:
+                _to_disk(temporary, os.O_RDWR)
+                if mode is not None:
+                    temporary.chmod(mode)
+                temporary.replace(place)
+            except OSError as error:
+                raise _output_error(os.fspath(target), error) from error
     except BaseException:
         if not keep:
             with contextlib.suppress(OSError):
@@ -248,3 +250,11 @@ def _to_disk(path: Path, flags: int) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def _is_still(file: BinaryIO, path: Path) -> bool:
+    """Whether an open file has that name: another process may have moved it between opening and locking."""
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), path.stat())
+    except FileNotFoundError:
+        return False

@@ -8,7 +8,7 @@ from typing import BinaryIO
 
 from lvc.container import Chunk, Gop, GopChunk, Header, Reader, SideChunk, Writer, limits
 from lvc.ends import naming
-from lvc.errors import InputError, LimitError
+from lvc.errors import FormatError, InputError, LimitError
 from lvc.media.retime import Retimer
 from lvc.media.segment import Head, pack_head, unpack_head
 
@@ -93,9 +93,13 @@ class _Opened:
 
     def _end_of(self, position: int) -> Fraction:
         """Until when the frames of the last group are shown."""
-        entry = next(entry for entry in self.reader.read_index() if entry.position == position)
+        entry = next((entry for entry in self.reader.read_index() if entry.position == position), None)
+        if entry is None:
+            raise FormatError("the index does not name the last group of pictures", position)
         self.reader.seek(entry)
-        chunk = next(item for item in self.reader if isinstance(item, GopChunk))
+        chunk = next((item for item in self.reader if isinstance(item, GopChunk)), None)
+        if chunk is None:
+            raise FormatError("the index names a place where no group of pictures is", position)
         last = max(chunk.gop.frames, key=lambda frame: frame.pts)
         rate = self.reader.header.info.frame_rate
         step = last.duration or (max(1, round(1 / (rate * self.base))) if rate else 1)

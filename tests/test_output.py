@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from lvc import output
 from lvc.errors import OutputError
 from lvc.output import appending, check_output, is_replaced, open_output, replacing, write_file
 
@@ -157,3 +158,22 @@ def test_signals_leave_nothing_behind(tmp_path: Path, number: signal.Signals) ->
         process.send_signal(number)
         assert process.wait(20) == 128 + number
     assert names(tmp_path) == []
+
+
+def test_work_with_a_key_is_locked_until_it_has_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same work, begun again while the first is put to disk, must not write into what gets the final name."""
+    target = tmp_path / "x.bin"
+    to_disk, refused = output._to_disk, []
+
+    def meanwhile(path: Path, mode: int) -> None:
+        if path.name.startswith(".x"):
+            with pytest.raises(OutputError, match="another process"), replacing(target, "key") as other:
+                other.write_bytes(b"half")
+            refused.append(path)
+        to_disk(path, mode)
+
+    monkeypatch.setattr(output, "_to_disk", meanwhile)
+    with replacing(target, "key") as path:
+        path.write_bytes(b"whole")
+    assert refused
+    assert target.read_bytes() == b"whole"

@@ -11,6 +11,9 @@ from click.testing import CliRunner, Result
 import lvc
 from lvc.cli import main
 from lvc.encoder import search
+from lvc.encoder.aiming import missed
+from lvc.encoder.search import Target, Try
+from lvc.encoder.settings import EncodeResult
 from lvc.media import VideoReader
 from lvc.media.filters import Comparison
 from tests.clips import make_clip
@@ -122,3 +125,14 @@ def test_wrong_usage(folder: Path) -> None:
     )
     assert result.exit_code == 3
     assert "when the input is a file" in result.stderr
+
+
+def test_a_highest_rate_below_a_likeness_is_told() -> None:
+    """The samples of the rate were not measured for it."""
+    result, best = EncodeResult(bytes=1000, media_seconds=1.0), Try(5, 1000, 8000, None, None)
+    assert list(missed(result, Target(psnr=40), 8000, best)) == [
+        "the highest bit rate does not allow the PSNR of 40.00 dB that was wanted"
+    ]
+    assert list(missed(result, Target(ssim=0.98), 8000, best)) == [
+        "the highest bit rate does not allow the SSIM of 0.9800 that was wanted"
+    ]

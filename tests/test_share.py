@@ -199,5 +199,7 @@ def test_wrong_usage(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         result = CliRunner().invoke(main, ["encode", str(folder / "in.y4m"), *arguments])
         assert result.exit_code == 2
         assert "several processes share this encode" in " ".join(result.stderr.split())
+    missing = CliRunner().invoke(main, ["encode", str(folder / "none.y4m"), str(folder / "x.lvc"), "-n"])
+    assert missing.exit_code == 3  # -n is for the process that writes the output
     with pytest.raises(ValueError, match="shared out"):
         lvc.encode(folder / "in.y4m", folder / "x.lvc", share=Share(0, 2), workers=2)

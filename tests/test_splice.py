@@ -14,7 +14,7 @@ import lvc
 from lvc.cli import main
 from lvc.container import GopChunk, Header, Reader
 from lvc.edit import Edit, Span
-from lvc.errors import InputError, LimitError, TruncatedError
+from lvc.errors import FormatError, InputError, LimitError, TruncatedError
 from lvc.splice import Piece, splice
 from tests.container_files import HEADER, INFO, group, write
 from tests.media_files import Sound, side_tracks, write_media
@@ -105,6 +105,12 @@ def test_bad_pieces() -> None:
     whole = write(group(0, 3), group(3, 3))
     with pytest.raises(TruncatedError):
         splice([Piece("a.lvc", io.BytesIO(whole[:-50]))], io.BytesIO())
+
+
+def test_an_index_that_names_no_group(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Reader, "seek", lambda reader, entry: list(reader))
+    with pytest.raises(FormatError, match="names a place where no group of pictures is"):
+        splice([piece(0, 3)], io.BytesIO())
 
 
 # With sound, through the command line

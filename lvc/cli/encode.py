@@ -158,7 +158,8 @@ def encode(
             raise click.UsageError(_SHARED)
         quiet = quiet or share.rank > 0
         events.wanted &= share.rank == 0
-    overwrite = may_overwrite(destination, source, always=always or (share is not None and share.rank > 0), never=never)
+    helps = share is not None and share.rank > 0
+    overwrite = may_overwrite(destination, source, always=always or helps, never=never and not helps)
     with ProgressLine("encoding", quiet=quiet, events=events) as line:
         if wanted or options["max_bitrate"]:
             from lvc.encoder.search import Target

@@ -69,7 +69,7 @@ def train(
     if minutes is not None and steps is not None:
         raise click.UsageError("Give the length of the training once: --minutes or --steps.")
     is_first = os.environ.get("RANK", "0") == "0"
-    overwrite = may_overwrite(str(output), str(clips), always=always or not is_first, never=never)
+    overwrite = may_overwrite(str(output), str(clips), always=always or not is_first, never=never and is_first)
     events.wanted &= is_first
     line = ProgressLine("training", quiet=quiet or not is_first, events=events)
     if minutes is None and steps is None:

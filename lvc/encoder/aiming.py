@@ -149,11 +149,17 @@ def missed(result: EncodeResult, target: Target | None, max_bitrate: float | Non
             yield f"the video has {rate / 1e3:.4g} kbit/s instead of the {wanted / 1e3:.4g} kbit/s that were wanted"
     if target.size is not None and not _is_near(result.bytes, target.size):
         yield f"the file has {result.bytes} bytes instead of the {target.size:.0f} that were wanted"
-    if target.psnr is not None and best is not None and abs((best.psnr or 0.0) - target.psnr) > _MET_DECIBELS:
-        yield f"the PSNR is about {best.psnr:.2f} dB instead of the {target.psnr:.2f} dB that were wanted"
-    if target.ssim is not None and best is not None:
-        off = 10 * math.log10(max(1e-9, 1 - (best.ssim or 0.0)) / max(1e-9, 1 - target.ssim))
-        if abs(off) > _MET_DECIBELS:
+    if best is None:
+        return
+    if target.psnr is not None:
+        if best.psnr is None:
+            yield f"the highest bit rate does not allow the PSNR of {target.psnr:.2f} dB that was wanted"
+        elif abs(best.psnr - target.psnr) > _MET_DECIBELS:
+            yield f"the PSNR is about {best.psnr:.2f} dB instead of the {target.psnr:.2f} dB that were wanted"
+    if target.ssim is not None:
+        if best.ssim is None:
+            yield f"the highest bit rate does not allow the SSIM of {target.ssim:.4f} that was wanted"
+        elif abs(10 * math.log10(max(1e-9, 1 - best.ssim) / max(1e-9, 1 - target.ssim))) > _MET_DECIBELS:
             yield f"the SSIM is about {best.ssim:.4f} instead of the {target.ssim:.4f} that was wanted"
 
 
