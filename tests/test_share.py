@@ -157,7 +157,7 @@ def test_errors_leave_nothing(folder: Path, tmp_path: Path) -> None:
 
 def test_claims(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(share, "BEAT_SECONDS", 0.05)
-    monkeypatch.setattr(share, "DEAD_SECONDS", 0.5)
+    monkeypatch.setattr(share, "DEAD_SECONDS", 2.0)
     path = tmp_path / "parts"
     with SharedFolder(path, Share(0, 2)) as first:
         with SharedFolder(path, Share(1, 2)) as second:
@@ -165,7 +165,7 @@ def test_claims(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
             assert second.claim(0)
             assert not first.claim(0)
             assert first.claim(1)
-            until = time.monotonic() + 1.0
+            until = time.monotonic() + 3.0
             while time.monotonic() < until:
                 assert not first.is_given_up(0), "its process lives"
                 time.sleep(0.02)
@@ -175,7 +175,7 @@ def test_claims(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
             assert second.claim(2)
         assert first.is_given_up(2), "leaving gives up what was taken"
         (path / "3.claim").write_text("of one that is dead")
-        until = time.monotonic() + 5
+        until = time.monotonic() + 10
         while not first.is_given_up(3):
             assert time.monotonic() < until
             time.sleep(0.02)
