@@ -18,3 +18,11 @@ def take_lock(file: BinaryIO) -> bool:
     except BlockingIOError:
         return False
     return True
+
+
+def is_ours(file: BinaryIO) -> bool:
+    """Lock a file until it is closed; False where another process has it. On file systems without locks, True."""
+    try:
+        return take_lock(file)
+    except OSError:
+        return True

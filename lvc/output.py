@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import BinaryIO, cast
 
 from lvc.errors import OutputError
-from lvc.locks import take_lock
+from lvc.locks import is_ours
 
 STANDARD = "-"
 """In place of a path: standard input or output."""
@@ -80,7 +80,7 @@ def replacing(target: str | os.PathLike[str], key: str | None = None, *, keep: b
         if mode is not None and not os.access(place, os.W_OK):
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
         lock = temporary.open("xb" if key is None else "ab")
-        if not take_lock(lock) or not _is_still(lock, temporary):
+        if not is_ours(lock) or not _is_still(lock, temporary):
             lock.close()
             raise OutputError(f"{os.fspath(target)}: another process is writing it")
     except OSError as error:

@@ -6,9 +6,8 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
 
-from lvc.locks import take_lock
+from lvc.locks import is_ours, take_lock
 
 PREFIX = "lvc-"
 _LOCK = "lock"
@@ -29,7 +28,7 @@ def scratch_folder() -> Iterator[Path]:
         while True:
             folder = Path(tempfile.mkdtemp(prefix=PREFIX))
             lock = (folder / _LOCK).open("wb")
-            if _is_ours(lock) and (folder / _LOCK).exists():
+            if is_ours(lock) and (folder / _LOCK).exists():
                 break
             lock.close()  # another process has just taken it for an abandoned one, and removed it
         yield folder
@@ -52,11 +51,3 @@ def remove_abandoned() -> None:
         with lock, contextlib.suppress(OSError):  # no locks on this file system: nobody knows
             if take_lock(lock):
                 shutil.rmtree(path.parent, ignore_errors=True)
-
-
-def _is_ours(lock: BinaryIO) -> bool:
-    """Whether nobody else has taken a folder that was just made."""
-    try:
-        return take_lock(lock)
-    except OSError:  # without locks nobody finds it abandoned, either
-        return True

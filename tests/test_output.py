@@ -1,5 +1,6 @@
 """Output is all or nothing."""
 
+import errno
 import os
 import signal
 import stat
@@ -177,3 +178,14 @@ def test_work_with_a_key_is_locked_until_it_has_its_name(tmp_path: Path, monkeyp
         path.write_bytes(b"whole")
     assert refused
     assert target.read_bytes() == b"whole"
+
+
+@pytest.mark.parametrize("key", [None, "key"])
+def test_file_systems_without_locks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, key: str | None) -> None:
+    def none(*_: object) -> None:
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+
+    monkeypatch.setattr("fcntl.flock", none)
+    with replacing(tmp_path / "x.bin", key) as path:
+        path.write_bytes(b"whole")
+    assert names(tmp_path) == ["x.bin"]

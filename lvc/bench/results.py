@@ -8,7 +8,7 @@ from pathlib import Path
 
 from lvc.bench.cache import Row, is_row
 from lvc.errors import OutputError
-from lvc.locks import take_lock
+from lvc.locks import is_ours
 from lvc.output import write_file
 
 _LOCK = ".lock"
@@ -94,10 +94,7 @@ def locked(folder: Path) -> Iterator[None]:
     except OSError as error:
         raise OutputError(f"{folder}: {error.strerror}.") from error
     with file:
-        is_ours = True
-        with contextlib.suppress(OSError):  # some file systems have no locks
-            is_ours = take_lock(file)
-        if not is_ours:
+        if not is_ours(file):
             raise OutputError(f"{folder}: another run writes into this folder; wait for it, or choose another.")
         yield
 
