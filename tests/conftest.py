@@ -2,9 +2,16 @@
 
 import signal
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+
+from lvc import api
+from lvc.encoder import EncodeResult
+from tests.command_line import Call
+from tests.container_files import SMALL
 
 # Shells start background jobs with Ctrl-C ignored, which processes that tests start would inherit.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -18,3 +25,29 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Path:
+    """A whole file in the least bytes."""
+    path = tmp_path / "small.lvc"
+    path.write_bytes(SMALL)
+    return path
+
+
+@pytest.fixture
+def calls(monkeypatch: pytest.MonkeyPatch) -> list[Call]:
+    """Calls of encode, decode and verify, which do nothing."""
+    seen: list[Call] = []
+
+    def record(result: Any) -> Any:
+        def call(*arguments: Any, **options: Any) -> Any:
+            seen.append(Call(arguments, options))
+            return result
+
+        return call
+
+    for name in ("decode", "verify"):
+        monkeypatch.setattr(api, name, record(api.DecodeResult(7, False, ())))
+    monkeypatch.setattr(api, "encode", record(EncodeResult(frames=7)))
+    return seen

@@ -1,0 +1,106 @@
+"""Failures and interruptions: messages and exit statuses."""
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import lvc
+from lvc import api, errors
+from tests.command_line import run, start
+from tests.container_files import FIRST_CHUNK, SMALL
+
+
+@pytest.mark.parametrize(
+    ("data", "status", "message"),
+    [
+        (None, 3, "No such file or directory"),
+        (b"", 5, "truncated"),
+        (b"hello", 4, "not a .lvc file: its signature is missing (at byte 0)"),
+        (SMALL[:20] + b"?" + SMALL[21:], 4, "damaged header: wrong checksum (at byte 8)"),
+        (SMALL[:40], 5, "truncated"),
+    ],
+)
+def test_bad_files(tmp_path: Path, data: bytes | None, status: int, message: str) -> None:
+    path = tmp_path / "bad.lvc"
+    if data is not None:
+        path.write_bytes(data)
+    result = run("info", path)
+    assert result.exit_code == status
+    assert result.stderr.startswith(f"lvc: error: {path}: ")
+    assert message in result.stderr
+    assert result.stderr.count("\n") == 1
+    assert not result.stdout
+    if data is not None:
+        result = run("info", "-", stdin=data)
+        assert result.exit_code == status
+        assert result.stderr.startswith("lvc: error: standard input: ")
+
+
+def test_the_damaged_one_of_several_files_is_named(small: Path, tmp_path: Path) -> None:
+    bad = tmp_path / "bad.lvc"
+    bad.write_bytes(SMALL[: FIRST_CHUNK + 100] + b"?" + SMALL[FIRST_CHUNK + 101 :])
+    for sources in ([small, bad], [bad, small], [small, bad, small]):
+        result = run("cat", *sources, "-o", tmp_path / "out.lvc")
+        assert result.exit_code == 4
+        assert result.stderr.startswith(f"lvc: error: {bad}: ")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+@pytest.mark.parametrize("arguments", [["info", "FILE"], ["info", "FILE", "--json"], ["models"], ["--version"], ["-h"]])
+def test_results_on_a_full_disk(small: Path, arguments: list[str]) -> None:
+    with open("/dev/full", "wb") as full:
+        command = [str(small) if argument == "FILE" else argument for argument in arguments]
+        with start(*command, stdout=full) as process:
+            assert process.stderr is not None
+            assert process.stderr.read() == b"lvc: error: the output cannot be written: the disk is full\n"
+        assert process.returncode == 8
+
+
+def test_any_error_of_the_library_has_its_status(monkeypatch: pytest.MonkeyPatch) -> None:
+    kinds = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, lvc.LvcError)]
+    for kind in kinds:
+
+        def fail(_: object, kind: type[lvc.LvcError] = kind) -> None:
+            raise kind("Something is wrong.")
+
+        monkeypatch.setattr(api, "inspect", fail)
+        result = run("info", "x")
+        assert result.exit_code == kind.exit_status
+        assert result.stderr == "lvc: error: Something is wrong\n"
+
+
+def test_missing_input_leaves_no_output(tmp_path: Path) -> None:
+    result = run("decode", tmp_path / "missing.lvc", tmp_path / "out.mp4")
+    assert result.exit_code == 3
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_signals(number: signal.Signals, status: int) -> None:
+    program = (
+        "import lvc.cli, lvc.api; lvc.api.inspect = lambda _: (print('ready', flush=True), input()); lvc.cli.main()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", program, "info", "x"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.readline()
+        process.send_signal(number)
+        assert process.wait(20) == status
+        assert b"Traceback" not in process.stderr.read()
+
+
+def test_a_reader_that_has_gone_is_no_error(small: Path) -> None:
+    with start("info", small, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        assert process.wait(20) == 141
+        assert process.stderr.read() == b""

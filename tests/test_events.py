@@ -1,0 +1,79 @@
+"""Events: JSON objects for machines."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from lvc.cli.events import Events
+from lvc.cli.progress import ProgressLine
+from lvc.progress import Progress
+from tests.command_line import run
+
+
+def test_events(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lvc.cli.progress.EVENT_SECONDS", 0.0)
+    with ProgressLine("encoding", quiet=False, events=Events(wanted=True)) as line:
+        line(Progress(frames=10, total=40, bytes=50_000, media_seconds=0.4))
+        line.warn("Chroma was converted.")
+    line.result("encode", {"frames": 10})
+    text = capsys.readouterr()
+    assert not text.err
+    events = [json.loads(row) for row in text.out.splitlines()]
+    assert all(next(iter(event)) == "type" for event in events)
+    assert [event["type"] for event in events] == ["progress", "warning", "result"]
+    assert events[0] == {"type": "progress", "frames": 10, "total": 40, "bytes": 50_000, "media_seconds": 0.4}
+    assert events[1]["message"] == "Chroma was converted."
+    assert (events[2]["command"], events[2]["frames"]) == ("encode", 10)
+    with ProgressLine("encoding", quiet=True, events=Events(wanted=True, stream_on_stdout=True)) as line:
+        line(Progress(frames=10, total=40, bytes=50_000, media_seconds=0.4))
+        line.warn("Chroma was converted.")
+    line.result("encode", {"frames": 10})
+    text = capsys.readouterr()
+    assert not text.out
+    assert [json.loads(row)["type"] for row in text.err.splitlines()] == ["result"]
+
+
+def test_events_to_a_file_descriptor(small: Path, tmp_path: Path) -> None:
+    with (tmp_path / "events").open("wb") as file:
+        for arguments in (["info", small], ["models"], ["verify", small]):
+            done = subprocess.run(
+                [sys.executable, "-m", "lvc", *map(str, arguments), "--json-fd", str(file.fileno())],
+                pass_fds=[file.fileno()],
+                capture_output=True,
+                check=False,
+            )
+            assert not done.stdout
+    events = [json.loads(row) for row in (tmp_path / "events").read_text().splitlines()]
+    assert [(event["type"], event.get("command")) for event in events] == [
+        ("result", "info"),
+        ("result", "models"),
+        ("error", None),
+    ]
+    assert run("info", small, "--json-fd", 12345).exit_code == 2
+    result = run("decode", small, "-", "--json-fd", 1)
+    assert result.exit_code == 2
+    assert "another file descriptor" in result.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments", [["info", "none.lvc"], ["decode", "none.lvc", "out.mp4"], ["info"], ["encode", "a", "b", "-q", 0]]
+)
+def test_errors_are_events(arguments: list[object]) -> None:
+    result = run(*arguments, "--json")
+    event = json.loads(result.stdout)
+    assert list(event) == ["type", "message", "status"]
+    assert (event["type"], event["status"]) == ("error", result.exit_code)
+    assert event["message"] in result.stderr
+    assert result.exit_code == (3 if "none.lvc" in arguments else 2)
+    assert not run(*arguments).stdout
+
+
+def test_errors_do_not_mix_with_the_stream() -> None:
+    """Nor do lines for people come between events."""
+    for arguments in (["none.lvc", "-"], ["none.lvc", "-", "--lossless", "--crf", 3]):
+        result = run("decode", *arguments, "--json")
+        assert not result.stdout
+        assert json.loads(result.stderr)["status"] == result.exit_code

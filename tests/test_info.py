@@ -1,0 +1,53 @@
+"""`lvc info`."""
+
+import io
+import json
+from pathlib import Path
+
+from lvc.container import Writer
+from tests.command_line import run
+from tests.container_files import FIRST_CHUNK, HEADER, SMALL, group
+
+
+def test_info(small: Path) -> None:
+    result = run("info", small)
+    assert result.exit_code == 0
+    assert f"{small}: complete" in result.stdout
+    assert "641x353, 10 bit, 4:2:0, 29.97 frames/s" in result.stdout
+    assert "turned by 270 degrees" in result.stdout
+    assert HEADER.model_id.hex() in result.stdout
+    assert "5 frames (2 intra)" in result.stdout
+
+
+def test_info_json_adds_up(small: Path) -> None:
+    for result in (run("info", small, "--json"), run("info", "-", "--json", stdin=SMALL)):
+        fields = json.loads(result.stdout)
+        assert fields["bytes"] == len(SMALL) == sum(fields["bytes_by_part"].values())
+        assert fields["bytes_by_part"]["side"] == len(b"side data" + b"more")
+        assert fields["bytes_by_part"]["motion"] == 5 * 2
+        assert fields["bytes_by_part"]["hyper"] == 5
+        assert fields["bytes_by_part"]["latents"] == 5 * 4
+        assert [gop["frames"] for gop in fields["gops"]] == [3, 2]
+        assert fields["header"]["frame_rate"] == "30000/1001"
+        assert (fields["truncated"], fields["damage"]) == (False, [])
+
+
+def test_info_tells_of_damage(small: Path) -> None:
+    small.write_bytes(SMALL[:-1])
+    result = run("info", small)
+    assert result.exit_code == 0
+    assert f"{small}: truncated" in result.stdout
+    assert "damage     the file ends within the END chunk" in result.stdout
+    small.write_bytes(SMALL[: FIRST_CHUNK + 100] + b"?" + SMALL[FIRST_CHUNK + 101 :])
+    assert f"{small}: damaged" in run("info", small).stdout
+
+
+def test_info_lists_many_groups_only_when_asked(tmp_path: Path) -> None:
+    stream = io.BytesIO()
+    with Writer(stream, HEADER) as writer:
+        for i in range(30):
+            writer.write_gop(group(i, 1))
+    path = tmp_path / "many.lvc"
+    path.write_bytes(stream.getvalue())
+    assert "and 10 more groups" in run("info", path).stdout
+    assert "more groups" not in run("info", path, "--gops").stdout
