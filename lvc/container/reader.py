@@ -33,11 +33,18 @@ class GopChunk:
 
 @dataclass(frozen=True)
 class SideChunk:
-    """Side data, as the writer got them. Attributes: the bytes; position and size of the chunk in the file."""
+    """Side data, as the writer got them.
+
+    Attributes:
+        data: the bytes.
+        position, size: of the chunk in the file, in bytes.
+        payload_position: byte offset in the file of ``data``.
+    """
 
     data: bytes
     position: int
     size: int
+    payload_position: int = 0
 
 
 Chunk = GopChunk | SideChunk
@@ -204,7 +211,7 @@ class Reader:
         self._totals.add_gop(head.position, [(frame.pts, frame.duration) for frame in gop.frames])
 
     def _side(self, head: chunk.ChunkHead, data: bytes) -> Chunk:
-        return SideChunk(data, head.position, self._size(head))
+        return SideChunk(data, head.position, self._size(head), head.payload_position)
 
     def _index(self, head: chunk.ChunkHead, data: bytes) -> None:
         self._index_position = head.position
