@@ -60,7 +60,7 @@ def read(data: bytes, keep_going: bool = False) -> tuple[Reader, list[GopChunk |
 
 def with_chunk(kind: bytes, payload: bytes) -> bytes:
     """A header and one chunk."""
-    return pack_header(HEADER) + chunk.pack_chunk(kind, 1, payload)
+    return pack_header(HEADER) + chunk.pack_chunk(kind, int(kind in (chunk.GOP, chunk.END)), payload)
 
 
 SMALL_ITEMS = (group(-3, 3), b"side data", group(0, 2), b"more")

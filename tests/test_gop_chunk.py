@@ -1,5 +1,6 @@
 """GOP chunks: the table of frames, of any kinds, times and qualities."""
 
+import zlib
 from dataclasses import replace
 
 import pytest
@@ -9,8 +10,8 @@ from hypothesis import strategies as st
 from lvc.container import FrameRecord, Gop, GopChunk, limits
 from lvc.container import gop as container_gop
 from lvc.container.gop import pack_gop
-from lvc.errors import FormatError, LimitError
-from tests.container_files import frame, group, mixed, read, with_chunk, write
+from lvc.errors import FormatError, LimitError, TruncatedError
+from tests.container_files import FIRST_CHUNK, frame, group, mixed, read, with_chunk, write
 
 
 @pytest.mark.parametrize(
@@ -114,3 +115,110 @@ def test_variable_frame_rates_cost_little() -> None:
     times = [round(i * 1001 / 24) for i in range(201)]
     records = tuple(FrameRecord(times[i], times[i + 1] - times[i], int(i > 0), 60, 0, 0, 0, b"") for i in range(200))
     assert len(pack_gop(Gop(records), 0)) / 200 < 9
+
+
+TABLE: dict[str, bytes] = {
+    "first frame": b"\0",
+    "first time": b"\5",
+    "frames": b"\2",
+    "first duration": b"\1",
+    "qualities": b"\2\x3c\xbc",
+    "first row": b"\0\2\1\1" + bytes(4),
+    "second row": b"\x11\1\0\1" + bytes(4),
+}
+"""Two frames at -3 and -2 of quality 60, the second one with a quality map, from FORMAT.md."""
+PAYLOADS = b"abc"
+
+
+def file_with(**changed: bytes) -> bytes:
+    """A file with this group, changed, and nothing else."""
+    table = b"".join({**TABLE, **{name.replace("_", " "): data for name, data in changed.items()}}.values())
+    return with_chunk(b"GOP ", table + zlib.crc32(table).to_bytes(4, "big") + PAYLOADS)
+
+
+def test_fields_are_where_the_format_says() -> None:
+    _, (item,) = read(file_with(), keep_going=True)
+    assert isinstance(item, GopChunk)
+    assert item.gop.frames == (
+        FrameRecord(-3, 1, 0, 60, 1, 1, 0, b"ab"),
+        FrameRecord(-2, 1, 1, 60, 0, 1, 0, b"c", has_levels=True),
+    )
+    assert write(item.gop, close=False) == file_with()
+
+
+@pytest.mark.parametrize(
+    ("field", "data"),
+    [
+        ("first_frame", b"\1"),
+        ("first_frame", b"\x80\0"),
+        ("first_frame", b"\x81\x80\x80\x80\x80\x20"),
+        ("first_time", b"\x82" + b"\x80" * 7 + b"\2"),
+        ("first_time", b"\x85\0"),
+        ("frames", b"\0"),
+        ("frames", b"\1"),
+        ("frames", b"\3"),
+        ("frames", b"\x82\0"),
+        ("frames", b"\x81\x08"),
+        ("first_duration", b"\x81" + b"\x80" * 7 + b"\1"),
+        ("qualities", b"\0"),
+        ("qualities", b"\1\x3c"),
+        ("qualities", b"\x10" + bytes(range(1, 17))),
+        ("qualities", b"\2\x3c\x3c"),
+        ("qualities", b"\3\x3c\xbc\x3c"),
+        ("qualities", b"\3\x3c\xbc\0"),
+        ("qualities", b"\3\x3c\xbc\x80"),
+        ("qualities", b"\3\x3c\xbc\x65"),
+        ("qualities", b"\3\x3c\xbc\xff"),
+        ("first_row", b"\1\2\1\1" + bytes(4)),
+        ("first_row", b"\2\2\1\1" + bytes(4)),
+        ("first_row", b"\4\2\2\1\1" + bytes(4)),
+        ("first_row", b"\x08\2\2\1\1" + bytes(4)),
+        ("first_row", b"\0\2\2\1" + bytes(4)),
+        ("first_row", b"\0\3\1\1" + bytes(4)),
+        ("first_row", b"\0\1\1\0" + bytes(4)),
+        ("first_row", b"\0\x82\0\1\1" + bytes(4)),
+        ("first_row", b"\0\2\x81\0\1" + bytes(4)),
+        ("first_row", b"\0\2\1\x81\0" + bytes(4)),
+        ("first_row", b"\0\xff\xff\xff\xff\7\1\1" + bytes(4)),
+        ("second_row", b"\x12\1\0\1" + bytes(4)),
+        ("second_row", b"\x13\1\0\1" + bytes(4)),
+        ("second_row", b"\x21\1\0\1" + bytes(4)),
+        ("second_row", b"\xe1\1\0\1" + bytes(4)),
+        ("second_row", b"\xf1\0\1\0\1" + bytes(4)),
+        ("second_row", b"\xf1\x65\1\0\1" + bytes(4)),
+        ("second_row", b"\xf1\x80\1\0\1" + bytes(4)),
+        ("second_row", b"\x15\x86" + b"\x80" * 7 + b"\2\1\0\1" + bytes(4)),
+        ("second_row", b"\x15\x82\0\1\0\1" + bytes(4)),
+        ("second_row", b"\x19\3\1\0\1" + bytes(4)),
+        ("second_row", b"\x19" + b"\x80" * 8 + b"\2\1\0\1" + bytes(4)),
+    ],
+)
+def test_readers_refuse_fields_out_of_range(field: str, data: bytes) -> None:
+    bad = file_with(**{field: data})
+    with pytest.raises(FormatError, match=r"GOP|begins with frame") as caught:
+        read(bad)
+    assert FIRST_CHUNK <= (caught.value.position or 0) < len(bad)
+
+
+def test_the_table_has_a_checksum_of_its_own() -> None:
+    data = bytearray(file_with())
+    data[-4 - len(PAYLOADS) - 1] ^= 1
+    data[-4:] = zlib.crc32(data[-4 - len(PAYLOADS) - 4 - sum(map(len, TABLE.values())) : -4]).to_bytes(4, "big")
+    with pytest.raises(FormatError, match="checksum of the table"):
+        read(bytes(data))
+
+
+@pytest.mark.parametrize(
+    ("field", "data"),
+    [
+        ("first_time", b"\xff" * 8 + b"\1"),
+        ("first_duration", b"\x80" * 8 + b"\1"),
+        ("qualities", b"\x0f" + bytes(range(1, 15)) + b"\x64"),
+        ("qualities", b"\2\1\xe4"),
+        ("second_row", b"\xf1\xe4\1\0\1" + bytes(4)),
+        ("second_row", b"\x10\1\0\1" + bytes(4)),
+    ],
+)
+def test_the_ends_of_ranges_belong_to_them(field: str, data: bytes) -> None:
+    with pytest.raises(TruncatedError, match="without its END"):
+        read(file_with(**{field: data}))

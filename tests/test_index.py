@@ -5,6 +5,7 @@ import io
 import pytest
 
 from lvc.container import GopChunk, Reader, SideChunk, chunk
+from lvc.container.index import IndexEntry, unpack_index
 from lvc.errors import FormatError
 from tests.container_files import (
     FIRST_CHUNK,
@@ -64,3 +65,47 @@ def test_positions_are_not_believed(position: int) -> None:
     assert Reader(io.BytesIO(whole)).read_index() == Reader(io.BytesIO(SMALL)).read_index()
     with pytest.raises(FormatError, match="END does not add up"):
         read(bytes(whole))
+
+
+def test_rows_are_what_the_format_says() -> None:
+    """Relative to the row before: one frame at -3 ticks, two frames at -4 + 3."""
+    assert unpack_index(b"\2\x64\2\5\x0a\2\x0a", 200) == [IndexEntry(100, -3, 1, 0), IndexEntry(110, -1, 2, 1)]
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"\1",
+        b"\2\x64\2\5",
+        b"\x81\0\x64\2\5",
+        b"\1\0\2\5",
+        b"\1\x64\0\5",
+        b"\1\x64\1\5",
+        b"\1\x64\x82\x10\5",
+        b"\1\x64\2" + b"\x82" + b"\x80" * 7 + b"\2",
+        b"\1\xc8\1\2\5",
+        b"\1\x64\2\5\0",
+        b"\1\xe4\0\2\5",
+        b"\2\x64\2\5\0\0\4",
+        b"\xff" * 9 + b"\1",
+    ],
+)
+def test_impossible_indexes_are_refused(data: bytes) -> None:
+    with pytest.raises(FormatError, match="INDEX") as caught:
+        unpack_index(data, 200)
+    assert (caught.value.position or 0) >= 200
+
+
+@pytest.mark.parametrize("size", [0, 23, 25])
+def test_the_size_of_end_is_fixed(size: int) -> None:
+    with pytest.raises(FormatError, match=f"END: {size} bytes instead of 24"):
+        read(write(close=False) + chunk.pack_chunk(chunk.END, chunk.MANDATORY, bytes(size)))
+
+
+@pytest.mark.parametrize("place", [7, 15, 23])
+def test_totals_that_do_not_add_up_are_refused(place: int) -> None:
+    payload = bytearray(SMALL[-28:-4])
+    payload[place] ^= 1
+    with pytest.raises(FormatError, match="add up"):
+        read(SMALL[:-38] + chunk.pack_chunk(chunk.END, chunk.MANDATORY, bytes(payload)))

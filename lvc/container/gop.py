@@ -176,6 +176,8 @@ def unpack_gop(data: bytes | bytearray, base: int, *, partial: bool = False) -> 
     qualities = fields.take(fields.u8())
     if not 1 <= len(qualities) <= _OWN_QUALITY:
         raise fields.error(f"{len(qualities)} qualities listed")
+    if len(set(qualities)) < len(qualities) or not all(1 <= byte & ~_HAS_LEVELS <= 100 for byte in qualities):
+        raise fields.error("a list of qualities with one twice, or with one that is not within 1 to 100")
     rows = [_row(fields, clock, qualities, i == 0) for i in range(preamble.frames)]
     if problem := _misplaced([values[2] for _, _, values in rows]):
         raise fields.error(problem)
