@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from lvc.compute import choose_device
+from lvc.compute import check_counts, choose_device
 from lvc.container import Chunk, Gop, GopChunk, Part, Reader, SideChunk
 from lvc.edit import Span
 from lvc.errors import FormatError
@@ -60,6 +60,7 @@ class Decoder:
         FormatError, TruncatedError: damage.
         ModelError: the model is not installed.
         MismatchError: a picture differs from the encoder's.
+        ValueError: at once: an option is outside its range.
     """
 
     def __init__(
@@ -76,6 +77,7 @@ class Decoder:
         preview: bool = False,
         layers: int = ALL_LAYERS,
     ) -> None:
+        check_counts(batch=batch)
         if not 1 <= layers <= ALL_LAYERS or (layers < ALL_LAYERS and not preview):
             raise ValueError(f"{layers} layers: 1 to {ALL_LAYERS} are possible, fewer than all only in previews")
         self._reader = Reader(source, keep_going=keep_going)
