@@ -21,7 +21,6 @@ from tests.container_files import FIRST_CHUNK, frame, group, mixed, read, with_c
         {"kind": -1},
         {"quality": 0},
         {"duration": -1},
-        {"pts": limits.MAX_TICKS + 1},
         {"motion_bytes": 7},
         {"hyper_bytes": -1},
         {"picture_crc": 1 << 32},
@@ -29,6 +28,14 @@ from tests.container_files import FIRST_CHUNK, frame, group, mixed, read, with_c
 )
 def test_bad_frames_are_refused(change: dict[str, int]) -> None:
     with pytest.raises(ValueError, match=r"\d"):
+        write(Gop((frame(0), replace(frame(1), **change))))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "change", [{"pts": limits.MAX_TICKS + 1}, {"pts": -limits.MAX_TICKS - 1}, {"duration": 1 << 57}]
+)
+def test_times_over_the_limit_are_refused(change: dict[str, int]) -> None:
+    with pytest.raises(LimitError, match="ticks"):
         write(Gop((frame(0), replace(frame(1), **change))))  # type: ignore[arg-type]
 
 

@@ -12,7 +12,7 @@ from click.testing import CliRunner, Result
 
 import lvc
 from lvc.cli import main
-from lvc.container import GopChunk, Header, Reader
+from lvc.container import GopChunk, Header, Reader, limits
 from lvc.edit import Edit, Span
 from lvc.errors import FormatError, InputError, LimitError, TruncatedError
 from lvc.media.head import Head, pack_head
@@ -177,6 +177,13 @@ def test_an_input_is_never_the_output(folder: Path) -> None:
     result = run("cat", folder / "in.lvc", folder / "part.lvc", "-o", folder / "part.lvc", "-y")
     assert result.exit_code == 8
     assert "same file" in result.stderr
+
+
+def test_times_that_become_too_large_are_refused() -> None:
+    late = limits.MAX_TICKS - 4
+    assert times([piece(late)]) == [[late, late + 1, late + 2]]
+    with pytest.raises(LimitError, match="ticks"):
+        splice([piece(late), piece(0)], io.BytesIO())
 
 
 @pytest.mark.parametrize("segments", [(b"H\0",), (pack_head(Head({"title": "x"})), b"P\x80")])

@@ -99,8 +99,8 @@ def pack_gop(gop: Gop, first_frame: int) -> bytes:
     """The payload of a GOP chunk; ``first_frame`` is the number of frames before it.
 
     Raises:
-        LimitError: too many frames or bytes for one group.
-        ValueError: a field is outside its range, or the first frame is not intra.
+        LimitError: too many frames or bytes for one group, or a time over ``limits.MAX_TICKS``.
+        ValueError: another field is outside its range, or the first frame is not intra.
     """
     frames = gop.frames
     if not 1 <= len(frames) <= limits.MAX_GOP_FRAMES:
@@ -110,6 +110,8 @@ def pack_gop(gop: Gop, first_frame: int) -> bytes:
     if problem := _misplaced([frame.kind for frame in frames]):
         raise ValueError(problem)
     for frame in frames:
+        if max(abs(frame.pts), frame.duration) > limits.MAX_TICKS:
+            raise LimitError(f"a frame at {frame.pts} for {frame.duration} ticks, {limits.MAX_TICKS} are possible")
         if problem := _problem(frame):
             raise ValueError(problem)
     qualities = list(dict.fromkeys(_quality_byte(frame) for frame in frames))[:_OWN_QUALITY]
