@@ -2,20 +2,26 @@
 
 import io
 import json
+import struct
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
+import av
 import pytest
+from av.sidedata.sidedata import Type
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lvc.container.fields import Cursor, put_varint
 from lvc.errors import FormatError, LvcError
 from lvc.media import VideoReader, VideoWriter
-from lvc.media.head import unpack_head
+from lvc.media.collector import _side_packet
+from lvc.media.hdr import hdr_of
+from lvc.media.head import Hdr, unpack_head
 from lvc.media.segment import MAX_TIME, SidePacket, pack_packets, unpack_packets
 from lvc.media.sidecheck import SideCheck
 from tests.clips import clip_frames, clip_info
@@ -255,3 +261,40 @@ def test_the_order_of_segments(segments: tuple[bytes, bytes]) -> None:
             continue
         with pytest.raises(FormatError, match=rf"{message} \(at byte 70\)"):
             check.check(order[-1], 70)
+
+
+def test_times_that_no_segment_holds_are_left_out_when_encoding() -> None:
+    packet = av.Packet(b"x")
+    packet.pts, packet.dts, packet.duration = 1 << 62, -(1 << 62), 1 << 62
+    assert _side_packet(0, packet) == SidePacket(0, b"x", None, None, 0, key=False)
+    packet.pts, packet.dts, packet.duration = MAX_TIME, -MAX_TIME, MAX_TIME
+    assert _side_packet(0, packet) == SidePacket(0, b"x", MAX_TIME, -MAX_TIME, MAX_TIME, key=False)
+
+
+@dataclass
+class _SideData:
+    """As PyAV has it."""
+
+    type: Type
+    data: bytes
+
+    def __bytes__(self) -> bytes:
+        return self.data
+
+
+@pytest.mark.parametrize("numbers", [(70_000, 1), (-1, 1), (1, 0), (1 << 30, 1)])
+def test_impossible_light_is_left_out_when_encoding(numbers: tuple[int, int]) -> None:
+    white = (1, 3, 1, 3)
+    good, bad = ([*(1, 3, 1, 3, 1, 3, 1, 3), *white, *red, *white] for red in ((1, 3, 1, 3), (*numbers, 1, 3)))
+    for values, light, expected in (
+        (good, (1000, 400), Hdr((16667,) * 8 + (3333, 3333), (1000, 400))),
+        (bad, (1000, 1 << 16), Hdr()),
+    ):
+        mastering = struct.pack("@22i", *values, 1, 1)
+        picture = SimpleNamespace(
+            side_data=[
+                _SideData(Type.MASTERING_DISPLAY_METADATA, mastering),
+                _SideData(Type.CONTENT_LIGHT_LEVEL, struct.pack("@2I", *light)),
+            ]
+        )
+        assert hdr_of(cast(av.VideoFrame, picture)) == expected
