@@ -79,12 +79,15 @@ def cut(
     """Cut whole groups of pictures out of a `.lvc` file without encoding them again.
 
     Args:
-        start, end: seconds after the first frame; see :class:`lvc.splice.Piece`.
+        start, end: seconds after the first frame, 0 or more; see :class:`lvc.splice.Piece`.
         source, destination, video_only, overwrite: as in :func:`cat`.
 
     Raises:
         The errors of :func:`cat`.
+        ValueError: a time below 0.
     """
+    if start < 0 or (end is not None and end < 0):
+        raise ValueError(f"a start of {start} or an end of {end} is outside its range")
     return _splice([(source, start, end)], destination, video_only, overwrite)
 
 

@@ -21,14 +21,26 @@ def check_device(name: str) -> None:
         raise ValueError(f"{name!r} is none of {', '.join(DEVICES)}")
 
 
+def check_counts(**counts: int | None) -> None:
+    """Whether there can be so many of each; None is whatever is usual.
+
+    Raises:
+        ValueError: a number below 1.
+    """
+    for name, count in counts.items():
+        if count is not None and count < 1:
+            raise ValueError(f"{name} {count} is outside its range: the least is 1")
+
+
 def choose_device(name: str, threads: int | None = None) -> str:
     """``cpu`` or ``cuda``: what ``auto`` means here; sets the number of CPU threads where one is given.
 
     Raises:
         LvcError: ``cuda`` was asked for and is not there.
-        ValueError: an unknown name.
+        ValueError: an unknown name, or fewer than 1 thread.
     """
     check_device(name)
+    check_counts(threads=threads)
     import torch
 
     if threads is not None:
@@ -51,7 +63,11 @@ def processes(workers: int, threads: int | None, preload: str) -> Iterator[Worke
     """The processes for ``workers`` over one, which begin to import a module while this one does its own imports.
 
     They know their threads from the start: what loading a model started would go on waiting for work, on all cores.
+
+    Raises:
+        ValueError: fewer than 1 process or thread.
     """
+    check_counts(workers=workers, threads=threads)
     if workers == 1:
         yield None
         return

@@ -9,9 +9,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from lvc.compute import choose_device
+from lvc.compute import check_counts, choose_device
 from lvc.container import Chunk, Gop, GopChunk, Part, Reader, SideChunk
 from lvc.edit import Span
+from lvc.errors import FormatError
 from lvc.progress import Progress
 from lvc.scratch import scratch_folder
 from lvc.spool import read_frames, write_frames
@@ -19,6 +20,7 @@ from lvc.video import Frame, VideoInfo
 from lvc.workers import Call, Crew, Report
 
 if TYPE_CHECKING:
+    from lvc.media.sidecheck import SideCheck
     from lvc.model import Model
 
 ALL_LAYERS = 3
@@ -37,7 +39,7 @@ class Decoder:
 
     Args:
         source: binary, at the start of the file; may be a pipe.
-        batch: groups of pictures that are decoded together; one at a time with ``keep_going``.
+        batch: groups of pictures that are decoded together, 1 or more.
         keep_going: decode what a damaged file still holds instead of raising.
         device: where the networks run; with ``crew_for`` also ``auto``, which its processes resolve.
         load_model: finds the model by its identity; None for the installed one.
@@ -58,6 +60,7 @@ class Decoder:
         FormatError, TruncatedError: damage.
         ModelError: the model is not installed.
         MismatchError: a picture differs from the encoder's.
+        ValueError: at once: an option is outside its range.
     """
 
     def __init__(
@@ -74,13 +77,13 @@ class Decoder:
         preview: bool = False,
         layers: int = ALL_LAYERS,
     ) -> None:
+        check_counts(batch=batch)
         if not 1 <= layers <= ALL_LAYERS or (layers < ALL_LAYERS and not preview):
             raise ValueError(f"{layers} layers: 1 to {ALL_LAYERS} are possible, fewer than all only in previews")
         self._reader = Reader(source, keep_going=keep_going)
         self.header = self._reader.header
         self.info = self.header.info
-        # one group at a time where damage is expected, so that it costs no other group's pictures
-        self._batch, self._progress = 1 if keep_going else batch, progress
+        self._batch, self._progress = batch, progress
         self._damage: list[str] = []
         self._layers = layers
         self._preview = preview
@@ -96,6 +99,7 @@ class Decoder:
             self._groups = GroupDecoder(model, self.info, device, keep_going=keep_going, layers=layers)
             self._damage = self._groups.damage
         self._part: Part | None = None
+        self._side_check: SideCheck | None = None
 
     @property
     def truncated(self) -> bool:
@@ -122,7 +126,7 @@ class Decoder:
             decoded = iter(self._groups.decode(groups))
             for chunk in window:
                 if isinstance(chunk, SideChunk):
-                    yield SideSegment(chunk.data)
+                    yield from self._side(chunk)
                     continue
                 for frame in next(decoded):
                     if self._is_wanted(frame):
@@ -145,7 +149,7 @@ class Decoder:
 
             for chunk, damage in crew.workers.in_order((chunk, call(chunk)) for chunk in chunks):
                 if isinstance(chunk, SideChunk):
-                    yield SideSegment(chunk.data)
+                    yield from self._side(chunk)
                     continue
                 self._damage.extend(damage)
                 for frame in read_frames(spool(chunk), self.info):
@@ -153,6 +157,20 @@ class Decoder:
                         self._report(frame, chunk.position)
                         yield frame
                 spool(chunk).unlink()
+
+    def _side(self, chunk: SideChunk) -> Iterator[SideSegment]:
+        """The segment, unless something is wrong with it."""
+        from lvc.media.sidecheck import SideCheck
+
+        self._side_check = self._side_check or SideCheck()
+        try:
+            self._side_check.check(chunk.data, chunk.payload_position)
+        except FormatError as error:
+            if not self._keep_going:
+                raise
+            self._damage.append(str(error))
+            return
+        yield SideSegment(chunk.data)
 
     def _is_wanted(self, frame: Frame) -> bool:
         return not self._is_enough() and (self._part is None or self._part.holds(frame.pts, frame.duration))

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Self
 
 from lvc.catalogue import model_info, path_for, path_of
-from lvc.compute import check_device, choose_device, crew_of, processes
+from lvc.compute import check_counts, check_device, choose_device, crew_of, processes
 from lvc.container import Reader
 from lvc.edit import Span
 from lvc.ends import (
@@ -83,7 +83,7 @@ def decode(
         crf: its constant rate factor; None for a visually lossless one.
         lossless: FFV1 in Matroska.
         device, threads: as in :func:`encode`. The pictures are the same on every one of them.
-        batch: groups of pictures that are decoded together: faster on a GPU, with more memory.
+        batch: groups of pictures that are decoded together, 1 or more: faster on a GPU, with more memory.
         model: name or path of the very model that the file was encoded with, where that is not installed.
         span: the frames that are wanted; the output begins at time 0 then. A file is read only where they are.
         workers: processes to decode in, unless ``span`` has a number of frames.
@@ -101,9 +101,11 @@ def decode(
         ModelError: the model that it needs is not installed, or is not the one given.
         MismatchError: this machine decodes other pictures than the encoder saw.
         OutputError: the destination exists, is the source, or cannot be written.
+        ValueError: an option is outside its range.
     """
-    check_ends(destination, source, overwrite)
     check_device(device)
+    check_counts(threads=threads, batch=batch, workers=workers, layers=layers)
+    check_ends(destination, source, overwrite)
     with (
         naming(name_of_source(source)),
         opened_source(source) as stream,
@@ -207,8 +209,8 @@ def open(  # noqa: A001 -- meant to be written lvc.open
     Args:
         source: the `.lvc` bytes; pipes are fine.
         device: ``auto``, ``cpu`` or ``cuda``. The pictures are the same on every one of them.
-        threads: of the CPU; None takes all cores.
-        batch: groups of pictures that are decoded together: faster on a GPU, with more memory.
+        threads: of the CPU, 1 or more; None takes all cores.
+        batch: groups of pictures that are decoded together, 1 or more: faster on a GPU, with more memory.
         model: name or path of the very model that the file was encoded with, where that is not installed.
         keep_going: give what a damaged or truncated file still holds; ``damage`` of the video says what is wrong.
 

@@ -10,12 +10,20 @@ class Span:
     """A stretch of a video.
 
     Attributes:
-        start: seconds from the first frame; the stretch begins with the first frame that is not shown before.
-        frames: most frames; None for all that follow.
+        start: seconds from the first frame, 0 or more; the stretch begins with the first frame that is not shown
+            before.
+        frames: most frames, 1 or more; None for all that follow.
+
+    Raises:
+        ValueError: one is outside its range.
     """
 
     start: Fraction = Fraction(0)
     frames: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.start < 0 or (self.frames is not None and self.frames < 1):
+            raise ValueError(f"a start of {self.start} or {self.frames} frames is outside its range")
 
 
 @dataclass(frozen=True)

@@ -33,7 +33,7 @@ class GroupDecoder:
         model: the one that the groups were encoded with.
         info: of the video.
         device: where the networks run.
-        keep_going: note damage instead of raising it, and give the pictures before it.
+        keep_going: note damage instead of raising it, and give the pictures before it in its group.
         layers: how many bands of frequencies are decoded, 1...3. With fewer than all, pictures are coarse, their
             checksums say nothing and are not compared, and only groups of one picture can be decoded.
 
@@ -41,8 +41,8 @@ class GroupDecoder:
         damage: what was wrong, with ``keep_going``.
 
     Raises (while decoding):
-        FormatError: damage.
-        MismatchError: a picture differs from the encoder's.
+        FormatError: damage; names the byte of the file at which its group begins.
+        MismatchError: a picture differs from the encoder's; names it.
     """
 
     def __init__(
@@ -61,18 +61,46 @@ class GroupDecoder:
         self.damage: list[str] = []
 
     def decode(self, groups: list[GopChunk]) -> Iterator[Iterator[Frame]]:
-        """Frames of each group: one group streams, several run in lockstep and are kept until their turn."""
-        if len(groups) == 1:
-            yield (frame for row in self._lockstep(groups) for frames in row.values() for frame in frames)
-            return
-        kept: list[list[Frame]] = [[] for _ in groups]
-        for row in self._lockstep(groups):
-            for index, frames in row.items():
-                kept[index].extend(frames)
-        yield from (iter(frames) for frames in kept)
+        """Frames of each group: one group streams, several run in lockstep and are kept until their turn.
+
+        Where something is wrong with one of several, they are decoded once more, each alone: so it is known which one
+        it is, and the others lose nothing.
+        """
+        if len(groups) > 1:
+            kept: list[list[Frame]] = [[] for _ in groups]
+            try:
+                for row in self._lockstep(groups):
+                    for index, frames in row.items():
+                        kept[index].extend(frames)
+            except (FormatError, MismatchError):
+                kept.clear()
+            else:
+                yield from (iter(frames) for frames in kept)
+                return
+        for group in groups:
+            yield self._alone(group)
+
+    def _alone(self, group: GopChunk) -> Iterator[Frame]:
+        """Frames of one group, up to what is wrong with it."""
+        try:
+            for row in self._lockstep([group]):
+                yield from row[0]
+        except FormatError as error:
+            if not self._keep_going:
+                raise FormatError(str(error), group.position) from error
+            self.damage.append(f"{error} in the group at byte {group.position}")
+        except MismatchError as error:
+            if not self._keep_going:
+                raise MismatchError(f"{error}; this machine or its libraries do not compute as they should") from error
+            self.damage.append(str(error))
 
     def _lockstep(self, groups: list[GopChunk]) -> Iterator[dict[int, list[Frame]]]:
-        """One picture of every group at a time, as one batch; gives what is complete, in display order."""
+        """One picture of every group at a time, as one batch; gives what is complete, in display order.
+
+        Raises:
+            FormatError: damage in one of them; what was complete before is given first.
+            MismatchError: a picture differs from the encoder's, likewise.
+        """
         states = [GroupState(fresh_tables(self._model.statistics)) for _ in groups]
         orders = [coding_order([frame.kind for frame in group.gop.frames]) for group in groups]
         ready: list[dict[int, Frame]] = [{} for _ in groups]
@@ -90,7 +118,6 @@ class GroupDecoder:
                         done = self._pictures(groups, states, part)
                     for index, frame in done.items():
                         ready[index][part[index].position] = frame
-                    live = [index for index in live if index not in part or index in done]
             row: dict[int, list[Frame]] = {}
             for index, frames in enumerate(ready):
                 row[index] = []
@@ -101,23 +128,13 @@ class GroupDecoder:
 
     def _pictures(self, groups: list[GopChunk], states: list[GroupState], part: dict[int, Step]) -> dict[int, Frame]:
         records = [groups[index].gop.frames[step.position] for index, step in part.items()]
-        some = groups[next(iter(part))]
-        try:
-            planes = self._decode_pictures(records, list(part.values()), [states[index] for index in part])
-        except FormatError as error:
-            if not self._keep_going:
-                raise FormatError(str(error), some.position) from error
-            self.damage.append(f"{error} in the group at byte {some.position}")
-            return {}
+        planes = self._decode_pictures(records, list(part.values()), [states[index] for index in part])
         row = {}
         for (index, step), record, found in zip(part.items(), records, planes, strict=True):
-            if self._layers < len(BANDS) or checksum(found, self.info) == record.picture_crc:
-                row[index] = Frame(found, record.pts, record.duration)
-                continue
-            message = f"picture {groups[index].first_frame + step.position} differs from the one that was encoded"
-            if not self._keep_going:
-                raise MismatchError(f"{message}; this machine or its libraries do not compute as they should")
-            self.damage.append(message)
+            if self._layers == len(BANDS) and checksum(found, self.info) != record.picture_crc:
+                number = groups[index].first_frame + step.position
+                raise MismatchError(f"picture {number} differs from the one that was encoded")
+            row[index] = Frame(found, record.pts, record.duration)
         return row
 
     def _decode_pictures(

@@ -9,8 +9,8 @@ from typing import BinaryIO
 from lvc.container import Chunk, Gop, GopChunk, Header, Reader, SideChunk, Writer, limits
 from lvc.ends import naming
 from lvc.errors import FormatError, InputError, LimitError
+from lvc.media.head import Head, pack_head, unpack_head
 from lvc.media.retime import Retimer
-from lvc.media.segment import Head, pack_head, unpack_head
 
 _EVER = Fraction(1 << 62)
 
@@ -89,7 +89,7 @@ class _Opened:
         first = next(iter(self.reader), None)
         found = isinstance(first, SideChunk) and first.data[:1] == b"H"
         self._first_position = self.reader.position if found else back
-        return unpack_head(first.data) if found and isinstance(first, SideChunk) else Head()
+        return unpack_head(first.data, first.payload_position) if found and isinstance(first, SideChunk) else Head()
 
     def _end_of(self, position: int) -> Fraction:
         """Until when the frames of the last group are shown."""
@@ -161,7 +161,7 @@ def splice(pieces: Sequence[Piece], sink: BinaryIO, *, video_only: bool = False)
         with naming(each.piece.name):
             for chunk in each.chunks():
                 if isinstance(chunk, SideChunk):
-                    timer.push(chunk.data)
+                    timer.push(chunk.data, chunk.payload_position)
                 else:
                     writer.write_gop(_moved(chunk.gop, each.base / base, round(shift / base)))
                     groups += 1

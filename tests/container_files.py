@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from fractions import Fraction
 
-from lvc.container import FrameRecord, Gop, GopChunk, Header, Reader, SideChunk, Writer
+from lvc.container import FrameRecord, Gop, GopChunk, Header, Reader, SideChunk, Writer, chunk
 from lvc.container.header import pack_header
 from lvc.video import Colour, VideoInfo
 
@@ -56,6 +56,11 @@ def write(*items: Gop | bytes, header: Header = HEADER, close: bool = True) -> b
 def read(data: bytes, keep_going: bool = False) -> tuple[Reader, list[GopChunk | SideChunk]]:
     reader = Reader(io.BytesIO(data), keep_going=keep_going)
     return reader, list(reader)
+
+
+def with_chunk(kind: bytes, payload: bytes) -> bytes:
+    """A header and one chunk."""
+    return pack_header(HEADER) + chunk.pack_chunk(kind, int(kind in (chunk.GOP, chunk.END)), payload)
 
 
 SMALL_ITEMS = (group(-3, 3), b"side data", group(0, 2), b"more")

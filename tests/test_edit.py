@@ -20,7 +20,7 @@ from lvc.edit import Crop, Edit, Span, parse_rate, parse_size
 from lvc.errors import InputError
 from lvc.group_decoder import GroupDecoder
 from lvc.media import EditedSource, VideoReader
-from lvc.media.segment import unpack_head
+from lvc.media.head import unpack_head
 from lvc.model.entropy import SymbolCoder
 from lvc.video import Frame
 from tests.clips import clip_frames, clip_info, make_clip

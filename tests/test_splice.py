@@ -12,9 +12,10 @@ from click.testing import CliRunner, Result
 
 import lvc
 from lvc.cli import main
-from lvc.container import GopChunk, Header, Reader
+from lvc.container import GopChunk, Header, Reader, limits
 from lvc.edit import Edit, Span
 from lvc.errors import FormatError, InputError, LimitError, TruncatedError
+from lvc.media.head import Head, pack_head
 from lvc.splice import Piece, splice
 from tests.container_files import HEADER, INFO, group, write
 from tests.media_files import Sound, side_tracks, write_media
@@ -176,3 +177,19 @@ def test_an_input_is_never_the_output(folder: Path) -> None:
     result = run("cat", folder / "in.lvc", folder / "part.lvc", "-o", folder / "part.lvc", "-y")
     assert result.exit_code == 8
     assert "same file" in result.stderr
+
+
+def test_times_that_become_too_large_are_refused() -> None:
+    late = limits.MAX_TICKS - 4
+    assert times([piece(late)]) == [[late, late + 1, late + 2]]
+    with pytest.raises(LimitError, match="ticks"):
+        splice([piece(late), piece(0)], io.BytesIO())
+
+
+@pytest.mark.parametrize("segments", [(b"H\0",), (pack_head(Head({"title": "x"})), b"P\x80")])
+def test_damaged_side_streams_are_named(segments: tuple[bytes, ...]) -> None:
+    data = write(*segments, group(0, 3))
+    begin = data.index(segments[-1])
+    with pytest.raises(FormatError, match="side streams") as caught:
+        splice([Piece("a.lvc", io.BytesIO(data))], io.BytesIO())
+    assert begin <= (caught.value.position or 0) <= begin + len(segments[-1])

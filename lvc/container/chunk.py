@@ -12,6 +12,7 @@ GOP, SIDE, INDEX, END = b"GOP ", b"SIDE", b"INDX", b"END "
 MANDATORY = 1
 """Flag bit 0: a reader that does not know the type must refuse the file."""
 
+_FLAGS_OF = {GOP: MANDATORY, SIDE: 0, INDEX: 0, END: MANDATORY}
 _LENGTH_BYTES = 5
 _CRC_BYTES = 4
 _PIECE = 1 << 20
@@ -110,7 +111,8 @@ def read_head(source: Source) -> ChunkHead:
 
     Raises:
         TruncatedError: the data end before or within it.
-        FormatError: wrong checksum, or a length over ``limits.MAX_CHUNK_BYTES``.
+        FormatError: wrong checksum, a length over ``limits.MAX_CHUNK_BYTES`` or not in its shortest form, a type that
+            is not ASCII, or flags that it does not have.
     """
     start = source.position
     head = bytearray(source.read(6))
@@ -127,7 +129,18 @@ def read_head(source: Source) -> ChunkHead:
     result = ChunkHead(bytes(head[:4]), head[4], length, start, source.position)
     if head[-1] >= 0x80 or length > limits.MAX_CHUNK_BYTES:
         raise FormatError(f"chunk {result.name} is longer than {limits.MAX_CHUNK_BYTES} bytes", start)
+    if head[-1] == 0 and len(head) > 6:
+        raise FormatError(f"chunk {result.name}: its length is not in its shortest form", start)
+    if not result.type.isascii():
+        raise FormatError(f"chunk {result.name}: its type is not ASCII", start)
+    if result.flags not in _flags_of(result.type):
+        raise FormatError(f"chunk {result.name}: it cannot have the flags {result.flags}", start)
     return result
+
+
+def _flags_of(kind: bytes) -> tuple[int, ...]:
+    """The flags that a chunk of this type may have."""
+    return (_FLAGS_OF[kind],) if kind in _FLAGS_OF else (0, MANDATORY)
 
 
 def read_payload(source: Source, head: ChunkHead) -> tuple[bytes, FormatError | None]:

@@ -99,8 +99,8 @@ def pack_gop(gop: Gop, first_frame: int) -> bytes:
     """The payload of a GOP chunk; ``first_frame`` is the number of frames before it.
 
     Raises:
-        LimitError: too many frames or bytes for one group.
-        ValueError: a field is outside its range, or the first frame is not intra.
+        LimitError: too many frames or bytes for one group, or a time over ``limits.MAX_TICKS``.
+        ValueError: another field is outside its range, or the first frame is not intra.
     """
     frames = gop.frames
     if not 1 <= len(frames) <= limits.MAX_GOP_FRAMES:
@@ -110,6 +110,8 @@ def pack_gop(gop: Gop, first_frame: int) -> bytes:
     if problem := _misplaced([frame.kind for frame in frames]):
         raise ValueError(problem)
     for frame in frames:
+        if max(abs(frame.pts), frame.duration) > limits.MAX_TICKS:
+            raise LimitError(f"a frame at {frame.pts} for {frame.duration} ticks, {limits.MAX_TICKS} are possible")
         if problem := _problem(frame):
             raise ValueError(problem)
     qualities = list(dict.fromkeys(_quality_byte(frame) for frame in frames))[:_OWN_QUALITY]
@@ -176,6 +178,8 @@ def unpack_gop(data: bytes | bytearray, base: int, *, partial: bool = False) -> 
     qualities = fields.take(fields.u8())
     if not 1 <= len(qualities) <= _OWN_QUALITY:
         raise fields.error(f"{len(qualities)} qualities listed")
+    if len(set(qualities)) < len(qualities) or not all(1 <= byte & ~_HAS_LEVELS <= 100 for byte in qualities):
+        raise fields.error("a list of qualities with one twice, or with one that is not within 1 to 100")
     rows = [_row(fields, clock, qualities, i == 0) for i in range(preamble.frames)]
     if problem := _misplaced([values[2] for _, _, values in rows]):
         raise fields.error(problem)

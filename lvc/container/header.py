@@ -1,5 +1,6 @@
 """The signature and the header at the start of a `.lvc` file."""
 
+import math
 import zlib
 from dataclasses import dataclass
 from fractions import Fraction
@@ -154,6 +155,6 @@ def unpack_header(prefix: bytes, rest: bytes) -> Header:
 
 def _ratio(fields: Cursor) -> Fraction:
     numerator, denominator = fields.varint(), fields.varint()
-    if not denominator:
-        raise fields.error("a ratio with denominator 0")
+    if max(numerator, denominator) > limits.MAX_RATIO_TERM or math.gcd(numerator, denominator) != 1 or not denominator:
+        raise fields.error(f"{numerator}/{denominator} is no ratio in lowest terms up to {limits.MAX_RATIO_TERM}")
     return Fraction(numerator, denominator)

@@ -33,11 +33,18 @@ class GopChunk:
 
 @dataclass(frozen=True)
 class SideChunk:
-    """Side data, as the writer got them. Attributes: the bytes; position and size of the chunk in the file."""
+    """Side data, as the writer got them.
+
+    Attributes:
+        data: the bytes.
+        position, size: of the chunk in the file, in bytes.
+        payload_position: byte offset in the file of ``data``.
+    """
 
     data: bytes
     position: int
     size: int
+    payload_position: int = 0
 
 
 Chunk = GopChunk | SideChunk
@@ -136,6 +143,7 @@ class Reader:
         self._require_seekable()
         self._source.seek(entry.position)
         self._next_frame = entry.first_frame
+        self._index_position = 0
         self._totals = Totals()
         self._whole = False
         self._done = False
@@ -160,6 +168,8 @@ class Reader:
         self.damage.append(str(error))
 
     def _read_chunk(self, head: chunk.ChunkHead) -> Chunk | None:
+        if self._index_position and head.type != chunk.END:
+            self._note(FormatError(f"a {head.name} chunk between INDX and END", head.position))
         handler = _HANDLERS.get(head.type)
         if handler is None:
             if skip_error := chunk.skip_payload(self._source, head):
@@ -204,7 +214,7 @@ class Reader:
         self._totals.add_gop(head.position, [(frame.pts, frame.duration) for frame in gop.frames])
 
     def _side(self, head: chunk.ChunkHead, data: bytes) -> Chunk:
-        return SideChunk(data, head.position, self._size(head))
+        return SideChunk(data, head.position, self._size(head), head.payload_position)
 
     def _index(self, head: chunk.ChunkHead, data: bytes) -> None:
         self._index_position = head.position
@@ -242,6 +252,8 @@ class Reader:
         end, data = self._checked(self._source.size() - end_size, chunk.END)
         total, _, position = unpack_end(data, end.payload_position)
         head, data = self._checked(position, chunk.INDEX)
+        if self._source.position != end.position:
+            raise FormatError("INDX does not stand directly before END", head.position)
         entries = unpack_index(data, head.payload_position)
         if sum(entry.frames for entry in entries) != total:
             raise FormatError("INDEX and END disagree", head.position)

@@ -44,7 +44,7 @@ class Writer:
         """Write a group of pictures.
 
         Raises:
-            LimitError: more frames or bytes than a group, or more frames than a file, may have.
+            LimitError: more frames or bytes than a group, more frames than a file, or later times than frames may have.
             ValueError: a field is outside its range, or the first frame is not intra.
         """
         self._require_open()

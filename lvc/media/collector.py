@@ -10,8 +10,9 @@ import av
 
 from lvc.media import text
 from lvc.media.adts import RawAac, guessed_config
+from lvc.media.head import Attachment, Chapter, Hdr, Head, StreamHead, pack_head
 from lvc.media.matroska import matroska_head
-from lvc.media.segment import Attachment, Chapter, Hdr, Head, SidePacket, StreamHead, pack_head, pack_packets
+from lvc.media.segment import MAX_TIME, SidePacket, pack_packets
 
 MAX_SEGMENT_BYTES = 32 << 20
 """Payload bytes after which a segment ends; what remains waits for the next call."""
@@ -137,6 +138,7 @@ class SideCollector:
         chapters = [
             Chapter(c["id"], c["start"], c["end"], c["time_base"] or Fraction(1, 1000), _kept_tags(c["metadata"]))
             for c in self._container.chapters()
+            if -MAX_TIME <= c["start"] <= c["end"] <= MAX_TIME
         ]
         return Head(
             _kept_tags(self._container.metadata),
@@ -203,7 +205,9 @@ class SideCollector:
 
 def _side_packet(index: int, packet: Any) -> SidePacket:
     side_data = tuple((str(item.data_type), bytes(item)) for item in packet.iter_sidedata())
-    return SidePacket(index, bytes(packet), packet.pts, packet.dts, packet.duration or 0, packet.is_keyframe, side_data)
+    pts, dts = (None if time is None or abs(time) > MAX_TIME else time for time in (packet.pts, packet.dts))
+    duration = packet.duration if 0 <= (packet.duration or 0) <= MAX_TIME else 0
+    return SidePacket(index, bytes(packet), pts, dts, duration or 0, packet.is_keyframe, side_data)
 
 
 def _needs_config(stream: Any) -> bool:

@@ -6,7 +6,7 @@ from typing import Any
 import av
 from av.sidedata.sidedata import Type
 
-from lvc.media.segment import Hdr
+from lvc.media.head import Hdr
 
 _CHROMATICITY, _LUMINANCE = 50_000, 10_000
 """Units per one of a chromaticity, and per candela per square metre, in the messages of H.264 and HEVC."""
@@ -21,7 +21,10 @@ _PARAMETERS = {
 
 
 def hdr_of(picture: av.VideoFrame) -> Hdr:
-    """Reads both from a decoded picture (FFmpeg's AVMasteringDisplayMetadata and AVContentLightMetadata)."""
+    """Reads both from a decoded picture (FFmpeg's AVMasteringDisplayMetadata and AVContentLightMetadata).
+
+    Impossible ones are left out.
+    """
     mastering: tuple[int, ...] = ()
     light: tuple[int, ...] = ()
     items: Any = picture.side_data
@@ -31,7 +34,7 @@ def hdr_of(picture: av.VideoFrame) -> Hdr:
             mastering = _in_units(_MASTERING.unpack_from(data))
         elif item.type == Type.CONTENT_LIGHT_LEVEL and len(data) >= _LIGHT.size:
             light = _LIGHT.unpack_from(data)
-    return Hdr(mastering, light)
+    return Hdr(mastering if Hdr(mastering=mastering).is_possible else (), light if Hdr(light=light).is_possible else ())
 
 
 def _in_units(fields: tuple[int, ...]) -> tuple[int, ...]:

@@ -7,8 +7,8 @@ import av
 
 from lvc.media.encoders import Encoder, add_video_stream, check_encoder
 from lvc.media.hdr import encoder_options
+from lvc.media.head import Hdr
 from lvc.media.pictures import picture_of
-from lvc.media.segment import Hdr
 from lvc.media.sideoutput import SideOutput
 from lvc.video import Frame, VideoInfo
 

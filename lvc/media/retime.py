@@ -4,7 +4,8 @@ from dataclasses import replace
 from fractions import Fraction
 from typing import Protocol
 
-from lvc.media.segment import Chapter, Head, SidePacket, pack_head, pack_packets, unpack_head, unpack_packets
+from lvc.media.head import Chapter, Head, pack_head, unpack_head
+from lvc.media.segment import SidePacket, pack_packets, unpack_packets
 from lvc.video import Frame, VideoInfo
 
 
@@ -25,27 +26,31 @@ class Retimer:
         self._head: Head | None = None
         self._waiting: list[tuple[Fraction, SidePacket]] = []
 
-    def head(self, segment: bytes) -> bytes:
-        """The head of the part, from the segment of kind "H" of the source.
+    def head(self, segment: bytes, base: int = 0) -> bytes:
+        """The head of the part, from the segment of kind "H" of the source, which begins at byte ``base`` of its file.
 
         Raises:
             FormatError: the segment is damaged.
         """
-        head = self._head = unpack_head(segment)
+        head = self._head = unpack_head(segment, base)
         chapters = [moved for chapter in head.chapters if (moved := self._chapter(chapter)) is not None]
         return pack_head(replace(head, chapters=chapters))
 
-    def push(self, segment: bytes) -> bytes | None:
+    def push(self, segment: bytes, base: int = 0) -> bytes | None:
         """Takes a segment of either kind; gives the head at once, and packets when :meth:`take` asks for them.
+
+        Args:
+            segment: the bytes.
+            base: where they begin in the file, for error messages.
 
         Raises:
             FormatError: the segment is damaged.
         """
         if segment[:1] == b"H":
-            return self.head(segment)
+            return self.head(segment, base)
         if segment[:1] != b"P" or self._head is None:
             return None
-        for packet in unpack_packets(segment):
+        for packet in unpack_packets(segment, base):
             if packet.stream >= len(self._head.streams):
                 continue
             time = self._time(packet)

@@ -9,8 +9,9 @@ import av
 
 from lvc.errors import FormatError
 from lvc.media import text
+from lvc.media.head import Attachment, Head, unpack_head
 from lvc.media.matroska import codec_delay
-from lvc.media.segment import Attachment, Head, SidePacket, unpack_head, unpack_packets
+from lvc.media.segment import SidePacket, unpack_packets
 
 _ASS_HEADER = b"""[Script Info]
 ScriptType: v4.00+
@@ -70,10 +71,11 @@ class SideOutput:
             try:
                 self._parameters = av.open(io.BytesIO(head.matroska), "r", format="matroska")
             except (av.FFmpegError, OSError, ValueError) as error:
-                raise FormatError("damaged side stream: its codec parameters cannot be read") from error
+                raise FormatError("side streams: their codec parameters cannot be read") from error
+            if len(self._parameters.streams) != len(head.streams):
+                raise FormatError("side streams: some have no description, or no codec parameters")
             for index, template in enumerate(self._parameters.streams):
-                if index < len(head.streams):
-                    self._declare_stream(index, template)
+                self._declare_stream(index, template)
         for attachment in head.attachments:
             self._declare_attachment(attachment)
 

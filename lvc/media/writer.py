@@ -189,7 +189,9 @@ class VideoWriter:
                 raise OutputError("the reader closed the pipe") from error
             raise OutputError(f"{self._name}: {reason_of(error)}") from error
         except av.FFmpegError as error:
-            raise OutputError(f"{self._name}: {error.strerror}") from error
+            raise OutputError(f"{self._name}: FFmpeg refuses to write this ({error.strerror})") from error
+        except OverflowError as error:
+            raise OutputError(f"{self._name}: its times are outside of what FFmpeg can write") from error
 
     def __enter__(self) -> Self:
         return self

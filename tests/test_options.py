@@ -1,0 +1,94 @@
+"""Options of the library outside their ranges: refused in a sentence, before anything is read or written."""
+
+from collections.abc import Callable
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import lvc
+from lvc import api
+from lvc.compute import choose_device, processes
+from lvc.decoder import Decoder
+from lvc.edit import Span
+
+VECTOR = Path(__file__).parent / "vectors" / "lite.lvc"
+
+
+def decode(**options: Any) -> None:
+    lvc.decode(VECTOR, "out.y4m", **options)
+
+
+def verify(**options: Any) -> None:
+    api.verify(VECTOR, **options)
+
+
+def open_and_close(**options: Any) -> None:
+    lvc.open(VECTOR, **options).close()
+
+
+def cut(**options: Any) -> None:
+    api.cut(VECTOR, "out.lvc", **options)
+
+
+def encode(**options: Any) -> None:
+    lvc.encode("missing.y4m", "out.lvc", **options)
+
+
+@pytest.mark.parametrize("number", [0, -1])
+@pytest.mark.parametrize(
+    ("call", "option"),
+    [
+        *((decode, option) for option in ("threads", "batch", "workers", "layers")),
+        *((verify, option) for option in ("threads", "batch")),
+        *((open_and_close, option) for option in ("threads", "batch")),
+        *((encode, option) for option in ("threads", "workers")),
+    ],
+)
+def test_numbers_below_one(
+    call: Callable[..., None], option: str, number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match=f"{option} {number} is outside its range"):
+        call(**{option: number})
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_device_is_checked_first() -> None:
+    for call in (decode, verify, open_and_close):
+        with pytest.raises(ValueError, match="'tpu' is none of"):
+            call(device="tpu")
+
+
+def test_more_layers_than_there_are(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="4 layers: 1 to 3 are possible"):
+        lvc.decode(VECTOR, tmp_path / "out.y4m", layers=4)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("batch", [0, -1])
+def test_decoders_take_no_empty_batch(batch: int) -> None:
+    with VECTOR.open("rb") as stream, pytest.raises(ValueError, match=f"batch {batch} is outside its range"):
+        Decoder(stream, batch=batch)
+
+
+@pytest.mark.parametrize(("start", "frames"), [(-1, None), (Fraction(-1, 1000), 1), (0, 0), (0, -5)])
+def test_spans_begin_in_the_video_and_hold_frames(start: int | Fraction, frames: int | None) -> None:
+    with pytest.raises(ValueError, match="outside its range"):
+        Span(Fraction(start), frames)
+
+
+@pytest.mark.parametrize("options", [{"start": Fraction(-1)}, {"end": Fraction(-1)}])
+def test_cuts_begin_in_the_video(options: dict[str, Fraction], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match="outside its range"):
+        cut(**options)
+    assert not list(tmp_path.iterdir())
+
+
+def test_processes_and_threads_are_some() -> None:
+    with pytest.raises(ValueError, match="threads 0"):
+        choose_device("cpu", 0)
+    with pytest.raises(ValueError, match="workers 0"), processes(0, None, "json"):
+        raise AssertionError("they were started")
