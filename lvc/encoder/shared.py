@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lvc.container import Gop, GopChunk, Header, Reader, SideChunk, Writer
+from lvc.container.header import pack_header
 from lvc.encoder.encoded import EncodedFile
 from lvc.encoder.plan import stretches
 from lvc.encoder.settings import EncodeResult, EncoderSettings
@@ -60,7 +61,8 @@ def encode_shared(
         return part.lead(destination)
     if not folder.is_open() and not Path(destination).exists():
         raise LvcError(
-            "process 0 of this encode has not begun: all must see the same folder and have the same arguments"
+            "process 0 of this encode has not begun: all must see the same folder, and have the same arguments, version"
+            " and kind of device"
         )
     return part.help()
 
@@ -216,7 +218,7 @@ class _Part:
     def _read(self, number: int, header: Header) -> tuple[Gop, ...]:
         with self._folder.result(number).open("rb") as stream:
             reader = Reader(stream)
-            if (reader.header.model_id, reader.header.quality) != (header.model_id, header.quality):
+            if pack_header(reader.header) != pack_header(header):
                 raise InputError(f"{self._folder.result(number)} is of another encode")
             return tuple(item.gop for item in reader if isinstance(item, GopChunk))
 
