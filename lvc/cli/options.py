@@ -127,9 +127,11 @@ def json_option(command: _Command) -> _Command:
         if value is None:
             return
         try:
-            os.fstat(value)
-        except OSError as error:
-            raise click.BadParameter(f"{value} is no open file descriptor", context, parameter) from error
+            handed_over = os.get_inheritable(value)  # what was opened here, for signals, is not inheritable
+        except OSError:
+            handed_over = False
+        if not handed_over:
+            raise click.BadParameter(f"{value} is no open file descriptor", context, parameter)
         events = events_of(context)
         events.wanted, events.descriptor = True, value
         events.check()
