@@ -132,7 +132,7 @@ def test_terminals_get_no_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
         check_output("-")
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_signals_leave_nothing_behind(tmp_path: Path, number: signal.Signals) -> None:
     """Ctrl-C and kill, as the command line handles them, in the middle of a write."""
     program = """

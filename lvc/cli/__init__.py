@@ -20,7 +20,7 @@ from lvc.cli.encode import encode
 from lvc.cli.events import events_of
 from lvc.cli.info import info
 from lvc.cli.models import models
-from lvc.cli.signals import TERMINATED, signals_as_exceptions
+from lvc.cli.signals import HUNG_UP, TERMINATED, signals_as_exceptions
 from lvc.cli.splice import cat, cut
 from lvc.cli.train import train
 from lvc.cli.verify import verify
@@ -42,6 +42,7 @@ Exit status:
   7    a size is over the limits
   8    the output cannot be written
   9    the decoded pictures are not those that were encoded
+  129  the terminal has gone
   130  interrupted (Ctrl-C)
   141  the reader of the output has gone
   143  terminated"""
@@ -85,8 +86,9 @@ def _statuses(context: click.Context | None = None) -> Iterator[None]:
         if not _tell(context, "interrupted", INTERRUPTED):
             click.echo("lvc: interrupted", err=True)
         raise click.exceptions.Exit(INTERRUPTED) from None
-    except SystemExit:
-        _tell(context, "terminated", TERMINATED)
+    except SystemExit as error:
+        hung_up = error.code == HUNG_UP
+        _tell(context, "the terminal has gone" if hung_up else "terminated", HUNG_UP if hung_up else TERMINATED)
         raise
     except (LvcError, OSError) as error:
         if isinstance(error, BrokenPipeError) or isinstance(error.__cause__, BrokenPipeError):
