@@ -146,6 +146,7 @@ def encode(
             folder = stack.enter_context(SharedFolder(path, share))
         frames: Source = edited
         rate = best = None
+        said: dict[str, None] = {}
         if times == 1:
             bitrate = None if target is None else target.bitrate
             frames, settings, rate = aim_at_once(edited, settings, bitrate, max_bitrate, found, chosen)
@@ -160,7 +161,7 @@ def encode(
             if rate is not None:
                 raise LvcError("a bit rate or size for a long file is met by one process alone: unset WORLD_SIZE")
             result = encode_shared(
-                lambda: _edited(source, edit),
+                lambda: _edited(source, edit, said),
                 cast(str, destination),
                 folder,
                 model=found,
@@ -187,18 +188,20 @@ def encode(
             )
     pass_on(reader, warn)
     if warn is not None and not helping:
-        for sentence in missed(result, target, max_bitrate, best):
-            warn(sentence)
+        for sentence in (*said, *missed(result, target, max_bitrate, best)):
+            if sentence not in reader.warnings:
+                warn(sentence)
     return result
 
 
 @contextlib.contextmanager
-def _edited(source: PathOrStream, edit: Edit) -> "Iterator[Source]":
-    """A source with its edit, from the start."""
+def _edited(source: PathOrStream, edit: Edit, said: dict[str, None]) -> "Iterator[Source]":
+    """A source with its edit, from the start; what it warns of is added to ``said``, each sentence once."""
     from lvc.media import EditedSource, VideoReader
 
     with VideoReader(source) as reader:
         yield EditedSource(reader, edit)
+        said.update(dict.fromkeys(reader.warnings))
 
 
 def _key(source: PathOrStream, *what: object) -> str:

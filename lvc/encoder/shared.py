@@ -15,9 +15,9 @@ from lvc.encoder.plan import stretches
 from lvc.encoder.settings import EncodeResult, EncoderSettings
 from lvc.encoder.source import Source, side_of
 from lvc.encoder.stretch import Coded, Coding, FrameDone, code_stretch
-from lvc.errors import InputError, LvcError
+from lvc.errors import InputError, LvcError, OutputError
 from lvc.model import Model
-from lvc.output import open_output
+from lvc.output import open_output, reason_of
 from lvc.progress import Progress
 from lvc.share import POLL_SECONDS, SharedFolder
 
@@ -52,11 +52,16 @@ def encode_shared(
         InputError: the source has no frames.
         LimitError: sizes over the limits.
         MismatchError: ``verify`` found a difference.
-        OutputError: the destination cannot be written.
+        OutputError: the destination or the folder cannot be written to.
         LvcError: process 0 does not begin.
-        OSError: the folder cannot be written to.
     """
-    part = _Part(opened, folder, model, settings, device, verify, progress)
+    try:
+        return _encode(_Part(opened, folder, model, settings, device, verify, progress), folder, destination)
+    except OSError as error:
+        raise OutputError(f"{folder.path}: {reason_of(error)}") from error
+
+
+def _encode(part: "_Part", folder: SharedFolder, destination: str | os.PathLike[str]) -> EncodeResult:
     if folder.is_leader:
         return part.lead(destination)
     if not folder.is_open() and not Path(destination).exists():
