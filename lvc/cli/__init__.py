@@ -74,7 +74,8 @@ class _Group(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         with _statuses(ctx), signals_as_exceptions(), warnings.catch_warnings():
-            warnings.showwarning = _show_warning  # type: ignore[assignment]
+            events = events_of(ctx)
+            warnings.showwarning = lambda message, *_, **__: events.warn(" ".join(str(message).split()))
             return super().invoke(ctx)
 
 
@@ -147,10 +148,6 @@ def main() -> None:
 
 for command in (encode, decode, info, verify, cat, cut, models, train, bench, completion):
     main.add_command(command)
-
-
-def _show_warning(message: Warning | str, *_: Any) -> None:
-    click.echo(f"lvc: warning: {str(message).rstrip('.')}", err=True)
 
 
 def _abandon_stdout() -> None:

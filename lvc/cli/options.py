@@ -109,9 +109,13 @@ def batch_option(command: _Command) -> _Command:
 
 def talk_options(command: _Command) -> _Command:
     """``--quiet``, ``--json`` and ``--json-fd``."""
-    command = click.option("--quiet", is_flag=True, help="No progress and no warnings; with --json only the result.")(
-        command
-    )
+
+    def noted(context: click.Context, _parameter: click.Parameter, value: bool) -> bool:
+        events_of(context).quiet = value
+        return value
+
+    text = "No progress and no warnings; with --json only the result."
+    command = click.option("--quiet", is_flag=True, is_eager=True, callback=noted, help=text)(command)
     return json_option(command)
 
 
