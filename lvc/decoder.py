@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, BinaryIO
 from lvc.compute import check_counts, choose_device
 from lvc.container import Chunk, Gop, GopChunk, Part, Reader, SideChunk
 from lvc.edit import Span
-from lvc.errors import FormatError
+from lvc.errors import FormatError, OutputError
+from lvc.output import reason_of
 from lvc.progress import Progress
 from lvc.scratch import scratch_folder
 from lvc.spool import read_frames, write_frames
@@ -226,5 +227,9 @@ def _decode_in_worker(
 
     decoder = GroupDecoder(_load(model), info, choose_device(device, threads), keep_going=keep_going, layers=layers)
     for frames in decoder.decode([group]):
-        write_frames(spool, info, frames)
+        try:
+            write_frames(spool, info, frames)
+        except OSError as error:
+            message = f"{spool.parent}: {reason_of(error)} (TMPDIR names another folder for temporary files)"
+            raise OutputError(message) from error
     return decoder.damage

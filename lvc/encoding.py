@@ -10,11 +10,22 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
+from lvc import __version__
 from lvc.catalogue import path_of
 from lvc.compute import choose_device, crew_of, processes
 from lvc.edit import Edit
-from lvc.ends import OnWarning, PathOrStream, check_ends, checked_input, encoded_sink, is_file, pass_on
-from lvc.errors import LvcError
+from lvc.ends import (
+    OnWarning,
+    PathOrStream,
+    check_ends,
+    checked_input,
+    encoded_sink,
+    is_file,
+    is_one_file,
+    name_of_source,
+    pass_on,
+)
+from lvc.errors import InputError, LvcError
 from lvc.passes import passes_for
 from lvc.progress import OnProgress
 from lvc.share import Share, SharedFolder, parts_folder
@@ -85,7 +96,8 @@ def encode(
 
     Raises:
         LvcError: the size that is wanted is less than what audio and other streams take.
-        InputError: the source is missing, no video, has no frames or is damaged.
+        InputError: the source is missing, no video, has no frames or is damaged; or it is a sequence of images or an
+            address, of which nobody knows whether it has changed, and the encode is resumed or shared.
         LimitError: its pictures are outside the limits.
         ModelError: the model is unknown or damaged.
         OutputError: the destination exists, is the source, or cannot be written.
@@ -112,6 +124,9 @@ def encode(
     with contextlib.ExitStack() as stack:
         started = stack.enter_context(processes(workers, threads, "lvc.encoder.stretch"))
         reader = stack.enter_context(VideoReader(checked_input(source)))
+        if (resume or share) and not is_one_file(source):
+            reason = "only what is one file can be resumed, or shared out to several processes"
+            raise InputError(f"{name_of_source(source)}: {reason}")
         from lvc.encoder import EncoderSettings, encode_stream
         from lvc.encoder.aiming import aim_at_once, aim_with_samples, missed
         from lvc.model import find_model
@@ -123,12 +138,15 @@ def encode(
         name = None if model is None else os.fspath(model)
         found = find_model(name)
         settings = EncoderSettings(quality=quality, preset=preset, tune=tune, keyint=keyint)
+        verified = to_file if verify is None else verify
+        depends = (__version__, found.id.hex(), settings, edit, chosen, verified)
         folder = None
         if share is not None:
-            path = parts_folder(cast(str, destination), _key(source, found.id, settings, edit, target, max_bitrate))
+            path = parts_folder(cast(str, destination), _key(source, *depends, target, max_bitrate))
             folder = stack.enter_context(SharedFolder(path, share))
         frames: Source = edited
         rate = best = None
+        said: dict[str, None] = {}
         if times == 1:
             bitrate = None if target is None else target.bitrate
             frames, settings, rate = aim_at_once(edited, settings, bitrate, max_bitrate, found, chosen)
@@ -137,14 +155,13 @@ def encode(
                 show = tried or (lambda _: None)
                 whole = EditedSource(first, edit)
                 settings, rate, best = aim_with_samples(whole, settings, target, max_bitrate, found, chosen, show)
-        verified = to_file if verify is None else verify
         if folder is not None:
             from lvc.encoder.shared import encode_shared
 
             if rate is not None:
                 raise LvcError("a bit rate or size for a long file is met by one process alone: unset WORLD_SIZE")
             result = encode_shared(
-                lambda: _edited(source, edit),
+                lambda: _edited(source, edit, said),
                 cast(str, destination),
                 folder,
                 model=found,
@@ -154,7 +171,8 @@ def encode(
                 progress=progress,
             )
         else:
-            key = _key(source, found.id, settings, edit, rate) if to_file else None
+            place = os.path.realpath(cast(str, source)) if is_one_file(source) else None
+            key = _key(source, place, *depends, rate) if to_file else None
             sink, unfinished = stack.enter_context(encoded_sink(destination, key, resume))
             result = encode_stream(
                 frames,
@@ -170,24 +188,32 @@ def encode(
             )
     pass_on(reader, warn)
     if warn is not None and not helping:
-        for sentence in missed(result, target, max_bitrate, best):
-            warn(sentence)
+        for sentence in (*said, *missed(result, target, max_bitrate, best)):
+            if sentence not in reader.warnings:
+                warn(sentence)
     return result
 
 
 @contextlib.contextmanager
-def _edited(source: PathOrStream, edit: Edit) -> "Iterator[Source]":
-    """A source with its edit, from the start."""
+def _edited(source: PathOrStream, edit: Edit, said: dict[str, None]) -> "Iterator[Source]":
+    """A source with its edit, from the start; what it warns of is added to ``said``, each sentence once."""
     from lvc.media import EditedSource, VideoReader
 
     with VideoReader(source) as reader:
         yield EditedSource(reader, edit)
+        said.update(dict.fromkeys(reader.warnings))
 
 
 def _key(source: PathOrStream, *what: object) -> str:
-    """Names an encode by all that its bytes depend on: the source file, model, settings ..."""
-    known: list[object] = [part.hex() if isinstance(part, bytes) else part for part in what]
-    if isinstance(source, (str, os.PathLike)) and Path(source).is_file():
-        status = Path(source).stat()
-        known += [Path(source).name, status.st_size, status.st_mtime_ns]
+    """Names an encode by all that its bytes depend on, and by whether they were verified.
+
+    Args:
+        source: of a file, name, size and time count; not its folder, which other hosts may see in another place.
+        what: else counts.
+    """
+    known = list(what)
+    if is_one_file(source):
+        path = Path(cast(str, source))
+        status = path.stat()
+        known += [path.name, status.st_size, status.st_mtime_ns]
     return hashlib.sha256(repr(known).encode()).hexdigest()[:12]

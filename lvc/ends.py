@@ -27,6 +27,11 @@ def is_file(name: PathOrStream) -> bool:
     return path.is_file() or not path.exists()
 
 
+def is_one_file(name: PathOrStream) -> bool:
+    """Whether it is the path of a regular file that is there: neither a sequence of images nor an address."""
+    return is_file(name) and Path(cast(str, name)).is_file()
+
+
 def check_ends(destination: PathOrStream, source: PathOrStream, overwrite: bool) -> None:
     """Refuse a destination before any work is done for it; see :func:`lvc.output.check_output`."""
     if isinstance(destination, (str, os.PathLike)):

@@ -32,18 +32,24 @@ def check_output(target: str | os.PathLike[str], *, source: object = None, overw
         overwrite: whether a file that exists may be replaced.
 
     Raises:
-        OutputError: the target is the input, exists, is a folder, lies in no folder, or is a terminal.
+        OutputError: the target is the input, exists, is a folder, lies in no folder, cannot be looked at, or is a
+            terminal.
     """
     name = os.fspath(target)
     if name == STANDARD:
         if sys.stdout.isatty():
             raise OutputError("the output would go to a terminal: redirect it or name a file")
         return
+    if "\0" in name:
+        raise OutputError(f"{name!r}: no name of a file holds a zero byte")
     path = Path(name)
-    if path.is_dir():
-        raise OutputError(f"{name}: the output is a folder")
-    if not path.parent.is_dir():
-        raise OutputError(f"{name}: there is no folder {path.parent}")
+    try:
+        if path.is_dir():
+            raise OutputError(f"{name}: the output is a folder")
+        if not path.parent.is_dir():
+            raise OutputError(f"{name}: there is no folder {path.parent}")
+    except OSError as error:
+        raise _output_error(name, error) from error
     if isinstance(source, (str, os.PathLike)) and _same(path, Path(os.fspath(source))):
         raise OutputError(f"{name}: output and input are the same file")
     if is_replaced(path) and not overwrite:
@@ -51,8 +57,14 @@ def check_output(target: str | os.PathLike[str], *, source: object = None, overw
 
 
 def is_replaced(target: Path) -> bool:
-    """Whether writing to ``target`` would replace a file. Devices and named pipes are written to, not replaced."""
-    return target.exists() and _is_regular(target)
+    """Whether writing to ``target`` would replace a file. Devices and named pipes are written to, not replaced.
+
+    False also where it cannot be looked at, which :func:`check_output` refuses.
+    """
+    try:
+        return _is_regular(target)
+    except (OSError, ValueError):
+        return False
 
 
 @contextlib.contextmanager

@@ -7,7 +7,9 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from lvc.errors import OutputError
 from lvc.locks import is_ours, take_lock
+from lvc.output import reason_of
 
 PREFIX = "lvc-"
 _LOCK = "lock"
@@ -20,14 +22,19 @@ def scratch_folder() -> Iterator[Path]:
     ``TMPDIR`` names another place for it.
 
     Raises:
-        OSError: it cannot be made.
+        OutputError: it cannot be made.
     """
-    remove_abandoned()
+    with contextlib.suppress(OSError):
+        remove_abandoned()
     folder = lock = None
     try:
         while True:
-            folder = Path(tempfile.mkdtemp(prefix=PREFIX))
-            lock = (folder / _LOCK).open("wb")
+            try:
+                folder = Path(tempfile.mkdtemp(prefix=PREFIX))
+                lock = (folder / _LOCK).open("wb")
+            except OSError as error:
+                message = f"there is no place for temporary files: {reason_of(error)} (TMPDIR names another folder)"
+                raise OutputError(message) from error
             if is_ours(lock) and (folder / _LOCK).exists():
                 break
             lock.close()  # another process has just taken it for an abandoned one, and removed it

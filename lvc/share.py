@@ -13,9 +13,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import BinaryIO, Self
 
 from lvc.errors import LvcError, OutputError
+from lvc.locks import is_ours
 
 BEAT_SECONDS = 5.0
 """How often a process shows that it lives."""
@@ -25,6 +26,8 @@ START_SECONDS = 60.0
 """How long the others wait for the first process to open the folder."""
 POLL_SECONDS = 0.2
 _OPEN = "open"
+_LEADER = "leader"
+"""A file that process 0 locks: there is one."""
 _KEPT_NAME = 200
 """Bytes of a file name that the folder's name may keep."""
 
@@ -79,12 +82,13 @@ class SharedFolder:
         share: which process this is.
 
     Raises:
-        OutputError: the folder cannot be made.
+        OutputError: the folder cannot be made, or another process 0 has it.
     """
 
     def __init__(self, path: Path, share: Share) -> None:
         self.path, self._share = path, share
         self._mine: Path | None = None
+        self._lock: BinaryIO | None = None
         self._seen: dict[int, tuple[int, float]] = {}
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._beat, daemon=True)
@@ -93,11 +97,18 @@ class SharedFolder:
         if self.is_leader:
             try:
                 self.path.mkdir(exist_ok=True)
+                self._lock = (self.path / _LEADER).open("ab")
+                if not is_ours(self._lock):
+                    raise OutputError(f"{self.path}: another process 0 works at the same encode")
                 for claim in self.path.glob("*.claim"):
                     claim.unlink(missing_ok=True)
                 (self.path / _OPEN).touch()
             except OSError as error:
+                self._unlock()
                 raise OutputError(f"{self.path}: {error.strerror}") from error
+            except OutputError:
+                self._unlock()
+                raise
         self._thread.start()
         return self
 
@@ -107,12 +118,21 @@ class SharedFolder:
         self._stop.set()
         self._thread.join()
         if self._mine is not None:  # it was interrupted: others need not wait
-            self._mine.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                self._mine.unlink(missing_ok=True)
+        if os.name == "nt":
+            self._unlock()  # Windows removes no open file, and has no locks
         if self.is_leader and (kind is None or issubclass(kind, LvcError)):
             import shutil
 
-            (self.path / _OPEN).unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                (self.path / _OPEN).unlink(missing_ok=True)
             shutil.rmtree(self.path, ignore_errors=True)
+        self._unlock()
+
+    def _unlock(self) -> None:
+        if self._lock is not None:
+            self._lock.close()
 
     @property
     def is_leader(self) -> bool:

@@ -31,7 +31,7 @@ Report = Callable[[Any], None]
 
 
 class WorkerError(LvcError):
-    """A call whose process died again and again, or that failed in a way nobody expects."""
+    """A call whose process cannot be started or died again and again, or that failed in a way nobody expects."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,14 @@ class Workers:
 
     def __init__(self, count: int, preload: str, environment: dict[str, str] | None = None) -> None:
         self._count = count
-        self._command = [sys.executable, "-m", "lvc.workers", preload]
+        self._command = [
+            sys.executable,
+            "-W",
+            "ignore",
+            "-m",
+            "lvc.workers",
+            preload,
+        ]  # nobody would see whose they are
         self._environment = {**os.environ, **(environment or {})}
         self._calls: queue.SimpleQueue[tuple[int, Call] | None] = queue.SimpleQueue()
         self._events: queue.SimpleQueue[tuple[str, int, Any]] = queue.SimpleQueue()
@@ -124,7 +131,7 @@ class Workers:
             for attempt in range(1, _TRIES + 1):
                 try:
                     result = self._ask(index, number, call)
-                except (OSError, EOFError) as error:
+                except EOFError as error:
                     if self._closed:
                         return
                     status = self._end(index)
@@ -144,7 +151,10 @@ class Workers:
         process = self._process(index)
         if process.stdin is None or process.stdout is None:
             raise WorkerError("a worker process has no pipes")
-        _send(process.stdin, call)
+        try:
+            _send(process.stdin, call)
+        except OSError as error:  # a broken pipe is no reader of the output that has gone
+            raise EOFError from error
         while True:
             kind, value = pickle.loads(_receive(process.stdout))  # noqa: S301 -- from a process of our own
             if kind == "result":
@@ -158,9 +168,12 @@ class Workers:
             if self._closed:
                 raise EOFError
             if index not in self._processes:
-                self._processes[index] = subprocess.Popen(  # noqa: S603 -- itself
-                    self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=self._environment
-                )
+                try:
+                    self._processes[index] = subprocess.Popen(  # noqa: S603 -- itself
+                        self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=self._environment
+                    )
+                except OSError as error:
+                    raise WorkerError(f"a worker process cannot be started: {error.strerror}") from error
             return self._processes[index]
 
     def _end(self, index: int) -> int | None:
@@ -180,11 +193,15 @@ class Workers:
             _kill(process)
 
     def __enter__(self) -> Self:
-        for index in range(self._count):
-            self._process(index)
-            thread = threading.Thread(target=self._serve, args=(index,), daemon=True)
-            self._threads.append(thread)
-            thread.start()
+        try:
+            for index in range(self._count):
+                self._process(index)
+                thread = threading.Thread(target=self._serve, args=(index,), daemon=True)
+                self._threads.append(thread)
+                thread.start()
+        except BaseException:
+            self.close()
+            raise
         return self
 
     def __exit__(
@@ -244,7 +261,9 @@ def _receive(stream: IO[bytes]) -> bytes:
 
 def _work() -> None:
     """The life of a worker, which is told on its command line what module to import."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the process that is asked to stop ends this one
+    for name in ("SIGINT", "SIGHUP"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.SIG_IGN)  # the process that is asked to stop ends this one
     source = os.fdopen(os.dup(0), "rb")
     sink = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # whatever is printed must not get between the results

@@ -13,9 +13,11 @@ from lvc.encoder import EncodeResult
 from tests.command_line import Call
 from tests.container_files import SMALL
 
-# Shells start background jobs with Ctrl-C ignored, which processes that tests start would inherit.
+# Shells start background jobs with Ctrl-C ignored, nohup with hang-ups ignored; what tests start would inherit this.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 @pytest.fixture

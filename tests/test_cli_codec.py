@@ -306,7 +306,7 @@ lvc.cli.main(["wait"])
 """
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_an_interruption_in_a_finaliser_is_not_lost(number: signal.Signals) -> None:
     """Where Python reports exceptions and goes on."""
     done = subprocess.run([sys.executable, "-c", LOST, str(int(number))], capture_output=True, timeout=15, check=False)

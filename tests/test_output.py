@@ -10,8 +10,10 @@ import textwrap
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from lvc import output
+from lvc.cli import main
 from lvc.errors import OutputError
 from lvc.output import appending, check_output, is_replaced, open_output, replacing, write_file
 
@@ -125,6 +127,24 @@ def test_what_is_refused(tmp_path: Path) -> None:
         check_output(tmp_path / "missing" / "out.lvc")
 
 
+def test_names_that_cannot_be_looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").touch()
+    for name in ("x" * 300, "zero\0byte", "file/out.lvc"):
+        assert not is_replaced(tmp_path / name)
+        with pytest.raises(OutputError):
+            check_output(tmp_path / name)
+        result = CliRunner().invoke(main, ["encode", str(tmp_path / "file"), str(tmp_path / name.replace("\0", "/"))])
+        assert result.exit_code == OutputError.exit_status
+
+    def denied(*_: object, **__: object) -> None:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    monkeypatch.setattr(Path, "stat", denied)
+    assert not is_replaced(tmp_path / "out.lvc")
+    with pytest.raises(OutputError, match="Permission denied"):
+        check_output(tmp_path / "out.lvc")
+
+
 def test_terminals_get_no_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
     check_output("-")
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
@@ -132,7 +152,7 @@ def test_terminals_get_no_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
         check_output("-")
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_signals_leave_nothing_behind(tmp_path: Path, number: signal.Signals) -> None:
     """Ctrl-C and kill, as the command line handles them, in the middle of a write."""
     program = """

@@ -1,21 +1,32 @@
 """Encodes that are killed at any moment, and go on: never a half file, always the same bytes."""
 
 import io
+import os
 import random
 import subprocess
 import sys
 import time
+from contextlib import AbstractContextManager
+from dataclasses import replace
 from pathlib import Path
+from typing import Any, BinaryIO
 
+import numpy as np
 import pytest
+from click.testing import CliRunner
 
 import lvc
+from lvc import encoding, ends
+from lvc.bench.png import encode_png
+from lvc.cli import main
 from lvc.container import Header, Writer
+from lvc.edit import Edit, Span
 from lvc.encoder import EncoderSettings, encode_stream
 from lvc.encoder.group import CodedPicture, GroupEncoder
 from lvc.encoder.resume import Finished
-from lvc.errors import OutputError
+from lvc.errors import InputError, OutputError
 from lvc.output import open_resumable
+from lvc.share import Share
 from lvc.video import Frame
 from tests.clips import clip_frames, clip_info, make_clip
 from tests.container_files import HEADER, group, write
@@ -121,6 +132,52 @@ def test_other_settings_do_not_go_on(folder: Path, tmp_path: Path) -> None:
     assert len(target.read_bytes()) < len((folder / "whole.lvc").read_bytes())
 
 
+@pytest.mark.parametrize("part", ["version", "verify", "device", "place"])
+def test_nothing_else_is_taken_for_the_same_encode(
+    part: str, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another version, groups that were not verified, another kind of device, a file of that name elsewhere."""
+    known: list[str] = []
+    original = ends.open_resumable
+
+    def noted(target: str, key: str, *, resume: bool) -> AbstractContextManager[tuple[BinaryIO, Path | None]]:
+        known.append(key)
+        return original(target, key, resume=resume)
+
+    monkeypatch.setattr(ends, "open_resumable", noted)
+    source = tmp_path / "in.y4m"
+    source.hardlink_to(folder / "in.y4m")
+    options: dict[str, Any] = {"model": folder / "tiny.lvcm", "device": "cpu", "preset": "fast", "overwrite": True}
+    options["edit"] = Edit(Span(frames=1))
+    for other in (False, False, True):
+        if other and part == "version":
+            monkeypatch.setattr(encoding, "__version__", "0.0.1")
+        if other and part == "device":
+            monkeypatch.setattr(encoding, "choose_device", lambda *_: "cpu:0")
+        options["verify"] = not (other and part == "verify")
+        lvc.encode(folder / "in.y4m" if other and part == "place" else source, tmp_path / "out.lvc", **options)
+    assert known[0] == known[1] != known[2]
+
+
+def test_only_one_file_is_resumed_or_shared(folder: Path, tmp_path: Path) -> None:
+    """What another sequence of the same name has left must not be taken over, and nobody can tell these apart."""
+    for number in range(2):
+        (tmp_path / f"f{number}.png").write_bytes(encode_png(np.full((32, 32, 3), 100 * number, np.uint8)))
+    sequence, target = tmp_path / "f%d.png", tmp_path / "out.lvc"
+    options: dict[str, Any] = {"model": folder / "tiny.lvcm", "device": "cpu", "preset": "fast"}
+    for how in ({"resume": True}, {"share": Share(0, 2)}):
+        with pytest.raises(InputError, match="only what is one file can be resumed, or shared"):
+            lvc.encode(sequence, target, **options, **how)
+    os.mkfifo(tmp_path / "pipe.y4m")
+    for source in ("-", str(tmp_path / "pipe.y4m")):
+        result = CliRunner().invoke(main, ["encode", source, str(target), "--resume"])
+        assert (result.exit_code, "--resume goes from a file to a file" in result.stderr) == (2, True)
+    result = CliRunner().invoke(main, ["encode", str(tmp_path / "none.y4m"), str(target), "--resume"])
+    assert result.exit_code == InputError.exit_status
+    assert not list(tmp_path.glob(".out*"))
+    assert lvc.encode(sequence, target, **options).frames == 2
+
+
 def test_only_one_works_on_a_file(tmp_path: Path) -> None:
     with open_resumable(tmp_path / "out", "key", resume=True) as (sink, left):
         assert left is None
@@ -152,6 +209,9 @@ def test_groups_are_taken_by_their_times(tmp_path: Path) -> None:
     assert finished.take([(5, 1), (6, 1)]) is None
     assert finished.is_over
     assert Finished(path, Header(bytes(32), HEADER.info, 60, 250)).is_over
+    for other in (replace(HEADER, keyint=9), replace(HEADER, info=replace(HEADER.info, rotation=90))):
+        assert Finished(path, other).is_over
+    assert not Finished(path, replace(HEADER, info=replace(HEADER.info, frames=6))).is_over
     with path.open("wb") as stream:
         Writer(stream, HEADER).write_side(b"side")
     assert Finished(path, HEADER).is_over

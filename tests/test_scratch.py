@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from lvc.errors import OutputError
 from lvc.scratch import remove_abandoned, scratch_folder
 
 HOLD = """
@@ -87,3 +88,12 @@ def test_file_systems_without_locks(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         assert [str(first), str(second)] == made
         assert first.is_dir()
     assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_that_cannot_be_made_is_an_output_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(**_: object) -> str:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(tempfile, "mkdtemp", full)
+    with pytest.raises(OutputError, match="the disk is full"), scratch_folder():
+        pass

@@ -1,5 +1,6 @@
 """One encode shared by several processes: the same bytes as from one, whoever dies."""
 
+import errno
 import json
 import os
 import subprocess
@@ -13,7 +14,7 @@ from click.testing import CliRunner
 import lvc
 from lvc import share
 from lvc.cli import main
-from lvc.errors import LvcError
+from lvc.errors import LvcError, OutputError
 from lvc.progress import Progress
 from lvc.share import Share, SharedFolder
 from tests.clips import make_clip
@@ -152,7 +153,42 @@ def test_errors_leave_nothing(folder: Path, tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["in.y4m"]
 
 
+def test_warnings_are_told(folder: Path, tmp_path: Path) -> None:
+    lines = (folder / "in.y4m").read_bytes().split(b"FRAME")
+    luma = 32 * 32
+    header = lines[0].split(b" C")[0]
+    frames = b"".join(b"FRAME\n" + bytes(3 * luma) for _ in range(3))
+    (tmp_path / "in.y4m").write_bytes(header + b" C444\n" + frames)
+    said: list[str] = []
+    lvc.encode(tmp_path / "in.y4m", tmp_path / "one.lvc", warn=said.append, **options(folder))
+    alone = list(said)
+    assert alone
+    said.clear()
+    lvc.encode(tmp_path / "in.y4m", tmp_path / "two.lvc", warn=said.append, share=Share(0, 2), **options(folder))
+    assert said == alone
+
+
+def test_a_folder_that_fails_is_an_output_error(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(SharedFolder, "claim", full)
+    with pytest.raises(OutputError, match="parts: the disk is full"):
+        lvc.encode(folder / "in.y4m", tmp_path / "out.lvc", share=Share(0, 2), **options(folder))
+
+
 # The folder
+
+
+def test_there_is_one_process_0(tmp_path: Path) -> None:
+    with SharedFolder(tmp_path / "parts", Share(0, 2)) as first:
+        assert first.claim(0)
+        with pytest.raises(OutputError, match="another process 0"), SharedFolder(tmp_path / "parts", Share(0, 2)):
+            pass
+        assert not first.claim(0)
+    with SharedFolder(tmp_path / "parts", Share(0, 2)):
+        pass
+    assert not (tmp_path / "parts").exists()
 
 
 def test_claims(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

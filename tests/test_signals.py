@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from lvc.cli.signals import TERMINATED, signals_as_exceptions
+from lvc.cli.signals import HUNG_UP, TERMINATED, signals_as_exceptions
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -35,7 +35,9 @@ print(*ends)
 
 
 @pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="this system sends no signals to threads")
-@pytest.mark.parametrize(("name", "error"), [("SIGINT", "KeyboardInterrupt"), ("SIGTERM", "SystemExit")])
+@pytest.mark.parametrize(
+    ("name", "error"), [("SIGINT", "KeyboardInterrupt"), ("SIGTERM", "SystemExit"), ("SIGHUP", "SystemExit")]
+)
 def test_a_waiting_main_thread_is_woken_once(name: str, error: str) -> None:
     command = [sys.executable, "-c", WAITING, name]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=30, check=False)
@@ -43,12 +45,16 @@ def test_a_waiting_main_thread_is_woken_once(name: str, error: str) -> None:
 
 
 def test_everything_is_put_back() -> None:
-    before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)], sys.unraisablehook
+    def state() -> list[object]:
+        return [*map(signal.getsignal, (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)), sys.unraisablehook]
+
+    before = state()
     threads = threading.active_count()
-    with pytest.raises(SystemExit) as ended, signals_as_exceptions():
-        signal.raise_signal(signal.SIGTERM)
-    assert ended.value.code == TERMINATED
-    assert ([signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)], sys.unraisablehook) == before
+    for number, status in ((signal.SIGTERM, TERMINATED), (signal.SIGHUP, HUNG_UP)):
+        with pytest.raises(SystemExit) as ended, signals_as_exceptions():
+            signal.raise_signal(number)
+        assert ended.value.code == status == 128 + number
+    assert state() == before
     assert signal.set_wakeup_fd(-1) == -1
     for _ in range(100):
         if threading.active_count() <= threads:
@@ -57,15 +63,16 @@ def test_everything_is_put_back() -> None:
     assert threading.active_count() <= threads
 
 
-def test_an_ignored_interrupt_stays_ignored() -> None:
-    """As in commands that a shell runs in the background."""
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
+def test_what_is_ignored_stays_ignored(number: signal.Signals) -> None:
+    """As in commands that a shell runs in the background, or with nohup."""
+    before = signal.signal(number, signal.SIG_IGN)
     try:
         with signals_as_exceptions():
-            signal.raise_signal(signal.SIGINT)
-            assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+            signal.raise_signal(number)
+            assert signal.getsignal(number) is signal.SIG_IGN
     finally:
-        signal.signal(signal.SIGINT, before)
+        signal.signal(number, before)
 
 
 def test_other_threads_are_left_alone() -> None:

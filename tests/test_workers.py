@@ -1,5 +1,6 @@
 """Work in several processes: the same bytes and pictures, and what happens when a process dies."""
 
+import errno
 import io
 import os
 import subprocess
@@ -14,9 +15,10 @@ import pytest
 import lvc
 from lvc.compute import crew_of, processes
 from lvc.container import GopChunk, Reader
+from lvc.decoder import _decode_in_worker
 from lvc.edit import Span
 from lvc.encoder import EncoderSettings, encode_stream
-from lvc.errors import FormatError, ModelError
+from lvc.errors import FormatError, ModelError, OutputError
 from lvc.progress import Progress
 from lvc.spool import read_frames, write_frames
 from lvc.video import Frame
@@ -50,6 +52,44 @@ def test_a_worker_that_always_dies_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(WorkerError, match="died 3 times"):
         results(1, Call(die, (tmp_path / "a", 99)))
     assert (tmp_path / "a").read_bytes() == b"xxx"
+
+
+def test_a_worker_that_is_gone_when_it_gets_its_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    """That pipe is broken, and it is not the one of the output."""
+    monkeypatch.setattr("lvc.workers._send", gone)
+    with pytest.raises(WorkerError, match="died 3 times") as failed:
+        results(1, Call(double, (1,)))
+    assert not isinstance(failed.value.__cause__, BrokenPipeError)
+
+
+def gone(*_: object) -> None:
+    raise BrokenPipeError
+
+
+def test_a_worker_that_cannot_be_started_leaves_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[subprocess.Popen[bytes]] = []
+    original = subprocess.Popen
+
+    def start(*arguments: Any, **options: Any) -> subprocess.Popen[bytes]:
+        if started:
+            raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+        started.append(original(*arguments, **options))
+        return started[0]
+
+    monkeypatch.setattr("lvc.workers.subprocess.Popen", start)
+    with pytest.raises(WorkerError, match="cannot be started: Resource temporarily"):
+        results(2, Call(double, (1,)))
+    assert started[0].poll() is not None
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_a_full_temporary_folder_is_an_output_error(folder: Path) -> None:
+    with (folder / "in.lvc").open("rb") as stream:
+        reader = Reader(stream)
+        group = next(item for item in reader if isinstance(item, GopChunk))
+    arguments = (folder / "tiny.lvcm", reader.header.info, "cpu", False, 3, 1, group, Path("/dev/full"))
+    with pytest.raises(OutputError, match="the disk is full"):
+        results(1, Call(_decode_in_worker, arguments))
 
 
 def test_errors_come_back() -> None:

@@ -20,7 +20,7 @@ from lvc.cli.encode import encode
 from lvc.cli.events import events_of
 from lvc.cli.info import info
 from lvc.cli.models import models
-from lvc.cli.signals import TERMINATED, signals_as_exceptions
+from lvc.cli.signals import HUNG_UP, TERMINATED, signals_as_exceptions
 from lvc.cli.splice import cat, cut
 from lvc.cli.train import train
 from lvc.cli.verify import verify
@@ -42,6 +42,7 @@ Exit status:
   7    a size is over the limits
   8    the output cannot be written
   9    the decoded pictures are not those that were encoded
+  129  the terminal has gone
   130  interrupted (Ctrl-C)
   141  the reader of the output has gone
   143  terminated"""
@@ -73,7 +74,8 @@ class _Group(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         with _statuses(ctx), signals_as_exceptions(), warnings.catch_warnings():
-            warnings.showwarning = _show_warning  # type: ignore[assignment]
+            events = events_of(ctx)
+            warnings.showwarning = lambda message, *_, **__: events.warn(" ".join(str(message).split()))
             return super().invoke(ctx)
 
 
@@ -85,8 +87,9 @@ def _statuses(context: click.Context | None = None) -> Iterator[None]:
         if not _tell(context, "interrupted", INTERRUPTED):
             click.echo("lvc: interrupted", err=True)
         raise click.exceptions.Exit(INTERRUPTED) from None
-    except SystemExit:
-        _tell(context, "terminated", TERMINATED)
+    except SystemExit as error:
+        hung_up = error.code == HUNG_UP
+        _tell(context, "the terminal has gone" if hung_up else "terminated", HUNG_UP if hung_up else TERMINATED)
         raise
     except (LvcError, OSError) as error:
         if isinstance(error, BrokenPipeError) or isinstance(error.__cause__, BrokenPipeError):
@@ -145,10 +148,6 @@ def main() -> None:
 
 for command in (encode, decode, info, verify, cat, cut, models, train, bench, completion):
     main.add_command(command)
-
-
-def _show_warning(message: Warning | str, *_: Any) -> None:
-    click.echo(f"lvc: warning: {str(message).rstrip('.')}", err=True)
 
 
 def _abandon_stdout() -> None:

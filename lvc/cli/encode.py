@@ -23,7 +23,7 @@ from lvc.cli.options import (
 from lvc.cli.progress import ProgressLine, bit_rate
 from lvc.container import limits
 from lvc.edit import Crop, Edit, Span, parse_amount, parse_rate, parse_size
-from lvc.output import STANDARD
+from lvc.ends import is_file
 from lvc.passes import passes_for
 from lvc.share import Share
 
@@ -138,7 +138,7 @@ def encode(
     folders share one encode.
     """
     options["edit"] = Edit(Span(start, frames), fps, crop, scale)
-    if options["resume"] and STANDARD in (source, destination):
+    if options["resume"] and not (is_file(source) and is_file(destination)):
         raise click.UsageError("--resume goes from a file to a file.")
     wanted = {"bitrate": bitrate, "size": target_size, "psnr": target_psnr, "ssim": target_ssim}
     wanted = {name: value for name, value in wanted.items() if value is not None}
@@ -154,7 +154,8 @@ def encode(
         raise click.UsageError("--passes goes with --bitrate or --max-bitrate.")
     share = options["share"] = Share.from_environment(os.environ)
     if share is not None:
-        if STANDARD in (source, destination) or options["resume"] or options["workers"] > 1 or options["passes"] == 1:
+        alone = options["resume"] or options["workers"] > 1 or options["passes"] == 1
+        if alone or not (is_file(source) and is_file(destination)):
             raise click.UsageError(_SHARED)
         quiet = quiet or share.rank > 0
         events.wanted &= share.rank == 0

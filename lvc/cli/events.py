@@ -18,11 +18,13 @@ class Events:
         wanted: whether they are.
         descriptor: of the open file that they go to.
         stream_on_stdout: standard output carries the stream, so that they go to standard error.
+        quiet: nothing but the result is wanted.
     """
 
     wanted: bool = False
     descriptor: int | None = None
     stream_on_stdout: bool = False
+    quiet: bool = False
 
     @property
     def are_on_stderr(self) -> bool:
@@ -41,6 +43,15 @@ class Events:
         else:
             with open(self.descriptor, "w", encoding="utf-8", closefd=False) as file:
                 file.write(line + "\n")
+
+    def warn(self, sentence: str) -> None:
+        """Tell what no command tells by itself, such as a warning of Python: an event, or a line for people."""
+        if self.quiet:
+            return
+        if self.wanted:
+            self.write("warning", {"message": sentence.rstrip(".")})
+        else:
+            click.echo(f"lvc: warning: {sentence.rstrip('.')}", err=True)
 
     def check(self) -> None:
         """Refuse what would mix them with the stream.

@@ -109,9 +109,13 @@ def batch_option(command: _Command) -> _Command:
 
 def talk_options(command: _Command) -> _Command:
     """``--quiet``, ``--json`` and ``--json-fd``."""
-    command = click.option("--quiet", is_flag=True, help="No progress and no warnings; with --json only the result.")(
-        command
-    )
+
+    def noted(context: click.Context, _parameter: click.Parameter, value: bool) -> bool:
+        events_of(context).quiet = value
+        return value
+
+    text = "No progress and no warnings; with --json only the result."
+    command = click.option("--quiet", is_flag=True, is_eager=True, callback=noted, help=text)(command)
     return json_option(command)
 
 
@@ -127,9 +131,11 @@ def json_option(command: _Command) -> _Command:
         if value is None:
             return
         try:
-            os.fstat(value)
-        except OSError as error:
-            raise click.BadParameter(f"{value} is no open file descriptor", context, parameter) from error
+            handed_over = os.get_inheritable(value)  # what was opened here, for signals, is not inheritable
+        except OSError:
+            handed_over = False
+        if not handed_over:
+            raise click.BadParameter(f"{value} is no open file descriptor", context, parameter)
         events = events_of(context)
         events.wanted, events.descriptor = True, value
         events.check()

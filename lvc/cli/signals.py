@@ -5,21 +5,25 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import NoReturn
 
+SIGHUP = getattr(signal, "SIGHUP", None)
+"""Comes when the terminal goes; not on every system."""
 TERMINATED = 128 + signal.SIGTERM
+HUNG_UP = 128 + (SIGHUP or 1)
 _PATIENCE = 0.2
 """Seconds after which a signal that has not become an exception is sent to the main thread once more."""
 
 
 @contextlib.contextmanager
 def signals_as_exceptions() -> Iterator[None]:
-    """SIGINT raises KeyboardInterrupt and SIGTERM SystemExit(TERMINATED), so that unfinished output is removed.
+    """SIGINT raises KeyboardInterrupt, SIGTERM SystemExit(TERMINATED), SIGHUP SystemExit(HUNG_UP): unfinished output is
+    removed.
 
     In other threads than the main one nothing changes: signals are somebody else's. Where SIGINT is ignored, as shells
-    let background commands do, it stays so.
+    let background commands do, or SIGHUP, as ``nohup`` does, it stays so.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -30,13 +34,15 @@ def signals_as_exceptions() -> Iterator[None]:
         seen.set()
         raise KeyboardInterrupt
 
-    def leave(_signal: int, _frame: FrameType | None) -> NoReturn:
+    def leave(number: int, _frame: FrameType | None) -> NoReturn:
         seen.set()
-        raise SystemExit(TERMINATED)
+        raise SystemExit(128 + number)
 
-    handlers = {signal.SIGTERM: leave}
+    handlers: dict[int, Callable[[int, FrameType | None], NoReturn]] = {signal.SIGTERM: leave}
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         handlers[signal.SIGINT] = interrupt
+    if SIGHUP is not None and signal.getsignal(SIGHUP) is signal.SIG_DFL:
+        handlers[SIGHUP] = leave
     before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
     try:
         with _woken(frozenset(handlers), seen), _none_lost():
@@ -94,7 +100,8 @@ def _none_lost() -> Iterator[None]:
         if thread is None or not issubclass(lost.exc_type, (KeyboardInterrupt, SystemExit)):
             report(lost)
             return
-        number = signal.SIGINT if issubclass(lost.exc_type, KeyboardInterrupt) else signal.SIGTERM
+        hung_up = isinstance(lost.exc_value, SystemExit) and lost.exc_value.code == HUNG_UP
+        number = SIGHUP if hung_up else signal.SIGTERM if issubclass(lost.exc_type, SystemExit) else signal.SIGINT
         timer = threading.Timer(0.05, signal.pthread_kill, (thread, number))
         timer.daemon = True
         timer.start()

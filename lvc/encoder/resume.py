@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from lvc.container import Gop, GopChunk, Header, Reader
+from lvc.container.header import pack_header
 from lvc.errors import LvcError
 
 
@@ -49,7 +50,7 @@ def _whole_groups(path: Path, header: Header) -> Iterator[Gop]:
     with path.open("rb") as stream:
         try:
             reader = Reader(stream)
-            if (reader.header.model_id, reader.header.quality) != (header.model_id, header.quality):
+            if pack_header(reader.header) != pack_header(header):
                 return
             for item in reader:
                 if isinstance(item, GopChunk):

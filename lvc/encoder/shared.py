@@ -9,14 +9,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lvc.container import Gop, GopChunk, Header, Reader, SideChunk, Writer
+from lvc.container.header import pack_header
 from lvc.encoder.encoded import EncodedFile
 from lvc.encoder.plan import stretches
 from lvc.encoder.settings import EncodeResult, EncoderSettings
 from lvc.encoder.source import Source, side_of
 from lvc.encoder.stretch import Coded, Coding, FrameDone, code_stretch
-from lvc.errors import InputError, LvcError
+from lvc.errors import InputError, LvcError, OutputError
 from lvc.model import Model
-from lvc.output import open_output
+from lvc.output import open_output, reason_of
 from lvc.progress import Progress
 from lvc.share import POLL_SECONDS, SharedFolder
 
@@ -51,16 +52,22 @@ def encode_shared(
         InputError: the source has no frames.
         LimitError: sizes over the limits.
         MismatchError: ``verify`` found a difference.
-        OutputError: the destination cannot be written.
+        OutputError: the destination or the folder cannot be written to.
         LvcError: process 0 does not begin.
-        OSError: the folder cannot be written to.
     """
-    part = _Part(opened, folder, model, settings, device, verify, progress)
+    try:
+        return _encode(_Part(opened, folder, model, settings, device, verify, progress), folder, destination)
+    except OSError as error:
+        raise OutputError(f"{folder.path}: {reason_of(error)}") from error
+
+
+def _encode(part: "_Part", folder: SharedFolder, destination: str | os.PathLike[str]) -> EncodeResult:
     if folder.is_leader:
         return part.lead(destination)
     if not folder.is_open() and not Path(destination).exists():
         raise LvcError(
-            "process 0 of this encode has not begun: all must see the same folder and have the same arguments"
+            "process 0 of this encode has not begun: all must see the same folder, and have the same arguments, version"
+            " and kind of device"
         )
     return part.help()
 
@@ -216,7 +223,7 @@ class _Part:
     def _read(self, number: int, header: Header) -> tuple[Gop, ...]:
         with self._folder.result(number).open("rb") as stream:
             reader = Reader(stream)
-            if (reader.header.model_id, reader.header.quality) != (header.model_id, header.quality):
+            if pack_header(reader.header) != pack_header(header):
                 raise InputError(f"{self._folder.result(number)} is of another encode")
             return tuple(item.gop for item in reader if isinstance(item, GopChunk))
 
