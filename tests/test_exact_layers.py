@@ -266,13 +266,26 @@ def test_devices_that_fail_their_self_test_are_not_used(monkeypatch: pytest.Monk
         exact_device.working_device("cpu")
 
 
-def test_the_self_test_notices_inexact_arithmetic(monkeypatch: pytest.MonkeyPatch) -> None:
-    honest = torch.nn.functional.conv2d
+@pytest.mark.parametrize(
+    ("where", "name", "which"),
+    [
+        (torch.nn.functional, "conv2d", torch.float32),
+        (torch.nn.functional, "conv2d", torch.float64),
+        (torch, "bmm", torch.float32),
+        (torch.Tensor, "__matmul__", torch.float64),
+    ],
+)
+def test_the_self_test_notices_inexact_arithmetic(
+    monkeypatch: pytest.MonkeyPatch, where: object, name: str, which: torch.dtype
+) -> None:
+    honest = getattr(where, name)
 
-    def rough(*arguments: object, **options: object) -> torch.Tensor:
-        return honest(*arguments, **options) * (1 + 2.0**-12)  # type: ignore[arg-type]
+    def rough(first: torch.Tensor, *others: object, **options: object) -> torch.Tensor:
+        return honest(first, *others, **options) * (1 + 2.0**-12 * (first.dtype == which))
 
     passes_self_test.cache_clear()
-    monkeypatch.setattr(torch.nn.functional, "conv2d", rough)
+    assert passes_self_test("cpu")
+    passes_self_test.cache_clear()
+    monkeypatch.setattr(where, name, rough)
     assert not passes_self_test("cpu")
     passes_self_test.cache_clear()

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 
 from lvc.exact import warp
 from lvc.exact.layers import ACT_MAX, Conv, Depthwise
@@ -13,18 +14,79 @@ from lvc.exact.layers import ACT_MAX, Conv, Depthwise
 
 @contextlib.contextmanager
 def exact_arithmetic() -> Iterator[None]:
-    """No gradients, and no algorithm that is not a plain sum of products (Winograd, Fourier, reduced precision)."""
-    before = torch.get_float32_matmul_precision()
+    """No gradients, and no algorithm that is not a plain sum of products (Winograd, Fourier, reduced precision).
+
+    Whatever the program around has chosen does not count here, and holds again afterwards.
+    """
     with (
         torch.inference_mode(),
+        torch.autocast("cpu", enabled=False),
+        torch.autocast("cuda", enabled=False),
         torch.backends.nnpack.flags(enabled=False),
-        torch.backends.cudnn.flags(benchmark=False, deterministic=True, allow_tf32=False),
+        _without_cudnn(),
+        _full_precision(),
+        _any_order(),
+        usual_tensors(),
     ):
-        torch.set_float32_matmul_precision("highest")
-        try:
+        yield
+
+
+@contextlib.contextmanager
+def usual_tensors() -> Iterator[None]:
+    """Tensors of which nothing is said are of float32 and on the CPU."""
+    dtype = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float32)
+    # entered only where needed: it looks at every call
+    elsewhere = torch.get_default_device().type != "cpu"
+    try:
+        with torch.device("cpu") if elsewhere else contextlib.nullcontext():
             yield
-        finally:
-            torch.set_float32_matmul_precision(before)
+    finally:
+        torch.set_default_dtype(dtype)
+
+
+@contextlib.contextmanager
+def _without_cudnn() -> Iterator[None]:
+    """Its ``flags`` would also ask for settings that exist in two ways, and fail where a program has used both."""
+    cudnn = torch.backends.cudnn
+    before = cudnn.enabled
+    cudnn.enabled = False
+    try:
+        yield
+    finally:
+        cudnn.enabled = before
+
+
+@contextlib.contextmanager
+def _full_precision() -> Iterator[None]:
+    """No factor is shortened to TF32 or bfloat16, whether that was chosen in PyTorch's old way or in its new one."""
+    with contextlib.ExitStack() as put_back:
+        with contextlib.suppress(RuntimeError):  # the old way refuses to answer where the new one was used
+            if (before := torch.get_float32_matmul_precision()) != "highest":
+                put_back.callback(torch.set_float32_matmul_precision, before)
+                torch.set_float32_matmul_precision("highest")
+        for backend, operation in ((torch.backends.cuda, "matmul"), *((torch.backends.mkldnn, o) for o in _ONEDNN)):
+            setting = getattr(backend, operation, None)
+            chosen = getattr(setting, _PRECISION, "none")  # there since PyTorch 2.9
+            if chosen not in ("none", "ieee"):
+                put_back.callback(setattr, setting, _PRECISION, chosen)
+                setattr(setting, _PRECISION, "ieee")
+        yield
+
+
+_PRECISION = "fp32_precision"
+_ONEDNN = ("matmul", "conv")
+
+
+@contextlib.contextmanager
+def _any_order() -> Iterator[None]:
+    """Exact sums are the same in any order: nothing has to be deterministic, or be refused for not being so."""
+    mode = torch.get_deterministic_debug_mode()
+    torch.set_deterministic_debug_mode(0)
+    try:
+        yield
+    finally:
+        torch.set_deterministic_debug_mode(mode)
 
 
 def _layer_answers(device: torch.device) -> bool:
@@ -52,9 +114,15 @@ def _layer_answers(device: torch.device) -> bool:
 
 
 def _interpolation_answers(device: torch.device) -> bool:
+    """Filters of whole pictures, and the matrix products that do the same for blocks with vectors of their own."""
     random = np.random.default_rng(8)
     picture = random.choice([0, 1023, 511, 400], (1, 2, 24, 40))
-    found = warp.phases(torch.from_numpy(picture).float().to(device)).cpu().numpy()
+    given = torch.from_numpy(picture).float().to(device)
+    found = warp.phases(given).cpu().numpy()
+    vectors = torch.tensor([(v, h) for v in range(4) for h in range(4)], device=device)
+    field = vectors[:, None, None].expand(-1, 24 // warp.BLOCK, 40 // warp.BLOCK, 2)
+    blocks = warp.compensate(given.expand(16, -1, -1, -1), field).cpu().numpy()
+    inner = np.s_[:, -warp.FIRST : 24 - warp.FIRST, -warp.FIRST : 40 - warp.FIRST]
     margin = warp.MARGIN
     padded = np.pad(picture, ((0, 0), (0, 0), (margin, margin), (margin, margin)), mode="edge")
     taps = np.array(warp._SHARP)
@@ -63,9 +131,22 @@ def _interpolation_answers(device: torch.device) -> bool:
         down = sum(taps[v, k] * padded[:, :, k : k + height] for k in range(8))
         for h in range(4):
             want = sum(taps[h, k] * down[..., k : k + width] for k in range(8))
-            if not (found[:, :, 4 * v + h] == np.clip(np.rint(want / 4096), 0, 1023)).all():
+            want = np.clip(np.rint(want / 4096), 0, 1023)
+            if not (found[:, :, 4 * v + h] == want).all() or not (blocks[4 * v + h] == want[0][inner]).all():
                 return False
     return True
+
+
+def _transform_answers(device: torch.device) -> bool:
+    """Products of float64, as the inverse transform has them: of matrices, and of every position of a picture."""
+    random = np.random.default_rng(9)
+    x, weight = random.integers(-(2**20), 2**20, (40, 256)), random.integers(-(2**14), 2**14, (256, 256))
+    want = x @ weight.T
+    given, matrix = (torch.from_numpy(values).double().to(device) for values in (x, weight))
+    product = (given @ matrix.t()).cpu().numpy()
+    picture = given.t().reshape(1, 256, 5, 8)
+    filtered = F.conv2d(picture, matrix[:, :, None, None]).view(256, 40).t().cpu().numpy()
+    return bool((product == want).all() and (filtered == want).all())
 
 
 @functools.cache
@@ -73,4 +154,4 @@ def passes_self_test(device: str) -> bool:
     """Whether this device computes the exact layers and filters as integers say. Takes milliseconds, runs once."""
     with exact_arithmetic():
         where = torch.device(device)
-        return _layer_answers(where) and _interpolation_answers(where)
+        return _layer_answers(where) and _interpolation_answers(where) and _transform_answers(where)

@@ -21,6 +21,7 @@ from torch import Tensor
 from lvc.catalogue import MAGIC, VERSION, description_of, read_model
 from lvc.errors import ModelError
 from lvc.exact import loop_filter
+from lvc.exact.arithmetic import usual_tensors
 from lvc.exact.layers import SHIFT_MAX, UNIT, ExactLayer, exact_layers
 from lvc.model.codebook import MAX_ENTRIES, Codebook, Quantiser
 from lvc.model.codec import FrameCodec
@@ -274,6 +275,7 @@ def _counts(arrays: _Arrays, name: str, length: int) -> np.ndarray[Any, np.dtype
     return counts
 
 
+@usual_tensors()
 def load(path: str | os.PathLike[str]) -> Model:
     """Read a model file.
 
