@@ -97,6 +97,8 @@ def test_their_times_cost_nothing() -> None:
 
 
 ticks = st.integers(-(1 << 40), 1 << 40)
+SECOND_GROUP = 1 << 42
+"""Ticks by which it is later than the first."""
 
 
 @settings(max_examples=200, deadline=None)
@@ -105,16 +107,29 @@ ticks = st.integers(-(1 << 40), 1 << 40)
         st.tuples(ticks, st.integers(0, 1 << 40), st.integers(1, 100), st.binary(max_size=20)),
         min_size=1,
         max_size=40,
+        unique_by=lambda row: row[0],
     )
 )
 def test_any_frames_round_trip(rows: list[tuple[int, int, int, bytes]]) -> None:
     records = tuple(
         FrameRecord(pts, duration, int(i > 0), quality, len(payload) // 2, len(payload) // 3, i, payload)
-        for i, (pts, duration, quality, payload) in enumerate(rows)
+        for i, (pts, duration, quality, payload) in enumerate(sorted(rows))
     )
-    reader, items = read(write(Gop(records), Gop(records)))
-    assert [item.gop for item in items if isinstance(item, GopChunk)] == [Gop(records)] * 2
-    assert reader.duration == max(r.pts + r.duration for r in records) - min(r.pts for r in records)
+    later = tuple(replace(record, pts=record.pts + SECOND_GROUP) for record in records)
+    reader, items = read(write(Gop(records), Gop(later)))
+    assert [item.gop for item in items if isinstance(item, GopChunk)] == [Gop(records), Gop(later)]
+    assert reader.duration == max(r.pts + r.duration for r in later) - min(r.pts for r in records)
+
+
+def test_times_increase() -> None:
+    for second in (0, -1):
+        with pytest.raises(ValueError, match="do not increase"):
+            write(Gop((frame(0, pts=0), replace(frame(1), pts=second))))
+        with pytest.raises(FormatError, match=f"begins at time {second}, which is not after 1"):
+            read(write(group(0, 2), group(second, 2)))
+    reader, items = read(write(group(0, 2), group(1, 2), group(5, 2)), keep_going=True)
+    assert [item.gop.frames[0].pts for item in items if isinstance(item, GopChunk)] == [0, 5]
+    assert "not after 1" in reader.damage[0]
 
 
 def test_variable_frame_rates_cost_little() -> None:
@@ -196,6 +211,7 @@ def test_fields_are_where_the_format_says() -> None:
         ("second_row", b"\xf1\x80\1\0\1" + bytes(4)),
         ("second_row", b"\x15\x86" + b"\x80" * 7 + b"\2\1\0\1" + bytes(4)),
         ("second_row", b"\x15\x82\0\1\0\1" + bytes(4)),
+        ("second_row", b"\x15\1\1\0\1" + bytes(4)),
         ("second_row", b"\x19\3\1\0\1" + bytes(4)),
         ("second_row", b"\x19" + b"\x80" * 8 + b"\2\1\0\1" + bytes(4)),
     ],

@@ -3,6 +3,7 @@
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import NamedTuple
 
 from lvc.container import limits
@@ -114,6 +115,8 @@ def pack_gop(gop: Gop, first_frame: int) -> bytes:
             raise LimitError(f"a frame at {frame.pts} for {frame.duration} ticks, {limits.MAX_TICKS} are possible")
         if problem := _problem(frame):
             raise ValueError(problem)
+    if any(after.pts <= before.pts for before, after in pairwise(frames)):
+        raise ValueError("presentation times do not increase")
     qualities = list(dict.fromkeys(_quality_byte(frame) for frame in frames))[:_OWN_QUALITY]
     rank = {quality: i for i, quality in enumerate(qualities)}
     clock = _Clock(frames[0].pts, frames[0].duration)
@@ -249,6 +252,8 @@ def _row(fields: Cursor, clock: _Clock, qualities: bytes, first: bool) -> tuple[
         raise fields.error("the first frame is not intra, or its time is given twice")
     if problem := _out_of_range(values, size):
         raise fields.error(problem)
+    if not first and pts <= clock.pts:
+        raise fields.error(f"presentation time {pts} after {clock.pts}")
     clock.advance(pts, duration)
     return size, has_levels, values
 

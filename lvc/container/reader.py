@@ -82,6 +82,7 @@ class Reader:
         self._totals = Totals()
         self._index_position = 0
         self._next_frame = 0
+        self._last_pts: int | None = None
         self._whole = True
         self._done = False
 
@@ -143,6 +144,7 @@ class Reader:
         self._require_seekable()
         self._source.seek(entry.position)
         self._next_frame = entry.first_frame
+        self._last_pts = None
         self._index_position = 0
         self._totals = Totals()
         self._whole = False
@@ -195,19 +197,32 @@ class Reader:
             message = f"a group begins with frame {first} where frame {self._next_frame} should follow"
             self._note(FormatError(message, head.position))
         self._next_frame = first + preamble.frames
+        self._follow(head, gop)
         self._count(head, gop)
         return GopChunk(gop, head.position, self._size(head), first)
 
     def _salvage(self, head: chunk.ChunkHead, data: bytes) -> Chunk | None:
         try:
             preamble, gop = unpack_gop(data, head.payload_position, partial=True)
+            self._next_frame = preamble.first_frame + preamble.frames
+            if not gop.frames:
+                return None
+            self._follow(head, gop)
         except FormatError:
-            return None
-        self._next_frame = preamble.first_frame + preamble.frames
-        if not gop.frames:
             return None
         self._count(head, gop)
         return GopChunk(gop, head.position, self._size(head), preamble.first_frame, damaged=True)
+
+    def _follow(self, head: chunk.ChunkHead, gop: Gop) -> None:
+        """Check that a group begins after the last frame of the one before.
+
+        Raises:
+            FormatError: it does not.
+        """
+        begin = gop.frames[0].pts
+        if self._last_pts is not None and begin <= self._last_pts:
+            raise FormatError(f"a group begins at time {begin}, which is not after {self._last_pts}", head.position)
+        self._last_pts = gop.frames[-1].pts
 
     def _count(self, head: chunk.ChunkHead, gop: Gop) -> None:
         self.total_frames += len(gop.frames)
