@@ -1,5 +1,8 @@
 """Overlapped blocks against plain integers."""
 
+import subprocess
+import sys
+
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -45,15 +48,18 @@ def neighbours(field: Ints, used: npt.NDArray[np.bool_], dy: int, dx: int) -> In
 
 @pytest.mark.parametrize("everywhere", [False, True])
 @pytest.mark.parametrize("own", [False, True])
+@pytest.mark.parametrize("piece", [warp.PIECE, 5])
 @pytest.mark.parametrize(("filters", "ramp"), [(warp.LUMA, overlap.LUMA), (warp.CHROMA, overlap.CHROMA)])
 def test_overlap_equals_integers(
     filters: tuple[warp.Taps, ...],
     ramp: tuple[int, ...],
+    piece: int,
     own: bool,
     everywhere: bool,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(places, "_EVERYWHERE", everywhere)
+    monkeypatch.setattr(warp, "PIECE", piece)
     random = np.random.default_rng(len(ramp))
     block = len(ramp)
     picture = random.choice([0, 1023, 511, 3], (2, 2, ROWS * block, COLS * block))
@@ -113,3 +119,29 @@ def test_gradients_reach_the_reference() -> None:
     overlap.overlapped(read, field, used, rounding=False).sum().backward()
     assert reference.grad is not None
     assert float(reference.grad.sum()) == pytest.approx(24 * 32, rel=0.2)
+
+
+MEASURED = """
+import resource, sys, torch
+from lvc.exact import overlap, warp
+from lvc.exact.arithmetic import exact_arithmetic
+warp.PIECE = int(sys.argv[1])
+rows, cols = 128, 256
+with exact_arithmetic():
+    picture = torch.randint(0, 1024, (1, 1, 8 * rows, 8 * cols)).float()
+    field = torch.randint(-40, 40, (1, rows, cols, 2))
+    read = warp.Interpolator(picture, warp.LUMA)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    overlap.overlapped(read, field, torch.ones(1, rows, cols, dtype=torch.bool))
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the largest memory is counted in other units")
+def test_memory_is_bounded_where_all_vectors_differ() -> None:
+    """32,768 blocks with four neighbours each: at once, and in pieces."""
+    at_once, in_pieces = (
+        int(subprocess.run([sys.executable, "-c", MEASURED, str(piece)], capture_output=True, check=True).stdout)
+        for piece in (1 << 20, 1 << 12)
+    )
+    assert in_pieces < at_once / 3

@@ -10,6 +10,7 @@ import functools
 import torch
 from torch import Tensor
 
+from lvc.exact import warp
 from lvc.exact.places import places
 from lvc.exact.warp import Interpolator, from_blocks, to_blocks
 
@@ -66,7 +67,9 @@ def overlapped(
             guess = read(at, torch.where(counted[..., None], other, field).reshape(-1, 2))
             total = total + (guess - blocks) * weight
     else:
-        block, side = at % len(blocks), at // len(blocks)
-        change = (read(block, others.reshape(-1, 2)[at]) - blocks[block]) * weights[side]
-        total = blocks.index_add(0, block, change)
+        total, vectors = blocks, others.reshape(-1, 2)
+        for piece in at.split(warp.PIECE):
+            block, side = piece % len(blocks), piece // len(blocks)
+            change = (read(block, vectors[piece]) - blocks[block]) * weights[side]
+            total = total.index_add(0, block, change)
     return from_blocks(total.round() if rounding else total, field.shape[1], field.shape[2])

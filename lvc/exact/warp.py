@@ -14,6 +14,8 @@ from torch import Tensor
 BLOCK = 8
 MARGIN = 16
 """Samples by which a reference is extended on every side before it is interpolated."""
+PIECE = 1 << 14
+"""Blocks that are read at a time: what has to be gathered for one is several times as large as the block itself."""
 FIRST, LAST = -13, 11
 """Whole-sample positions kept outside the picture: FIRST before its start, LAST after its end. Blocks at either end lie
 where all samples of a row or column are the same, so that blocks further out need not be kept."""
@@ -176,9 +178,12 @@ class Interpolator:
         """Blocks [n, C, block, block].
 
         Args:
-            which: their places [n] in the batch, by rows.
+            which: their places [n] in the batch, by rows; ``slice(None)`` for all.
             vectors: [n, 2] int64, quarter luma samples.
         """
+        if len(vectors) > PIECE and not self._padded.requires_grad:
+            pieces = [slice(begin, begin + PIECE) for begin in range(0, len(vectors), PIECE)]
+            return torch.cat([self(at if isinstance(which, slice) else which[at], vectors[at]) for at in pieces])
         v, h = vectors[:, 0], vectors[:, 1]
         whole, part = self._positions.bit_length() - 1, self._positions - 1
         y = (self._y[which] + (v >> whole)).clamp_(0, self._lowest)
