@@ -177,6 +177,7 @@ ENTRIES: dict[str, tuple[str, list[Any]]] = {
     "no entries": ("intra.book0.entries", ["intra.book0.entries", "i4", [0, 4], 0]),
     "flat": ("intra.book0.entries", ["intra.book0.entries", "i4", [240], 0]),
     "other dimension": ("intra.book0.entries", ["intra.book0.entries", "i4", [60, 2], 0]),
+    "too many dimensions": ("intra.book0.entries", ["intra.book0.entries", "i4", [*[1] * 70, 60, 4], 0]),
     "missing": ("steps", ["stop", "i4", [2, 100, 384], 0]),
 }
 
@@ -194,11 +195,19 @@ def test_broken_bounds_are_refused() -> None:
     name, layer = next(iter(exact_layers(tiny_model().codec)))
     assert layer.weight[0].numel() * 127 * 2047 > 1 << 23
     with pytest.raises(ModelError, match=f"layer {name} breaks its bound"):
-        unpack(altered(f"{name}.bias", lambda x: np.full_like(x, 2**31 - 1)), "bad")
+        unpack(altered(f"{name}.bias", lambda x: np.full_like(x, 2**24)), "bad")
     with pytest.raises(ModelError, match="shift over"):
         unpack(altered(f"{name}.shift", lambda x: x + 15), "bad")
     with pytest.raises(ModelError, match="breaks its bound"):
-        unpack(altered(f"{name}.knots", lambda x: np.full_like(x, -(2**30))), "bad")
+        unpack(altered(f"{name}.knots", lambda x: np.full_like(x, -(2**24))), "bad")
+
+
+@pytest.mark.parametrize("value", [2**24 + 1, -(2**24) - 1, 2**31 - 1])
+def test_numbers_that_float32_would_round_are_refused(value: int) -> None:
+    name = next(name for name, layer in exact_layers(tiny_model().codec) if layer.knots is not None)
+    for array in (f"{name}.bias", f"{name}.knots", "transform.chroma_inverse"):
+        with pytest.raises(ModelError, match=f"{array} in the model file has numbers that float32 would round"):
+            unpack(altered(array, lambda x: np.where(np.arange(x.size).reshape(x.shape) == 3, value, x)), "bad")
 
 
 @pytest.mark.parametrize("size", [0, 1, 2])
@@ -206,11 +215,11 @@ def test_transforms_beyond_their_bounds_are_refused(size: int) -> None:
     """Whichever of the sizes it is; sums of one row are what counts, and those of columns may be as large."""
 
     def row(matrices: np.ndarray) -> np.ndarray:
-        matrices[size, 77] = 2**31 - 1
+        matrices[size, 77] = -(2**31)
         return matrices
 
     def column(matrices: np.ndarray) -> np.ndarray:
-        matrices[size, :, 77] = 2**31 - 1
+        matrices[size, :, 77] = -(2**31)
         return matrices
 
     with pytest.raises(ModelError, match="inverse transform breaks its bound"):

@@ -40,6 +40,7 @@ _TRANSFORM_GRID = 2.0**14
 _FILTERS_SHAPE = (loop_filter.SETS, loop_filter.CLASSES, len(loop_filter.PAIRS))
 _CountRows = list[np.ndarray[Any, np.dtype[np.int64]]]
 _TYPES = {"i1": 1, "i2": 2, "i4": 4, "u1": 1}
+_MOST_DIMENSIONS = 8
 
 
 @dataclass
@@ -192,7 +193,8 @@ class _Arrays:
         if name not in self.entries:
             raise ModelError(f"the model file lacks {name}")
         kind, found, place = self.entries[name]
-        if kind not in _TYPES or any(n < 1 for n in found) or (shape is not None and found != shape):
+        fits = len(found) <= _MOST_DIMENSIONS if shape is None else found == shape
+        if kind not in _TYPES or any(n < 1 for n in found) or not fits:
             raise ModelError(f"{name} in the model file has an unexpected type or shape")
         length = math.prod(found) * _TYPES[kind]
         start = self.base + place
@@ -200,6 +202,13 @@ class _Arrays:
             raise ModelError(f"{name} in the model file lies outside of it")
         flat = np.frombuffer(self.data, dtype="<" + kind, count=math.prod(found), offset=start)
         return flat.reshape(found).astype(np.int64)
+
+    def take_doubles(self, name: str, shape: tuple[int, ...]) -> Tensor:
+        """The same as float64, which is to be kept as float32 times a power of two: refused where that would round."""
+        values = torch.from_numpy(self.take(name, shape)).double()
+        if not torch.equal(values.float().double(), values):
+            raise ModelError(f"{name} in the model file has numbers that float32 would round")
+        return values
 
 
 def unpack(data: bytes, name: str) -> Model:
@@ -225,15 +234,13 @@ def _fill(codec: FrameCodec, arrays: _Arrays) -> None:
         if bool((shift > SHIFT_MAX).any()):
             raise ModelError(f"layer {name} has a shift over {SHIFT_MAX}")
         scale = torch.exp2(shift)
-        weight = torch.from_numpy(arrays.take(f"{name}.weight", (out, layer.weight[0].numel()))).double()
+        weight = arrays.take_doubles(f"{name}.weight", (out, layer.weight[0].numel()))
         layer.weight.copy_((weight / scale[:, None]).view_as(layer.weight))
-        layer.bias.copy_(torch.from_numpy(arrays.take(f"{name}.bias", (out,))).double() / scale / UNIT)
+        layer.bias.copy_(arrays.take_doubles(f"{name}.bias", (out,)) / scale / UNIT)
         if layer.knots is not None:
-            knots = arrays.take(f"{name}.knots", tuple(layer.knots.shape))
-            layer.knots.copy_(torch.from_numpy(knots).double() / UNIT)
+            layer.knots.copy_(arrays.take_doubles(f"{name}.knots", tuple(layer.knots.shape)) / UNIT)
     for name, parameter in codec.transform.named_parameters():
-        values = arrays.take(f"transform.{name}", tuple(parameter.shape))
-        parameter.copy_(torch.from_numpy(values).double() / _TRANSFORM_GRID)
+        parameter.copy_(arrays.take_doubles(f"transform.{name}", tuple(parameter.shape)) / _TRANSFORM_GRID)
     steps = arrays.take("steps", tuple(codec.steps.table.shape))
     if steps.min() < 1 or steps.max() > 2**16:
         raise ModelError("the model file has a quantisation step out of range")
