@@ -26,7 +26,7 @@ from lvc.model.group import MotionMemory
 from lvc.model.motion import MotionField
 from lvc.video import Frame
 from tests.between import always_between
-from tests.test_codec import Clip, decode, encode, groups, only_tiny, same, with_payload, written
+from tests.test_codec import Clip, decode, encode, groups, later, only_tiny, same, with_payload, written
 
 # -- motion ---------------------------------------------------------------------------------------------------------
 
@@ -160,7 +160,7 @@ def test_groups_in_lockstep_are_groups_one_by_one(monkeypatch: pytest.MonkeyPatc
         for kind, frames, quality in (("pan", 7, 20), ("zoom", 2, 90), ("textures", 5, 55), ("mix", 1, 5))
     ]
     like, _ = encode(Clip("noise", 32, 48, 6), ablate=frozenset({"nobetween"}))
-    data = written(like, [*gops, groups(like)[0].gop])
+    data = written(like, [later(gop, 10 * n) for n, gop in enumerate([*gops, groups(like)[0].gop])])
     alone = decode(data, batch=1)
     assert len(alone) == 21
     for batch in (2, 3, 5):
@@ -221,11 +221,12 @@ def test_damage_ends_the_group_in_display_order(index: int, kept: int, monkeypat
     always_between(monkeypatch)
     data, _ = encode(Clip("mix", 32, 32, 8), quality=60)
     right, gop = decode(data), groups(data)[0].gop
+    second = [replace(frame, pts=frame.pts + 10) for frame in right]
     for payload in (b"\xff" * 60, b"\x12" * 60):
-        bad = written(data, [with_payload(gop, index, payload), gop])
+        bad = written(data, [with_payload(gop, index, payload), later(gop, 10)])
         for batch in (1, 2):
             decoder = Decoder(io.BytesIO(bad), load_model=only_tiny, batch=batch, keep_going=True)
-            assert same([item for item in decoder if isinstance(item, Frame)], [*right[:kept], *right])
+            assert same([item for item in decoder if isinstance(item, Frame)], [*right[:kept], *second])
             assert len(decoder.damage) == 1
             with pytest.raises((FormatError, MismatchError)):
                 decode(bad, batch=batch)
