@@ -50,6 +50,11 @@ def test_bit_rates_are_met(folder: Path, kbit: int) -> None:
     assert found[-1]["bytes"] == size
 
 
+def test_a_rate_below_one_bit_per_second(folder: Path) -> None:
+    found = events(run(folder, "in.mkv", "--fps", "1/999999", "--bitrate", "1k", "--no-verify"))
+    assert all(event["bits_per_second"] >= 1 for event in found if event["type"] == "try")
+
+
 def test_sizes_count_the_sound(folder: Path) -> None:
     write_media(folder / "sound.mkv", times=[500 * n for n in range(21)], sounds=[Sound(seconds=10)], size=(48, 48))
     side = events(run(folder, "sound.mkv", "-q", 1))[-1]["parts"]["side"]

@@ -59,7 +59,7 @@ class Try:
     Attributes:
         quality: of predicted pictures; a fraction is the share of pictures one quality finer.
         bytes: estimate for the whole video, without side streams.
-        bits_per_second: the same as a rate.
+        bits_per_second: the same as a rate, 1 or more.
         psnr, ssim: see :class:`Target`; None where it was not asked for.
     """
 
@@ -174,7 +174,7 @@ class Samples:
         return Try(
             quality,
             round(total),
-            round(8 * total / self.seconds),
+            max(1, round(8 * total / self.seconds)),
             float(np.mean(psnrs)) if psnrs else None,
             float(np.mean(ssims)) if ssims else None,
         )
