@@ -9,6 +9,7 @@ from lvc.compute import DEVICES
 from lvc.decoding import DecodeResult, Video, decode, open, verify  # noqa: A004 -- meant to be written lvc.open
 from lvc.encoding import DEFAULT_KEYINT, DEFAULT_QUALITY, PRESETS, TUNES, encode
 from lvc.ends import PathOrStream, check_ends, name_of_source, naming, opened_sink, opened_source
+from lvc.progress import OnProgress
 from lvc.summary import Summary, summarise
 
 if TYPE_CHECKING:
@@ -49,14 +50,16 @@ def cat(
     *,
     video_only: bool = False,
     overwrite: bool = False,
+    progress: OnProgress | None = None,
 ) -> "SpliceResult":
     """Join `.lvc` files without encoding them again.
 
     Args:
         sources: same model, picture size and description, and the same other streams; they must be able to seek.
         destination: as in :func:`encode`.
-        video_only: leave audio and all other streams out.
+        video_only: leave audio and all other streams out; tags, chapters and what is said of HDR stay.
         overwrite: as in :func:`encode`.
+        progress: called as it goes on.
 
     Raises:
         InputError: one is missing, empty or a pipe, or they do not fit together.
@@ -64,7 +67,8 @@ def cat(
         LimitError: their time bases differ too much.
         OutputError: the destination exists, is a source, or cannot be written.
     """
-    return _splice([(source, Fraction(0), None) for source in sources], destination, video_only, overwrite)
+    pieces = [(source, Fraction(0), None) for source in sources]
+    return _splice(pieces, destination, video_only, overwrite, progress)
 
 
 def cut(
@@ -75,12 +79,13 @@ def cut(
     end: Fraction | None = None,
     video_only: bool = False,
     overwrite: bool = False,
+    progress: OnProgress | None = None,
 ) -> "SpliceResult":
     """Cut whole groups of pictures out of a `.lvc` file without encoding them again.
 
     Args:
         start, end: seconds after the first frame, 0 or more; see :class:`lvc.splice.Piece`.
-        source, destination, video_only, overwrite: as in :func:`cat`.
+        source, destination, video_only, overwrite, progress: as in :func:`cat`.
 
     Raises:
         The errors of :func:`cat`.
@@ -88,7 +93,7 @@ def cut(
     """
     if start < 0 or (end is not None and end < 0):
         raise ValueError(f"a start of {start} or an end of {end} is outside its range")
-    return _splice([(source, start, end)], destination, video_only, overwrite)
+    return _splice([(source, start, end)], destination, video_only, overwrite, progress)
 
 
 def _splice(
@@ -96,6 +101,7 @@ def _splice(
     destination: PathOrStream,
     video_only: bool,
     overwrite: bool,
+    progress: OnProgress | None,
 ) -> "SpliceResult":
     for source, _, _ in sources:
         check_ends(destination, source, overwrite)
@@ -106,4 +112,4 @@ def _splice(
         for source, start, end in sources:
             pieces.append(Piece(name_of_source(source), stack.enter_context(opened_source(source)), start, end))
         with opened_sink(destination) as sink:
-            return splice(pieces, sink, video_only=video_only)
+            return splice(pieces, sink, video_only=video_only, progress=progress)

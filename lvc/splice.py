@@ -11,6 +11,7 @@ from lvc.ends import naming
 from lvc.errors import FormatError, InputError, LimitError
 from lvc.media.head import Head, pack_head, unpack_head
 from lvc.media.retime import Retimer
+from lvc.progress import OnProgress, Progress
 
 _EVER = Fraction(1 << 62)
 
@@ -55,6 +56,7 @@ class _Opened:
     Attributes:
         head: of its side streams.
         begin, end: where its first frame is shown, and until when its last.
+        frames: how many it has.
         from_start, to_end: whether it reaches to that end of its file.
     """
 
@@ -76,6 +78,7 @@ class _Opened:
         self._to = entries[ends[0]].first_frame if ends else None
         if self._to is not None and self._to <= self._from:
             raise InputError(f"{piece.name}: the end lies before the start")
+        self.frames = (self._to or entries[-1].first_frame + entries[-1].frames) - self._from
         self.begin = entries[at].first_pts * self.base
         self.end = entries[ends[0]].first_pts * self.base if ends else self._end_of(entries[-1].position)
         self.start = float(self.begin - first)
@@ -120,7 +123,9 @@ class _Opened:
                 yield chunk
 
 
-def splice(pieces: Sequence[Piece], sink: BinaryIO, *, video_only: bool = False) -> SpliceResult:
+def splice(
+    pieces: Sequence[Piece], sink: BinaryIO, *, video_only: bool = False, progress: OnProgress | None = None
+) -> SpliceResult:
     """Write pieces one after the other as one `.lvc` file.
 
     Every piece begins where the one before it ends. The first one keeps its times where it begins with its file, else
@@ -128,7 +133,8 @@ def splice(pieces: Sequence[Piece], sink: BinaryIO, *, video_only: bool = False)
 
     Args:
         pieces: one or more; same model, size, depth, colour, aspect and rotation, and the same other streams.
-        video_only: leave the other streams out.
+        video_only: leave the other streams and attachments out; what is said of the video, such as chapters, stays.
+        progress: called after each group.
 
     Raises:
         InputError: the pieces do not fit together, one is empty, or one cannot seek.
@@ -143,7 +149,7 @@ def splice(pieces: Sequence[Piece], sink: BinaryIO, *, video_only: bool = False)
         _check(opened[0], other, video_only)
     base = _common_base([each.base for each in opened])
     writer = Writer(sink, _header(opened, base))
-    at = opened[0].begin if opened[0].from_start else Fraction(0)
+    at = origin = opened[0].begin if opened[0].from_start else Fraction(0)
     retimers, shifts = [], []
     for each in opened:
         shifts.append(at - each.begin)
@@ -151,25 +157,35 @@ def splice(pieces: Sequence[Piece], sink: BinaryIO, *, video_only: bool = False)
         retimers.append(Retimer(begin, shifts[-1], each.end))
         at += each.end - each.begin
     heads = [unpack_head(timer.head(pack_head(each.head))) for timer, each in zip(retimers, opened, strict=True)]
-    chapters = [chapter for head in heads for chapter in head.chapters]
-    head = replace(heads[0], chapters=[replace(chapter, id=n) for n, chapter in enumerate(chapters)])
-    if head != Head() and not video_only:
+    if (head := _joined(heads, video_only)) != Head():
         writer.write_side(pack_head(head))
+    total = sum(each.frames for each in opened)
     groups = 0
     for each, timer, shift in zip(opened, retimers, shifts, strict=True):
         until = _EVER if each is opened[-1] and each.to_end else each.end
         with naming(each.piece.name):
             for chunk in each.chunks():
-                if isinstance(chunk, SideChunk):
-                    timer.push(chunk.data, chunk.payload_position)
-                else:
-                    writer.write_gop(_moved(chunk.gop, each.base / base, round(shift / base)))
+                if isinstance(chunk, GopChunk):
+                    gop = _moved(chunk.gop, each.base / base, round(shift / base))
+                    writer.write_gop(gop)
                     groups += 1
-                if not video_only and (packets := timer.take(until)) is not None:
+                    if progress is not None:
+                        seconds = max(frame.pts + frame.duration for frame in gop.frames) * base - origin
+                        progress(Progress(writer.total_frames, total, writer.bytes_written, float(seconds)))
+                elif not video_only:
+                    timer.push(chunk.data, chunk.payload_position)
+                if (packets := timer.take(until)) is not None:
                     writer.write_side(packets)
     writer.close()
     starts = tuple(each.start for each in opened)
-    return SpliceResult(writer.total_frames, groups, writer.bytes_written, starts, float(at))
+    return SpliceResult(writer.total_frames, groups, writer.bytes_written, starts, float(at - origin))
+
+
+def _joined(heads: Sequence[Head], video_only: bool) -> Head:
+    """The first head with the chapters of all."""
+    chapters = [chapter for head in heads for chapter in head.chapters]
+    head = replace(heads[0], chapters=[replace(chapter, id=n) for n, chapter in enumerate(chapters)])
+    return replace(head, streams=[], matroska=b"", attachments=[]) if video_only else head
 
 
 def _moved(gop: Gop, factor: Fraction, shift: int) -> Gop:

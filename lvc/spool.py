@@ -3,6 +3,7 @@
 import struct
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
@@ -17,19 +18,26 @@ def write_frames(path: Path, info: VideoInfo, frames: Iterable[Frame]) -> int:
     Raises:
         OSError: the disk is full, or the like.
     """
-    kind = _kind(info)
     count = 0
     with path.open("wb") as stream:
         for frame in frames:
-            stream.write(_TIMES.pack(frame.pts, frame.duration))
-            for plane in frame.planes:
-                stream.write(plane.astype(kind).tobytes())
+            _write(stream, info, frame)
             count += 1
     return count
 
 
+def append_frame(path: Path, info: VideoInfo, frame: Frame) -> None:
+    """Write one frame behind those that a file holds; where there is no file, to a new one.
+
+    Raises:
+        OSError: the disk is full, or the like.
+    """
+    with path.open("ab") as stream:
+        _write(stream, info, frame)
+
+
 def read_frames(path: Path, info: VideoInfo) -> Iterator[Frame]:
-    """The frames that :func:`write_frames` wrote, one at a time."""
+    """The frames that the functions above wrote, one at a time."""
     kind = _kind(info)
     chroma = ((info.height + 1) // 2, (info.width + 1) // 2)
     with path.open("rb") as stream:
@@ -40,6 +48,11 @@ def read_frames(path: Path, info: VideoInfo) -> Iterator[Frame]:
                 planes.append(np.frombuffer(data, kind).reshape(rows, columns).astype(np.uint16))
             pts, duration = _TIMES.unpack(times)
             yield Frame(planes, pts, duration)
+
+
+def _write(stream: BinaryIO, info: VideoInfo, frame: Frame) -> None:
+    stream.write(_TIMES.pack(frame.pts, frame.duration))
+    stream.writelines(plane.astype(_kind(info)).tobytes() for plane in frame.planes)
 
 
 def _kind(info: VideoInfo) -> np.dtype[np.unsignedinteger]:

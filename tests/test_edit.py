@@ -1,6 +1,7 @@
 """Parts of videos, cropped and scaled: what is taken, and when it is shown."""
 
 import io
+import tracemalloc
 from collections.abc import Iterator
 from dataclasses import replace
 from fractions import Fraction
@@ -14,16 +15,19 @@ from click.testing import CliRunner, Result
 import lvc
 from lvc.cli import main
 from lvc.cli.options import seconds_of
-from lvc.container import GopChunk, Reader
+from lvc.container import GopChunk, Reader, SideChunk, limits
+from lvc.container.part import Part
 from lvc.decoder import Decoder
 from lvc.edit import Crop, Edit, Span, parse_rate, parse_size
-from lvc.errors import InputError
+from lvc.errors import InputError, LimitError
 from lvc.group_decoder import GroupDecoder
 from lvc.media import EditedSource, VideoReader
-from lvc.media.head import unpack_head
+from lvc.media.head import Head, StreamHead, pack_head, unpack_head
+from lvc.media.segment import SidePacket, pack_packets, unpack_packets
 from lvc.model.entropy import SymbolCoder
 from lvc.video import Frame
 from tests.clips import clip_frames, clip_info, make_clip
+from tests.container_files import INFO, group, write
 from tests.media_files import Sound, Text, side_tracks, write_media
 from tests.models import tiny_bytes
 
@@ -246,6 +250,51 @@ class _Clip:
         return None
 
 
+class _LongClip(_Clip):
+    """Frames with a segment of one packet, which begins with it, before each."""
+
+    PAYLOAD = 20_000
+
+    def __init__(self, frames: int) -> None:
+        super().__init__((16, 16), frames)
+        self.info = replace(self.info, time_base=Fraction(1, 25))
+        self.segments = [pack_head(Head(streams=[StreamHead({}, 0, Fraction(1, 25))]))]
+
+    def __iter__(self) -> Iterator[Frame]:
+        for frame in self.frames:
+            self.segments.append(pack_packets([SidePacket(0, bytes(self.PAYLOAD), frame.pts, None)]))
+            yield frame
+
+    def take_side(self) -> bytes | None:
+        return self.segments.pop(0) if self.segments else None
+
+
+def test_packets_before_a_part_are_not_kept() -> None:
+    clip = _LongClip(200)
+    tracemalloc.start()
+    source = EditedSource(clip, Edit(Span(Fraction(190, 25))))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 20 * clip.PAYLOAD
+    assert (head := source.take_side()) is not None
+    assert len(unpack_head(head).streams) == 1
+    frames = list(source)
+    segments = list(iter(source.take_side, None))
+    times = [packet.pts for segment in segments for packet in unpack_packets(segment)]
+    assert times == [frame.pts for frame in frames] == list(range(10))
+
+
+def test_side_data_before_a_part_of_a_pipe_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a file, it begins with what follows the group before."""
+    data = write(b"H", b"0", group(0, 3), b"1", b"1b", group(3, 3), b"2", group(6, 3), b"3", group(9, 3), b"4")
+    for seekable in (True, False):
+        stream = io.BytesIO(data)
+        monkeypatch.setattr(stream, "seekable", lambda seekable=seekable: seekable)
+        chunks = list(Part(Reader(stream), 7 * INFO.time_base, lambda _: False))
+        side = [chunk.data for chunk in chunks if isinstance(chunk, SideChunk)]
+        assert side == [b"H", b"0", b"2", b"3", b"4"]
+
+
 @pytest.mark.parametrize("size", [(64, 48), (67, 49)])
 def test_crop(size: tuple[int, int]) -> None:
     clip = _Clip(size)
@@ -279,6 +328,22 @@ def test_scale_keeps_the_shape_that_is_shown() -> None:
     assert np.abs(frames[0].planes[0] - halves).mean() < 4
     clip.info = replace(clip.info, sample_aspect=Fraction(0))
     assert EditedSource(clip, Edit(scale=(32, 24))).info.sample_aspect == 0
+
+
+def test_ratios_that_no_file_can_hold_become_the_nearest_ones(folder: Path) -> None:
+    """Also where it is the decimal point that makes the terms long."""
+    clip = _Clip()
+    clip.info = replace(clip.info, sample_aspect=Fraction(2_000_000_011, 1_999_999_973))
+    aspect = EditedSource(clip, Edit(scale=(34, 46))).info.sample_aspect
+    assert max(aspect.as_integer_ratio()) <= limits.MAX_RATIO_TERM
+    assert float(aspect) == pytest.approx(64 * 46 / (48 * 34), rel=1e-7)
+    clip.info = replace(clip.info, sample_aspect=Fraction(2_000_000_011))
+    with pytest.raises(LimitError, match="a sample aspect ratio of 4e"):
+        EditedSource(clip, Edit(scale=(32, 48)))
+    result = run(folder, "encode", folder / "in.mkv", folder / "pace.lvc", "--preset", "fast", "--fps", "2997.123457")
+    assert result.exit_code == 0, result.output
+    with lvc.open(folder / "pace.lvc", model=folder / "tiny.lvcm") as video:
+        assert float(video.info.frame_rate) == pytest.approx(2997.123457, rel=1e-9)
 
 
 def test_fps_sets_the_pace_and_drops_nothing() -> None:

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 from contextlib import suppress
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -15,9 +16,10 @@ import pytest
 
 from lvc.errors import InputError, LimitError, OutputError
 from lvc.media import VideoReader, VideoWriter
+from lvc.media.head import Hdr, Head, pack_head
 from lvc.media.truncation import Extent
 from lvc.media.y4m import SIGNATURE
-from lvc.video import Frame, VideoInfo
+from lvc.video import Colour, Frame, VideoInfo
 from tests.clips import clip_frames, clip_info, make_clip
 from tests.media_files import Sound, write_media
 
@@ -149,6 +151,47 @@ def test_y4m_header(tag: str, depth: int, location: int) -> None:
     assert (info.bit_depth, info.colour.chroma_location, info.colour.range) == (depth, location, 2)
     assert (info.frame_rate, info.sample_aspect) == (Fraction(30000, 1001), Fraction(10, 11))
     assert len(frames) == 2
+
+
+@pytest.mark.parametrize("depth", [8, 10])
+@pytest.mark.parametrize("location", range(7))
+def test_y4m_says_the_position_of_chroma_or_that_it_cannot(depth: int, location: int) -> None:
+    """With 10 bits there is no tag for it; left is what players take for granted."""
+    stream = io.BytesIO()
+    info = VideoInfo(16, 16, depth, frame_rate=Fraction(25), colour=Colour(chroma_location=location))
+    warnings = write(stream, info, list(clip_frames("pan", 16, 16, 1, bit_depth=depth)), format="y4m")
+    found, _, _ = read(io.BytesIO(stream.getvalue()))
+    is_said = found.colour.chroma_location == location or (depth, location) == (10, 1)
+    assert warnings == ([] if is_said else ["y4m cannot say the position of chroma samples"])
+    assert is_said == (location < (4 if depth == 8 else 2))
+    assert found.colour.chroma_location in (0, location)
+
+
+@pytest.mark.parametrize("colour", [Colour(9, 16, 9, 1, 1), Colour(1, 18, 1), Colour(9, 1, 1), Colour(2, 2, 9)])
+def test_y4m_tells_all_that_it_cannot_say_in_one_sentence(colour: Colour) -> None:
+    info = VideoInfo(16, 16, 10, frame_rate=Fraction(25), colour=colour, rotation=90)
+    with VideoWriter(io.BytesIO(), info, format="y4m") as writer:
+        writer.write_side(pack_head(Head(hdr=Hdr(light=(1000, 400)))))
+    assert writer.warnings == [
+        "y4m cannot say the rotation and colour primaries, transfer and matrix and mastering display and light levels"
+    ]
+    with VideoWriter(io.BytesIO(), replace(info, colour=Colour(6, 6, 6), rotation=0), format="y4m") as writer:
+        writer.write_side(pack_head(Head({"title": "x"})))
+    assert writer.warnings == ["y4m holds no audio and no other side streams; they were left out"]
+
+
+def test_y4m_with_ratios_of_many_digits() -> None:
+    """Up to what a file can hold, which is what is written; what is beyond it becomes the nearest, or is refused."""
+    stream = io.BytesIO()
+    rate = Fraction(2_147_483_647, 2_147_483_646)
+    write(stream, VideoInfo(16, 16, frame_rate=rate), list(clip_frames("pan", 16, 16, 1)), format="y4m")
+    assert read(io.BytesIO(stream.getvalue()))[0].frame_rate == rate
+    found = read(io.BytesIO(stream.getvalue().replace(b"F2147483647", b"F4294967291")))[0].frame_rate
+    assert found is not None
+    assert float(found) == pytest.approx(4294967291 / 2147483646)
+    assert max(found.as_integer_ratio()) < 1 << 31
+    with pytest.raises(LimitError, match="a frame rate of 4e"):
+        read(io.BytesIO(stream.getvalue().replace(b"F2147483647:2147483646", b"F4000000000:1")))
 
 
 def test_y4m_of_other_chroma_goes_to_ffmpeg(tmp_path: Path) -> None:

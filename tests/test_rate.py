@@ -299,7 +299,8 @@ def test_key_pictures_that_are_too_dear_at_any_quality(monkeypatch: pytest.Monke
 def long(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The clip counts as a long one, of which a third is sampled."""
     monkeypatch.setattr(search, "WHOLE_FRAMES", 50)
-    monkeypatch.setattr(search, "WINDOW_FRAMES", 4)
+    monkeypatch.setattr(search, "WINDOWS", 2)
+    monkeypatch.setattr(search, "WINDOW_FRAMES", 8)
     return folder
 
 

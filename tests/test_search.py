@@ -1,22 +1,29 @@
 """Aiming at a size or a likeness: the real file against what was asked for."""
 
+import io
 import json
 import re
+import tracemalloc
+from collections.abc import Iterator
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
+import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
 import lvc
 from lvc.cli import main
-from lvc.encoder import search
+from lvc.encoder import encode_stream, search
 from lvc.encoder.aiming import missed
-from lvc.encoder.search import Target, Try
-from lvc.encoder.settings import EncodeResult
+from lvc.encoder.search import Samples, Target, Try
+from lvc.encoder.settings import EncodeResult, EncoderSettings
 from lvc.media import VideoReader
 from lvc.media.filters import Comparison
-from tests.clips import make_clip
+from lvc.model import find_model
+from lvc.video import Frame
+from tests.clips import clip_info, make_clip
 from tests.media_files import Sound, write_media
 from tests.models import plain_bytes
 
@@ -50,6 +57,11 @@ def test_bit_rates_are_met(folder: Path, kbit: int) -> None:
     assert found[-1]["bytes"] == size
 
 
+def test_a_rate_below_one_bit_per_second(folder: Path) -> None:
+    found = events(run(folder, "in.mkv", "--fps", "1/999999", "--bitrate", "1k", "--no-verify"))
+    assert all(event["bits_per_second"] >= 1 for event in found if event["type"] == "try")
+
+
 def test_sizes_count_the_sound(folder: Path) -> None:
     write_media(folder / "sound.mkv", times=[500 * n for n in range(21)], sounds=[Sound(seconds=10)], size=(48, 48))
     side = events(run(folder, "sound.mkv", "-q", 1))[-1]["parts"]["side"]
@@ -81,7 +93,10 @@ def test_likeness_is_met(folder: Path) -> None:
 
 
 def test_the_highest_rate_is_kept(folder: Path) -> None:
-    events(run(folder, "in.mkv", "-q", 90, "--max-bitrate", "15k"))
+    found = events(run(folder, "in.mkv", "-q", 90, "--max-bitrate", "15k"))
+    tried = [event["quality"] for event in found if event["type"] == "try"]
+    assert tried[0] == 90
+    assert len(set(tried)) == len(tried), "none is coded twice"
     assert 8 * (folder / "out.lvc").stat().st_size / 12 <= 15_450
     found = events(run(folder, "in.mkv", "-q", 5, "--max-bitrate", "300k"))
     assert [event["quality"] for event in found if event["type"] == "try"] == [5]
@@ -115,6 +130,93 @@ def test_a_size_that_the_sound_exceeds_is_refused(folder: Path) -> None:
     result = run(folder, "loud.mkv", "--target-size", 1000)
     assert result.exit_code == 1
     assert "a file of 1000 bytes is not possible: audio and other streams alone" in result.stderr
+
+
+# Samples
+
+
+class _Halves:
+    """Frames one by one: the first half stands still, the second is noise. Its length may be stated, and wrongly."""
+
+    def __init__(self, frames: int, stated: int | None, size: int = 32) -> None:
+        self.info = replace(clip_info(size, size, frames), frames=stated)
+        self.count, self.size = frames, size
+
+    def __iter__(self) -> Iterator[Frame]:
+        noise = np.random.default_rng(7)
+        for n in range(self.count):
+            y, u, v = (
+                noise.integers(90, 166, (side, side), dtype=np.uint16) * (2 * n >= self.count)
+                for side in (self.size, self.size // 2, self.size // 2)
+            )
+            yield Frame([y, u, v], n, 1)
+
+    def take_side(self) -> bytes | None:
+        return None
+
+
+@pytest.fixture
+def short_samples(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in (("WHOLE_FRAMES", 24), ("WINDOWS", 4), ("WINDOW_FRAMES", 3)):
+        monkeypatch.setattr(search, name, value)
+
+
+@pytest.mark.usefixtures("short_samples")
+@pytest.mark.parametrize(
+    ("frames", "stated", "gap"),
+    [
+        (120, 120, 30),
+        (120, None, 24),
+        (120, 24, 24),
+        (120, 30, 28),
+        (119, 480, 120),
+        (25, None, 6),
+        (48, None, 6),
+        (49, None, 12),
+        (1000, None, 192),
+    ],
+)
+def test_samples_are_spread_over_the_whole(tmp_path: Path, frames: int, stated: int | None, gap: int) -> None:
+    samples = Samples(_Halves(frames, stated), tmp_path, EncoderSettings(keyint=7))
+    assert not samples.is_whole
+    assert samples.frames == frames
+    times = [[frame.pts for frame in sample] for sample in samples]
+    assert times == [list(range(n, min(frames, n + 3))) for n in range(0, frames, gap)]
+    assert len(list(tmp_path.iterdir())) == len(times)
+
+
+@pytest.mark.usefixtures("short_samples")
+@pytest.mark.parametrize("stated", [24, None, 10, 1000])
+def test_short_sources_are_sampled_whole(tmp_path: Path, stated: int | None) -> None:
+    samples = Samples(_Halves(24, stated), tmp_path, EncoderSettings(keyint=7))
+    assert samples.is_whole
+    assert [frame.pts for sample in samples for frame in sample] == list(range(24))
+    assert len(list(samples)) == samples.groups
+
+
+@pytest.mark.usefixtures("short_samples")
+@pytest.mark.parametrize("stated", [None, 20])
+def test_a_second_half_of_another_kind_is_foreseen(folder: Path, tmp_path: Path, stated: int | None) -> None:
+    settings = EncoderSettings(quality=40, preset="fast", keyint=10)
+    source, model, sink = _Halves(120, stated), find_model(str(folder / "plain.lvcm")), io.BytesIO()
+    samples = Samples(source, tmp_path, settings)
+    tried = samples.code(model, settings.quality, "cpu", psnr=False, ssim=False)
+    encode_stream(source, sink, model=model, settings=settings)
+    assert tried.bytes == pytest.approx(len(sink.getvalue()), rel=0.25)
+    plan = samples.plan(1000)
+    assert plan[-1] == (pytest.approx(samples.seconds), pytest.approx(1000))
+    half = max(bits for seconds, bits in plan if seconds <= samples.seconds / 2)
+    assert half < 100, "the second half costs nearly everything"
+
+
+@pytest.mark.parametrize("frames", [200, 700])
+def test_samples_hold_one_picture_at_a_time(tmp_path: Path, frames: int) -> None:
+    source = _Halves(frames, None, size=64)
+    tracemalloc.start()
+    Samples(source, tmp_path, EncoderSettings())
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 20 * 64 * 64 * 3
 
 
 def test_wrong_usage(folder: Path) -> None:

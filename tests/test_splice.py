@@ -2,6 +2,8 @@
 
 import io
 import json
+import re
+import tracemalloc
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -12,10 +14,12 @@ from click.testing import CliRunner, Result
 
 import lvc
 from lvc.cli import main
-from lvc.container import GopChunk, Header, Reader, limits
+from lvc.container import GopChunk, Header, Reader, SideChunk, limits
 from lvc.edit import Edit, Span
 from lvc.errors import FormatError, InputError, LimitError, TruncatedError
-from lvc.media.head import Head, pack_head
+from lvc.media.head import Attachment, Chapter, Hdr, Head, StreamHead, pack_head, unpack_head
+from lvc.media.segment import SidePacket, pack_packets
+from lvc.progress import Progress
 from lvc.splice import Piece, splice
 from tests.container_files import HEADER, INFO, group, write
 from tests.media_files import Sound, side_tracks, write_media
@@ -114,6 +118,41 @@ def test_an_index_that_names_no_group(monkeypatch: pytest.MonkeyPatch) -> None:
         splice([piece(0, 3)], io.BytesIO())
 
 
+def test_playing_time_counts_from_the_first_frame() -> None:
+    for pieces in ([piece(500_000, 500_003)], [piece(500_000), piece(7)], [piece(7, 10, start=4 * TICK)]):
+        sink = io.BytesIO()
+        reports: list[Progress] = []
+        result = splice(pieces, sink, progress=reports.append)
+        assert result.seconds_of_media == pytest.approx(float(result.frames * TICK))
+        assert reports[-1] == Progress(result.frames, result.frames, reports[-1].bytes, result.seconds_of_media)
+        assert len(reports) == result.groups
+
+
+def test_video_only_keeps_what_is_said_of_the_video() -> None:
+    head = Head(
+        {"title": "x"},
+        {"language": "de"},
+        1,
+        Hdr(light=(1000, 400)),
+        [StreamHead({}, 0, Fraction(1, 25))],
+        b"parameters",
+        [Chapter(0, 0, 10, Fraction(1, 25), {"title": "one"})],
+        [Attachment("font.ttf", "font/ttf", b"font")],
+    )
+    size = 20_000
+    sound = [pack_packets([SidePacket(0, bytes(size), n, None)]) for n in range(100)]
+    groups = [group(n, 1) for n in range(100)]
+    data = write(pack_head(head), *(item for pair in zip(groups, sound, strict=True) for item in pair))
+    sink = io.BytesIO()
+    tracemalloc.start()
+    splice([Piece("a.lvc", io.BytesIO(data))], sink, video_only=True)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 30 * size
+    side = [item.data for item in Reader(io.BytesIO(sink.getvalue())) if isinstance(item, SideChunk)]
+    assert [unpack_head(segment) for segment in side] == [replace(head, streams=[], matroska=b"", attachments=[])]
+
+
 # With sound, through the command line
 
 
@@ -146,9 +185,12 @@ def test_cutting_and_joining_gives_the_whole_again(folder: Path) -> None:
     fields = json.loads(result.stdout)
     assert (fields["command"], fields["frames"], fields["groups"], fields["starts"]) == ("cut", 6, 2, [0.24])
     result = run("cut", folder / "in.lvc", folder / "2.lvc", "--start", "0.26", "-y")
-    assert result.stderr == "lvc: warning: the piece begins with the group of pictures at 0.24 seconds\n"
+    warning, shown = result.stderr.splitlines()
+    assert warning == "lvc: warning: the piece begins with the group of pictures at 0.24 seconds"
+    assert re.fullmatch(r"lvc: cutting: 6 frames, [0-9.]+ frames/s, [0-9.]+ [kM]bit/s", shown)
     result = run("cat", folder / "1.lvc", folder / "2.lvc", "-o", folder / "whole.lvc", "-y")
-    assert (result.exit_code, result.output) == (0, "")
+    assert (result.exit_code, result.stdout) == (0, "")
+    assert re.fullmatch(r"lvc: joining: 12 frames, [0-9.]+ frames/s, [0-9.]+ [kM]bit/s\n", result.stderr)
     before, after = (
         [item.gop for item in Reader(io.BytesIO((folder / name).read_bytes())) if isinstance(item, GopChunk)]
         for name in ("in.lvc", "whole.lvc")

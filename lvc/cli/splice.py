@@ -19,7 +19,7 @@ from lvc.cli.options import (
 )
 from lvc.cli.progress import ProgressLine
 
-_VIDEO_ONLY = "Leave audio, subtitles and all other streams out."
+_VIDEO_ONLY = "Leave audio, subtitles and all other streams out; tags and chapters stay."
 
 
 @click.command()
@@ -52,8 +52,8 @@ def cat(
     They must have been encoded with the same model, and have the same picture size and other streams.
     """
     overwrite = may_overwrite(destination, sources[0], always=always, never=never)
-    line = ProgressLine("joining", quiet=quiet, events=events)
-    result = api.cat(sources, destination, video_only=video_only, overwrite=overwrite)
+    with ProgressLine("joining", quiet=quiet, events=events) as line:
+        result = api.cat(sources, destination, video_only=video_only, overwrite=overwrite, progress=line)
     line.result("cat", {"inputs": sources, "output": destination, **asdict(result)})
 
 
@@ -92,8 +92,10 @@ def cut(
     was asked for, and up to a group more on either side.
     """
     overwrite = may_overwrite(destination, source, always=always, never=never)
-    line = ProgressLine("cutting", quiet=quiet, events=events)
-    result = api.cut(source, destination, start=start, end=end, video_only=video_only, overwrite=overwrite)
-    if result.starts[0] < start:
-        line.warn(f"the piece begins with the group of pictures at {result.starts[0]:.6g} seconds")
+    with ProgressLine("cutting", quiet=quiet, events=events) as line:
+        result = api.cut(
+            source, destination, start=start, end=end, video_only=video_only, overwrite=overwrite, progress=line
+        )
+        if result.starts[0] < start:
+            line.warn(f"the piece begins with the group of pictures at {result.starts[0]:.6g} seconds")
     line.result("cut", {"input": source, "output": destination, **asdict(result)})

@@ -28,10 +28,14 @@ class Part:
         self.begin: int | None = None
 
     def __iter__(self) -> Iterator[Chunk]:
-        behind = False
+        behind = skipped = False
+        between: list[SideChunk] = []  # since the group before, where that does not belong to the stretch
         for chunk in self._reader:
             if isinstance(chunk, SideChunk):
-                yield chunk
+                if skipped:
+                    between.append(chunk)
+                else:
+                    yield chunk
                 continue
             if behind:
                 return
@@ -44,7 +48,11 @@ class Part:
             if self._is_behind(chunk):
                 behind = True
             elif any(self.holds(frame.pts, frame.duration) for frame in frames):
+                yield from between
+                between, skipped = [], False
                 yield chunk
+            else:
+                between, skipped = [], True
 
     def holds(self, pts: int, duration: int) -> bool:
         """Whether a frame belongs to the stretch or lies behind it."""

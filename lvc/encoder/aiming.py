@@ -123,7 +123,7 @@ def aim_with_samples(
         if max_bitrate is not None and best.bits_per_second > _NEAR_LIMIT * max_bitrate:
             most, bits = (best.quality if bits is None else most), min(bits or 1e30, max_bitrate * samples.seconds)
             if best.bits_per_second > max_bitrate:
-                best = find_quality(samples, Target(bitrate=max_bitrate), model, device, show, best.quality)
+                best = find_quality(samples, Target(bitrate=max_bitrate), model, device, show, best)
     aim = None
     if bits is not None and not samples.is_whole:
         delay = max(1, min(MOST_DELAY, samples.groups // GROUPS_PER_DELAY))

@@ -23,13 +23,14 @@ from lvc.exact.arithmetic import exact_arithmetic
 from lvc.exact.device import working_device
 from lvc.media.filters import Comparison
 from lvc.model import Model
-from lvc.spool import read_frames, write_frames
+from lvc.spool import append_frame, read_frames
 from lvc.video import Frame, Plane, VideoInfo
 
 WHOLE_FRAMES = 600
 """Sources up to this length are sampled whole, which makes the estimate exact."""
 WINDOWS, WINDOW_FRAMES = 24, 20
-"""Samples of longer ones: many short ones, since one shot says little of the next."""
+"""Samples of longer ones: many short ones, since one shot says little of the next. Where the length is not known, or
+greater than stated, there are up to twice as many."""
 MOST_TRIES = 9
 _FILE_BYTES = 150
 """Header, INDEX and END, about."""
@@ -59,7 +60,7 @@ class Try:
     Attributes:
         quality: of predicted pictures; a fraction is the share of pictures one quality finer.
         bytes: estimate for the whole video, without side streams.
-        bits_per_second: the same as a rate.
+        bits_per_second: the same as a rate, 1 or more.
         psnr, ssim: see :class:`Target`; None where it was not asked for.
     """
 
@@ -90,7 +91,7 @@ class Samples:
     Attributes:
         frames, groups, seconds: of the whole source.
         side_bytes: of its side streams.
-        is_whole: whether all frames are samples.
+        is_whole: whether all frames are samples, which are groups of pictures then.
 
     Raises:
         InputError: the source has no frames.
@@ -98,49 +99,64 @@ class Samples:
 
     def __init__(self, source: Source, folder: Path, settings: EncoderSettings) -> None:
         self.info: VideoInfo = source.info
-        self._settings = settings
+        self._folder, self._settings = folder, settings
         self.frames = self.groups = self.side_bytes = 0
-        expected = source.info.frames or 0
-        self.is_whole = expected <= WHOLE_FRAMES
-        self._spools: list[Path] = []
-        self._marks: list[_Mark] = []
+        self.is_whole = True
+        self._gap = max(max(source.info.frames or 0, WHOLE_FRAMES) // WINDOWS, WINDOW_FRAMES)
+        self._samples: list[tuple[_Mark, Path]] = []
         self._costs: list[tuple[int, float]] = []
         first = last = 0
-        open_window: list[Frame] = []
-
-        def flush() -> None:
-            if open_window:
-                self._spools.append(folder / f"sample{len(self._spools)}")
-                write_frames(self._spools[-1], self.info, open_window)
-                open_window.clear()
-
-        gap = max(1, expected // WINDOWS)
         for stretch in stretches(source, source.info, settings):
             self.groups += 1
+            begins = True
             for frame in stretch:
                 first = frame.pts if not self.frames else first
                 last = frame.pts + frame.duration
-                if self.is_whole and self.frames >= WHOLE_FRAMES:  # longer than its file says: the start must do
-                    self.is_whole, gap = False, 0
-                if self.is_whole or (gap and self.frames % gap < WINDOW_FRAMES):
-                    if not open_window:
-                        self._marks.append(_Mark(first, frame.pts, self.frames, self.groups if self.frames else 0))
-                    open_window.append(frame)
-                if len(open_window) == WINDOW_FRAMES and not self.is_whole:
-                    flush()
+                if self.frames == WHOLE_FRAMES:
+                    self._cut_to_windows()
+                mark = _Mark(first, frame.pts, self.frames, self.groups if self.frames else 0)
+                if self.is_whole:
+                    self._add(mark, frame, begins)
+                else:
+                    self._add_to_window(mark, frame)
+                begins = False
                 self.frames += 1
-            if self.is_whole:
-                flush()
             while (data := source.take_side()) is not None:
                 self.side_bytes += len(data) + 14
-        flush()
         if not self.frames:
             raise InputError("the input holds no frames")
         rate = source.info.frame_rate or 25
         self.seconds = float((last - first) * source.info.time_base) or float(self.frames / rate)
 
+    def _add(self, mark: _Mark, frame: Frame, begins: bool) -> None:
+        """Write a frame to the last sample, or to a new one."""
+        if begins:
+            self._samples.append((mark, self._folder / f"{'group' if self.is_whole else 'window'}{mark.frames}"))
+        append_frame(self._samples[-1][1], self.info, frame)
+
+    def _add_to_window(self, mark: _Mark, frame: Frame) -> None:
+        """Write a frame, if it lies in a window. Windows have equal distances, which double when there are too many."""
+        begins = mark.frames % self._gap == 0
+        if begins and len(self._samples) == 2 * WINDOWS:
+            for _, path in self._samples[1::2]:
+                path.unlink()
+            self._samples = self._samples[::2]
+            self._gap *= 2
+        if mark.frames % self._gap < WINDOW_FRAMES:
+            self._add(mark, frame, begins)
+
+    def _cut_to_windows(self) -> None:
+        """Keep only the windows of the groups that were sampled so far: the source is too long for more."""
+        whole, self._samples, self.is_whole = self._samples, [], False
+        number = 0
+        for group, (begin, path) in enumerate(whole, 1):
+            for frame in read_frames(path, self.info):
+                self._add_to_window(_Mark(begin.first, frame.pts, number, group if number else 0), frame)
+                number += 1
+            path.unlink()
+
     def __iter__(self) -> Iterator[Iterator[Frame]]:
-        return (read_frames(path, self.info) for path in self._spools)
+        return (read_frames(path, self.info) for _, path in self._samples)
 
     def code(self, model: Model, quality: float, device: str, *, psnr: bool, ssim: bool) -> Try:
         """Code the samples at a quality."""
@@ -168,13 +184,13 @@ class Samples:
         if self.is_whole:
             total = float(intra + other)
         else:
-            pieces = len(self._spools)
+            pieces = len(self._samples)
             total = self.groups * intra / pieces + (self.frames - self.groups) * other / max(1, count - pieces)
         total += _FILE_BYTES
         return Try(
             quality,
             round(total),
-            round(8 * total / self.seconds),
+            max(1, round(8 * total / self.seconds)),
             float(np.mean(psnrs)) if psnrs else None,
             float(np.mean(ssims)) if ssims else None,
         )
@@ -187,8 +203,8 @@ class Samples:
         """
         end = _Mark(0, 0, self.frames, self.groups)
         times, costs = [0.0], [0.0]
-        marks = zip(self._marks, [*self._marks[1:], end], self._costs, strict=True)
-        for mark, following, (intra, other) in marks:
+        marks = [mark for mark, _ in self._samples]
+        for mark, following, (intra, other) in zip(marks, [*marks[1:], end], self._costs, strict=True):
             groups = following.groups - mark.groups
             cost = groups * intra + (following.frames - mark.frames - groups) * other
             time = self.seconds if following is end else float((following.pts - mark.first) * self.info.time_base)
@@ -222,11 +238,14 @@ def _ssims(found: list[dict[str, str]]) -> list[float]:
 
 
 def find_quality(
-    samples: Samples, target: Target, model: Model, device: str, show: Callable[[Try], None], start: float = 50.0
+    samples: Samples, target: Target, model: Model, device: str, show: Callable[[Try], None], first: Try | None = None
 ) -> Try:
     """The quality that comes nearest to a target; every try is shown.
 
     A secant search between the qualities that are known to be too low and too high.
+
+    Args:
+        first: a try that is there already, with which the search begins.
     """
 
     def of(tried: Try) -> float:
@@ -243,10 +262,13 @@ def find_quality(
     below: tuple[float, float] | None = None
     above: tuple[float, float] | None = None
     best: Try | None = None
-    quality = start
-    for _ in range(MOST_TRIES):
-        tried = samples.code(model, quality, device, psnr=target.psnr is not None, ssim=target.ssim is not None)
-        show(tried)
+    quality = 50.0 if first is None else first.quality
+    for number in range(MOST_TRIES):
+        if number or first is None:
+            tried = samples.code(model, quality, device, psnr=target.psnr is not None, ssim=target.ssim is not None)
+            show(tried)
+        else:
+            tried = first
         error = of(tried)
         if best is None or abs(error) < abs(of(best)):
             best = tried

@@ -1,6 +1,5 @@
 """A source as the user wants it encoded: only a part of it, cropped, scaled, at another pace."""
 
-from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from fractions import Fraction
@@ -9,8 +8,8 @@ from typing import Protocol, runtime_checkable
 
 from lvc.edit import Crop, Edit, Span
 from lvc.errors import InputError
-from lvc.media.limits import check_size
-from lvc.media.retime import Retimer
+from lvc.media.limits import check_size, storable_ratio
+from lvc.media.retime import EarlySegments, Retimer
 from lvc.media.scaling import scaled, scaled_info
 from lvc.video import Frame, VideoInfo
 
@@ -51,7 +50,7 @@ class EditedSource:
 
     Raises:
         InputError: nothing is left, or the crop does not fit into the picture; also while iterating.
-        LimitError: the pictures become too large.
+        LimitError: the pictures become too large, or the rate or the sample aspect ratio impossible.
     """
 
     info: VideoInfo
@@ -61,14 +60,15 @@ class EditedSource:
         self._whole = edit.span == Span()
         self._retimer: Retimer | None = None
         self._until = Fraction(0)
-        self._before: deque[bytes] = deque()
+        self._early: EarlySegments | None = None
         self._frames = iter(source)
         if not self._whole:
             frames = self._part(self._frames)
             self._frames = chain([next(frames)], frames)  # the part's side streams are known from its first frame on
         info = source.info
         if edit.fps is not None:
-            info = replace(info, time_base=1 / edit.fps, frame_rate=edit.fps)
+            rate = storable_ratio(edit.fps, "frame rate")
+            info = replace(info, time_base=1 / rate, frame_rate=rate)
             self._frames = (replace(frame, pts=n, duration=1) for n, frame in enumerate(self._frames))
         if edit.crop is not None:
             info = self._cropped(info, edit.crop)
@@ -89,25 +89,28 @@ class EditedSource:
             return self._source.take_side()
         if self._retimer is None:
             return None
-        while (segment := self._before.popleft() if self._before else self._source.take_side()) is not None:
+        while (segment := self._next_segment()) is not None:
             if (head := self._retimer.push(segment)) is not None:
                 return head
         return self._retimer.take(self._until)
+
+    def _next_segment(self) -> bytes | None:
+        early = None if self._early is None else self._early.pop()
+        return self._source.take_side() if early is None else early
 
     def _part(self, frames: Iterator[Frame]) -> Iterator[Frame]:
         base, span = self._source.info.time_base, self._edit.span
         taken = 0
         earliest = next(frames)
         begin = earliest.pts * base + span.start
+        early = self._early = EarlySegments(begin)
         if span.start and isinstance(self._source, Seekable):
-            while (segment := self._source.take_side()) is not None:
-                self._before.append(segment)
+            self._take_early(early)
             self._source.skip_to(begin)
             frames = iter(self._source)
         for frame in chain([earliest], frames):
             if frame.pts * base < begin:
-                while (segment := self._source.take_side()) is not None:
-                    self._before.append(segment)
+                self._take_early(early)
                 continue
             if not taken:
                 first, begin = frame.pts, frame.pts * base
@@ -128,6 +131,10 @@ class EditedSource:
         for frame in frames:
             if frame.pts * base > self._until + _READ_ON_SECONDS:
                 return
+
+    def _take_early(self, early: EarlySegments) -> None:
+        while (segment := self._source.take_side()) is not None:
+            early.push(segment)
 
     def _cropped(self, info: VideoInfo, crop: Crop) -> VideoInfo:
         left = (info.width - crop.width) // 4 * 2 if crop.x is None else crop.x
@@ -153,4 +160,5 @@ class EditedSource:
         self._frames = (scaled(frame, info, width, height) for frame in frames)
         aspect = (info.sample_aspect or 1) * Fraction(info.width * height, info.height * width)
         known = info.sample_aspect or aspect != 1
-        return replace(scaled_info(info, width, height), sample_aspect=aspect if known else Fraction(0))
+        aspect = storable_ratio(Fraction(aspect), "sample aspect ratio") if known else Fraction(0)
+        return replace(scaled_info(info, width, height), sample_aspect=aspect)

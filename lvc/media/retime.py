@@ -1,5 +1,6 @@
 """Side streams cut to a stretch of time and moved: what a part of a video takes along of its audio and subtitles."""
 
+from collections import deque
 from dataclasses import replace
 from fractions import Fraction
 from typing import Protocol
@@ -88,6 +89,45 @@ class Retimer:
             return None
         ticks = round(self._shift / base)
         return replace(chapter, start=first + ticks, end=last + ticks)
+
+
+class EarlySegments:
+    """Segments that come before it is known where a part begins; of their packets, those that may belong to it.
+
+    Args:
+        earliest: seconds, in the source's time, before which the part does not begin.
+    """
+
+    def __init__(self, earliest: Fraction) -> None:
+        self._earliest = earliest
+        self._time_bases: list[Fraction] = []
+        self._segments: deque[bytes] = deque()
+        self._last = earliest
+
+    def push(self, segment: bytes) -> None:
+        """Takes a segment of either kind.
+
+        Raises:
+            FormatError: the segment is damaged.
+        """
+        if segment[:1] == b"H":
+            self._time_bases = [stream.time_base for stream in unpack_head(segment).streams]
+            self._segments.append(segment)
+        elif kept := [packet for packet in unpack_packets(segment) if self._may_belong(packet)]:
+            self._segments.append(pack_packets(kept))
+
+    def pop(self) -> bytes | None:
+        """The next segment, in the order in which they came; None where there is none."""
+        return self._segments.popleft() if self._segments else None
+
+    def _may_belong(self, packet: SidePacket) -> bool:
+        """Whether a packet begins late enough; one without times goes with the one before it."""
+        if packet.stream >= len(self._time_bases):
+            return False
+        first = packet.pts if packet.pts is not None else packet.dts
+        if first is not None:
+            self._last = first * self._time_bases[packet.stream]
+        return self._last >= self._earliest
 
 
 class FrameWriter(Protocol):

@@ -14,12 +14,16 @@ import av
 
 from lvc.errors import OutputError
 from lvc.media.encoders import choose_encoder
+from lvc.media.head import Hdr, Head, unpack_head
 from lvc.media.muxer import Muxer
-from lvc.media.y4m import Y4mWriter
+from lvc.media.y4m import Y4mWriter, unsaid
 from lvc.output import reason_of
 from lvc.video import Frame, VideoInfo
 
 _MUXER_OF_EXTENSION = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska", ".webm": "webm", ".y4m": "y4m"}
+
+_UNSAID = "y4m cannot say the "
+_LEFT_OUT = "y4m holds no audio and no other side streams; they were left out"
 
 
 class VideoWriter:
@@ -60,6 +64,7 @@ class VideoWriter:
         self._info = info
         self._last: Frame | None = None
         self._pace_warned = False
+        self._hdr = Hdr()
         self._owned: BinaryIO | None = None
         self._output: Y4mWriter | Muxer | None = None
         path = os.fspath(destination) if isinstance(destination, (str, os.PathLike)) else None
@@ -106,16 +111,11 @@ class VideoWriter:
         return self._owned
 
     def _warn_of_y4m(self) -> None:
-        lost = [
-            what
-            for what, is_there in (
-                ("rotation", self._info.rotation),
-                ("colour primaries, transfer and matrix", self._info.colour.matrix not in (2, 1, 5, 6)),
-            )
-            if is_there
-        ]
+        """One sentence on what the header cannot say; it grows when more of the stream is known."""
+        lost = unsaid(self._info) + (["mastering display and light levels"] if self._hdr != Hdr() else [])
+        self.warnings[:] = [sentence for sentence in self.warnings if not sentence.startswith(_UNSAID)]
         if lost:
-            self.warnings.append(f"y4m cannot say the {' and '.join(lost)}")
+            self.warnings.insert(0, _UNSAID + " and ".join(lost))
 
     def write(self, frame: Frame) -> None:
         """Writes one frame; presentation times must increase.
@@ -150,8 +150,19 @@ class VideoWriter:
         with self._errors():
             if isinstance(self._output, Muxer):
                 self._output.write_side(segment)
-            elif "side streams" not in "".join(self.warnings):
-                self.warnings.append("y4m holds no audio and no other side streams; they were left out")
+            else:
+                self._leave_out(segment)
+
+    def _leave_out(self, segment: bytes) -> None:
+        """What y4m does not hold is told once."""
+        if segment[:1] == b"H":
+            head = unpack_head(segment)
+            self._hdr = head.hdr
+            self._warn_of_y4m()
+            if head == Head(video_disposition=head.video_disposition, hdr=head.hdr):
+                return
+        if _LEFT_OUT not in self.warnings:
+            self.warnings.append(_LEFT_OUT)
 
     def close(self) -> None:
         """Finishes the file.

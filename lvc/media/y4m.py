@@ -13,7 +13,7 @@ from typing import BinaryIO
 import numpy as np
 
 from lvc.errors import InputError
-from lvc.media.limits import check_size
+from lvc.media.limits import check_size, storable_ratio
 from lvc.video import Colour, Frame, Plane, VideoInfo
 
 SIGNATURE = b"YUV4MPEG2 "
@@ -21,7 +21,11 @@ MAX_HEADER_BYTES = 4096
 
 # What the tag C says: bit depth and FFmpeg's number of the chroma position (1 left, 2 centre, 3 top left).
 _CHROMA = {"420": (8, 2), "420jpeg": (8, 2), "420mpeg2": (8, 1), "420paldv": (8, 3), "420p10": (10, 0)}
-_CHROMA_TAG = {(8, 0): "420jpeg", (8, 1): "420mpeg2", (8, 2): "420jpeg", (8, 3): "420paldv"}
+# The other way round, for 8 bits. "420" alone leaves the position open, but FFmpeg takes it for the centre, too.
+_CHROMA_TAG = {0: "420", 1: "420mpeg2", 2: "420jpeg", 3: "420paldv"}
+# What players take for granted where nothing is said: positions with 10 bits; BT.601 or BT.709 by the picture's size.
+_USUAL_LOCATIONS = (0, 1)
+_USUAL_PRIMARIES, _USUAL_TRANSFERS, _USUAL_MATRICES = (1, 2, 5, 6), (1, 2, 4, 5, 6), (1, 2, 5, 6)
 _RANGE = {"LIMITED": 1, "FULL": 2}
 
 
@@ -30,11 +34,11 @@ class Y4mUnsupportedError(Exception):
 
 
 def _ratio(text: str, what: str) -> Fraction:
-    match = re.fullmatch(r"(\d{1,9}):(\d{1,9})", text)
+    match = re.fullmatch(r"(\d{1,10}):(\d{1,10})", text)
     if match is None:
         raise InputError(f"the y4m header has a bad {what} {text!r}; it should look like 25:1")
     numerator, denominator = int(match[1]), int(match[2])
-    return Fraction(numerator, denominator) if denominator else Fraction(0)
+    return storable_ratio(Fraction(numerator, denominator), what) if denominator else Fraction(0)
 
 
 def parse_header(line: bytes) -> VideoInfo:
@@ -42,7 +46,7 @@ def parse_header(line: bytes) -> VideoInfo:
 
     Raises:
         InputError: the header is damaged.
-        LimitError: the size is over the limits.
+        LimitError: the size or a ratio is over the limits.
         Y4mUnsupportedError: the header is good but names another kind of picture.
     """
     values = {tag[:1]: tag[1:] for tag in line.decode("latin-1").split(" ")[1:] if tag and not tag.startswith("X")}
@@ -79,7 +83,7 @@ def parse_header(line: bytes) -> VideoInfo:
 
 def header_of(info: VideoInfo, rate: Fraction) -> bytes:
     """The header line for a stream, with its line feed."""
-    chroma = "420p10" if info.bit_depth == 10 else _CHROMA_TAG.get((8, info.colour.chroma_location), "420jpeg")
+    chroma = "420p10" if info.bit_depth == 10 else _CHROMA_TAG.get(info.colour.chroma_location, "420")
     aspect = info.sample_aspect
     tags = [
         f"W{info.width}",
@@ -94,6 +98,20 @@ def header_of(info: VideoInfo, rate: Fraction) -> bytes:
     if info.colour.range:
         tags.append("XCOLORRANGE=" + ("LIMITED" if info.colour.range == 1 else "FULL"))
     return SIGNATURE + " ".join(tags).encode("ascii") + b"\n"
+
+
+def unsaid(info: VideoInfo) -> list[str]:
+    """What a header cannot say of a stream and players do not take for granted, in words."""
+    colour = info.colour
+    is_usual = (
+        colour.primaries in _USUAL_PRIMARIES
+        and colour.transfer in _USUAL_TRANSFERS
+        and colour.matrix in _USUAL_MATRICES
+    )
+    locations = _USUAL_LOCATIONS if info.bit_depth == 10 else tuple(_CHROMA_TAG)
+    lost = ["rotation"] if info.rotation else []
+    lost += [] if is_usual else ["colour primaries, transfer and matrix"]
+    return lost + ([] if colour.chroma_location in locations else ["position of chroma samples"])
 
 
 def _plane_shapes(info: VideoInfo) -> list[tuple[int, int]]:
