@@ -3,6 +3,7 @@
 import functools
 import itertools
 import json
+import math
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -15,7 +16,7 @@ from torch import Tensor, nn
 
 from lvc.catalogue import MAGIC
 from lvc.container import BETWEEN, INTRA, PREDICTED, Step, coding_order
-from lvc.errors import ModelError
+from lvc.errors import LvcError, ModelError
 from lvc.exact.layers import set_fake
 from lvc.model.codebook import Quantiser
 from lvc.model.codec import FrameCodec
@@ -40,6 +41,8 @@ from lvc.training.vector import CodebookLearner, VectorCoder
 TOLD_EVERY = 20
 """Steps between lines of the log; on CUDA also between those that are told of, and between grids of rounded weights:
 to look means to wait."""
+LEFT_OUT_AT_MOST = 100
+"""Steps in a row whose gradients are not finite, after which a training ends."""
 BETWEEN_KINDS = ([BETWEEN, BETWEEN, BETWEEN, PREDICTED], [BETWEEN, PREDICTED, BETWEEN, PREDICTED])
 """What may follow an anchor where there are frames between."""
 
@@ -66,6 +69,10 @@ def _is_part(name: str, only: str) -> bool:
     if name.startswith(("codec.inter.", "codec.context.")):
         return only == "inter"
     return name.startswith("tables.")
+
+
+def _rounded(value: float, digits: int) -> float | None:
+    return round(value, digits) if math.isfinite(value) else None
 
 
 class Trainer:
@@ -98,7 +105,8 @@ class Trainer:
         self.stream = torch.cuda.Stream(self.device) if self.device.type == "cuda" else None
         self.graphs: GraphedSteps | None = None
         self.rounded = False
-        self._result = torch.zeros(3)
+        self._result = torch.zeros(5)
+        self._left_out = torch.zeros(2, device=self.device)
         self.step = 0
         self.elapsed = 0.0
         self.steps_in_run = 0
@@ -284,6 +292,8 @@ class Trainer:
             self._result = self.graphs(pictures, qualities, steps, carried)
         else:
             self._result = self._learn(learner, dict(enumerate(pictures)), qualities, steps, carried)
+        if self.stream is None and not self._result[0].isfinite():  # nor would what builds on these pictures be finite
+            self.passage.pieces.clear()
         if self.codebooks is not None:
             self.codebooks.advance()
         return {
@@ -304,7 +314,9 @@ class Trainer:
         steps: Sequence[Step],
         carried: Carried,
     ) -> Tensor:
-        """One step of the optimiser; gives norm of the gradient, bits per pixel and luma PSNR of the last picture."""
+        """One step of the optimiser; gives [5]: norm of the gradient, bits per pixel and luma PSNR of the last picture,
+        steps left out in this run, and of these the last in a row.
+        """
         costs = learner(pictures, qualities, steps, carried)
         carried.cut()
         total = torch.zeros((), device=self.device)
@@ -319,17 +331,27 @@ class Trainer:
         # a step with gradients that are not finite is left out
         self.optimiser.found_inf = (~torch.isfinite(norm)).float()  # type: ignore[attr-defined]
         self.optimiser.step()
-        return torch.stack([norm, costs[-1].bits.mean(), costs[-1].psnr.mean()]).detach()
+        left_out = (~torch.isfinite(norm)).float()
+        self._left_out.copy_(torch.stack([self._left_out[0] + left_out, (self._left_out[1] + 1) * left_out]))
+        shown = torch.stack([norm, costs[-1].bits.mean(), costs[-1].psnr.mean()])
+        return torch.cat([shown, self._left_out]).detach()
 
     def _measured(self) -> dict[str, Any]:
-        """What the last step has shown."""
-        norm, bits, psnr = self._result.tolist()
+        """What the last step has shown; None (and not NaN, which JSON lacks) where it is not finite.
+
+        Raises:
+            LvcError: the training does not learn any more.
+        """
+        norm, bits, psnr, left_out, in_a_row = self._result.tolist()
+        if in_a_row >= LEFT_OUT_AT_MOST:
+            raise LvcError(f"the last {in_a_row:.0f} steps had gradients that are not finite: the training has failed")
         return {
-            "norm": round(norm, 3),
+            "norm": _rounded(norm, 3),
+            "left_out": int(left_out),
             "intra": self.balance.mean_log(0),
             "inter": self.balance.mean_log(1),
-            "bpp": round(bits, 4),
-            "psnr": round(psnr, 2),
+            "bpp": _rounded(bits, 4),
+            "psnr": _rounded(psnr, 2),
         }
 
     def _round(self, on: bool) -> None:
