@@ -27,14 +27,12 @@ class Target:
         width, height: luma samples.
         bit_depth: 8 or 10.
         colour: of the converted pictures.
-        kept: the pictures of this format were taken as they are.
     """
 
     width: int
     height: int
     bit_depth: int
     colour: Colour
-    kept: bool
 
 
 def target_of(picture: av.VideoFrame, chroma_location: int) -> Target:
@@ -52,11 +50,11 @@ def target_of(picture: av.VideoFrame, chroma_location: int) -> Target:
     )
     depth = DEPTH_OF_FORMAT.get(layout.name) or _REPACKED.get(layout.name)
     if depth is not None:
-        return Target(picture.width, picture.height, depth, replace(colour, chroma_location=chroma_location), True)
+        return Target(picture.width, picture.height, depth, replace(colour, chroma_location=chroma_location))
     if _is_rgb(picture):
         colour = replace(colour, matrix=_BT709, range=_LIMITED)
     depth = 10 if max(component.bits for component in layout.components) > 8 else 8
-    return Target(picture.width, picture.height, depth, colour, False)
+    return Target(picture.width, picture.height, depth, colour)
 
 
 def _is_rgb(picture: av.VideoFrame) -> bool:

@@ -15,11 +15,13 @@ class Balance:
 
     @torch.no_grad()
     def weight(self, kind: int, quality: Tensor, cost: Tensor) -> Tensor:
-        """1 / running mean for each sample [B], updated by its cost."""
+        """1 / running mean for each sample [B], updated by its cost where that is finite."""
         bins = ((quality - 1) * (QUALITY_BINS / 100)).long().clamp(0, QUALITY_BINS - 1)
         inside = (bins[:, None] == torch.arange(QUALITY_BINS, device=bins.device)).float()
-        count = inside.sum(0)
-        mean = (inside * cost[:, None]).sum(0) / count.clamp_min(1)
+        finite = torch.isfinite(cost)
+        counted = inside * finite[:, None]
+        count = counted.sum(0)
+        mean = (counted * torch.where(finite, cost, 0.0)[:, None]).sum(0) / count.clamp_min(1)
         old = self.level[kind]
         kept = torch.where(old == 0, 0.0, 0.97**count)
         self.level[kind] = torch.where(count > 0, kept * old + (1 - kept) * mean, old)

@@ -1,7 +1,6 @@
 """Training clips: decoded once into memory as 8-bit planes, cut into crops on the device that holds them."""
 
 import os
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -136,18 +135,3 @@ class CropSampler:
             if len(clip.y) >= frames and min(clip.y.shape[1:]) >= self.crop:
                 return clip
         raise InputError(f"no clip is as large as {self.crop}x{self.crop} with {frames} frames")
-
-
-def clip_batches(clips: list[Clip], frames: int) -> Iterator[list[Picture]]:
-    """Whole clips one at a time, padded for the codec, for validation."""
-    from lvc.model.prediction import ALIGN
-
-    for clip in clips:
-        pictures = []
-        for t in range(min(frames, len(clip.y))):
-            y, uv = clip.y[t : t + 1].float(), clip.uv[t : t + 1].float()
-            down, right = -y.shape[1] % ALIGN, -y.shape[2] % ALIGN
-            y = F.pad(y[:, None], (0, right, 0, down), mode="replicate")
-            uv = F.pad(uv, (0, right // 2, 0, down // 2), mode="replicate")
-            pictures.append(Picture(y * 4, uv * 4))
-        yield pictures

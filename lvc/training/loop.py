@@ -1,31 +1,30 @@
 """The training loop: one command from clips to a model, resumable after a kill, on one process or many."""
 
 import functools
-import io
 import itertools
 import json
+import math
 import os
-import pickle
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from lvc.catalogue import MAGIC
 from lvc.container import BETWEEN, INTRA, PREDICTED, Step, coding_order
-from lvc.errors import ModelError
+from lvc.errors import LvcError, ModelError
 from lvc.exact.layers import set_fake
-from lvc.model.codebook import Codebook, Quantiser
+from lvc.model.codebook import Quantiser
 from lvc.model.codec import FrameCodec
 from lvc.model.prediction import Picture
 from lvc.model.weights import Statistics
 from lvc.model.weights import load as load_model
-from lvc.output import appending, write_file
+from lvc.output import appending
+from lvc.training import checkpoint
 from lvc.training.balance import Balance, pick_quality
 from lvc.training.data import Clip, CropSampler, load_folder
 from lvc.training.export import exported
@@ -42,6 +41,8 @@ from lvc.training.vector import CodebookLearner, VectorCoder
 TOLD_EVERY = 20
 """Steps between lines of the log; on CUDA also between those that are told of, and between grids of rounded weights:
 to look means to wait."""
+LEFT_OUT_AT_MOST = 100
+"""Steps in a row whose gradients are not finite, after which a training ends."""
 BETWEEN_KINDS = ([BETWEEN, BETWEEN, BETWEEN, PREDICTED], [BETWEEN, PREDICTED, BETWEEN, PREDICTED])
 """What may follow an anchor where there are frames between."""
 
@@ -70,13 +71,8 @@ def _is_part(name: str, only: str) -> bool:
     return name.startswith("tables.")
 
 
-def _as_tensors(quantisers: list[Quantiser]) -> list[list[tuple[Tensor, Tensor, int]]]:
-    """Codebooks as a checkpoint holds them."""
-    return [[(torch.tensor(b.entries), torch.tensor(b.counts), b.low) for b in q.books] for q in quantisers]
-
-
-def _from_tensors(state: list[list[tuple[Tensor, Tensor, int]]]) -> list[Quantiser]:
-    return [Quantiser([Codebook(e.numpy(), c.numpy(), low) for e, c, low in books]) for books in state]
+def _rounded(value: float, digits: int) -> float | None:
+    return round(value, digits) if math.isfinite(value) else None
 
 
 class Trainer:
@@ -109,7 +105,8 @@ class Trainer:
         self.stream = torch.cuda.Stream(self.device) if self.device.type == "cuda" else None
         self.graphs: GraphedSteps | None = None
         self.rounded = False
-        self._result = torch.zeros(3)
+        self._result = torch.zeros(5)
+        self._left_out = torch.zeros(2, device=self.device)
         self.step = 0
         self.elapsed = 0.0
         self.steps_in_run = 0
@@ -135,49 +132,16 @@ class Trainer:
         Raises:
             OutputError: the disk is full or the like.
         """
-        state = {
-            "size": self.settings.size,
-            "learner": self.learner.state_dict(),
-            "optimiser": self.optimiser.state_dict(),
-            "balance": self.balance.level.cpu(),
-            "step": self.step,
-            "elapsed": self.elapsed,
-            "random": json.dumps(self.sampler.random.bit_generator.state) if self.sampler else "",
-            "torch_random": torch.get_rng_state(),
-            "codebooks": [] if self.codebooks is None else _as_tensors(self.codebooks.quantisers()),
-        }
-        data = io.BytesIO()
-        torch.save(state, data)
-        write_file(self.settings.checkpoint, data.getvalue(), key="part")
+        checkpoint.write(self.settings.checkpoint, checkpoint.snapshot(self))
 
     def load(self, path: Path, weights_only: bool) -> None:
         """Resume from a checkpoint, or take only its weights.
 
         Raises:
-            ModelError: when it is not a checkpoint of this size.
+            ModelError: when it cannot be read or is not a checkpoint of this size.
         """
-        try:
-            state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-        except (OSError, RuntimeError, ValueError, EOFError, pickle.UnpicklingError) as error:
-            raise ModelError(f"{path} is no checkpoint of a training") from error
-        if state.get("size") != self.settings.size:
-            raise ModelError(f"{path} holds a {state.get('size')!r} model, not {self.settings.size!r}")
-        self.learner.load_state_dict(state["learner"])
-        if weights_only:
-            return
-        self.optimiser.load_state_dict(state["optimiser"])
+        checkpoint.restore(self, checkpoint.read(path, self.settings.size), path, weights_only)
         self._prepare_optimiser()
-        self.balance.level = state["balance"].to(self.device)
-        # the optimiser goes on with all it knew: no second warm-up
-        self.step = self.steps_in_run = state["step"]
-        self.elapsed = state["elapsed"]
-        if self.sampler and self.rank:  # the checkpoint holds the first process's crops; the others take new ones
-            self.sampler.random = np.random.default_rng([self.settings.seed, self.rank, self.step])
-        elif self.sampler and state["random"]:
-            self.sampler.random.bit_generator.state = json.loads(state["random"])
-        torch.set_rng_state(state["torch_random"])
-        if state.get("codebooks"):
-            self._use_codebooks(_from_tensors(state["codebooks"]))
 
     def start(self, path: Path) -> None:
         """Take the weights of a checkpoint or of a model file for a new training.
@@ -211,7 +175,7 @@ class Trainer:
         mine["tables.logits"] = torch.stack([theirs["tables.logits"][0], mine["tables.logits"][1]])
         self.learner.load_state_dict(mine)
         if self.codebooks is not None and other.codebooks is not None:
-            self._use_codebooks([other.codebooks.quantisers()[0], self.codebooks.quantisers()[1]])
+            self.use_codebooks(CodebookLearner([other.codebooks.quantisers()[0], self.codebooks.quantisers()[1]]))
         else:
             self.codebooks = None
         self.step += other.step
@@ -313,7 +277,7 @@ class Trainer:
         schedule, progress = self.schedule, self.progress
         self._round(schedule.fake(progress))
         if schedule.vectors(progress) and self.codebooks is None:
-            self._use_codebooks(self._fitted())
+            self.use_codebooks(CodebookLearner(self._fitted()))
         rate = schedule.learning_rate(progress, self.steps_in_run)
         for group in self.optimiser.param_groups:
             if isinstance(group["lr"], Tensor):
@@ -328,6 +292,8 @@ class Trainer:
             self._result = self.graphs(pictures, qualities, steps, carried)
         else:
             self._result = self._learn(learner, dict(enumerate(pictures)), qualities, steps, carried)
+        if self.stream is None and not self._result[0].isfinite():  # nor would what builds on these pictures be finite
+            self.passage.pieces.clear()
         if self.codebooks is not None:
             self.codebooks.advance()
         return {
@@ -348,7 +314,9 @@ class Trainer:
         steps: Sequence[Step],
         carried: Carried,
     ) -> Tensor:
-        """One step of the optimiser; gives norm of the gradient, bits per pixel and luma PSNR of the last picture."""
+        """One step of the optimiser; gives [5]: norm of the gradient, bits per pixel and luma PSNR of the last picture,
+        steps left out in this run, and of these the last in a row.
+        """
         costs = learner(pictures, qualities, steps, carried)
         carried.cut()
         total = torch.zeros((), device=self.device)
@@ -363,17 +331,27 @@ class Trainer:
         # a step with gradients that are not finite is left out
         self.optimiser.found_inf = (~torch.isfinite(norm)).float()  # type: ignore[attr-defined]
         self.optimiser.step()
-        return torch.stack([norm, costs[-1].bits.mean(), costs[-1].psnr.mean()]).detach()
+        left_out = (~torch.isfinite(norm)).float()
+        self._left_out.copy_(torch.stack([self._left_out[0] + left_out, (self._left_out[1] + 1) * left_out]))
+        shown = torch.stack([norm, costs[-1].bits.mean(), costs[-1].psnr.mean()])
+        return torch.cat([shown, self._left_out]).detach()
 
     def _measured(self) -> dict[str, Any]:
-        """What the last step has shown."""
-        norm, bits, psnr = self._result.tolist()
+        """What the last step has shown; None (and not NaN, which JSON lacks) where it is not finite.
+
+        Raises:
+            LvcError: the training does not learn any more.
+        """
+        norm, bits, psnr, left_out, in_a_row = self._result.tolist()
+        if in_a_row >= LEFT_OUT_AT_MOST:
+            raise LvcError(f"the last {in_a_row:.0f} steps had gradients that are not finite: the training has failed")
         return {
-            "norm": round(norm, 3),
+            "norm": _rounded(norm, 3),
+            "left_out": int(left_out),
             "intra": self.balance.mean_log(0),
             "inter": self.balance.mean_log(1),
-            "bpp": round(bits, 4),
-            "psnr": round(psnr, 2),
+            "bpp": _rounded(bits, 4),
+            "psnr": _rounded(psnr, 2),
         }
 
     def _round(self, on: bool) -> None:
@@ -389,9 +367,9 @@ class Trainer:
         _, model = exported(self.learner.codec, Statistics.start(), {})
         return fit(model, self.clips, self.settings.fit_crops, self.settings.quiet).quantisers
 
-    def _use_codebooks(self, quantisers: list[Quantiser]) -> None:
+    def use_codebooks(self, codebooks: CodebookLearner) -> None:
         """From here on the codebooks are in the loop; each process of a distributed training keeps its own."""
-        self.codebooks = CodebookLearner(quantisers)
+        self.codebooks = codebooks
         self.learner.make_coder = functools.partial(VectorCoder, self.codebooks)
 
     def _write(self, journal: BinaryIO, row: dict[str, Any]) -> None:

@@ -35,7 +35,7 @@ class HyperTables(nn.Module):
         """Bits of real values [B, 8, h, w], linear between integers, summed to [B] where the mask [B, 1, h, w] is 1."""
         table = -torch.log_softmax(self.logits[kind], 1) * 1.442695
         position = (value + HYPER_MAX).clamp(0, 2 * HYPER_MAX - 1e-3)
-        low = position.floor().long()
+        low = position.nan_to_num().floor().long()  # NaN is no index; it comes out as bits
         part = position - low
         channel = torch.arange(HYPER_CHANNELS, device=value.device)[None, :, None, None]
         bits = table[channel, low] * (1 - part) + table[channel, low + 1] * part

@@ -3,10 +3,11 @@
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 
 from lvc.encoder import motion_search
 from lvc.model.codec import FrameCodec
-from lvc.model.prediction import ALIGN
+from lvc.model.prediction import ALIGN, Picture
 from lvc.training.data import Clip, to_picture
 from lvc.training.loss import run_sequence
 from lvc.training.rate import HyperTables
@@ -14,6 +15,20 @@ from lvc.training.rate import HyperTables
 QUALITIES = (15, 35, 55, 75)
 FRAMES = 5
 WIDTH, HEIGHT = 320, 192
+
+
+def picture_of(clip: Clip, at: int, device: torch.device | str) -> Picture:
+    """The centre of one frame of a clip; clips below ALIGN are padded with their last row and column."""
+    height, width = min(HEIGHT, clip.y.shape[1]), min(WIDTH, clip.y.shape[2])
+    height, width = max(height // ALIGN * ALIGN, min(height, ALIGN)), max(width // ALIGN * ALIGN, min(width, ALIGN))
+    top, left = (clip.y.shape[1] - height) // 4 * 2, (clip.y.shape[2] - width) // 4 * 2
+    y = clip.y[at : at + 1, top : top + height, left : left + width]
+    uv = clip.uv[at : at + 1, :, top // 2 : (top + height) // 2, left // 2 : (left + width) // 2]
+    y, uv = to_picture(y.to(device), uv.to(device))
+    down, right = -height % ALIGN, -width % ALIGN
+    return Picture(
+        F.pad(y, (0, right, 0, down), mode="replicate"), F.pad(uv, (0, right // 2, 0, down // 2), mode="replicate")
+    )
 
 
 @torch.no_grad()
@@ -28,16 +43,7 @@ def validate(codec: FrameCodec, tables: HyperTables, clips: list[Clip], device: 
     for quality in QUALITIES:
         rows = []
         for clip in clips:
-            height, width = (min(HEIGHT, clip.y.shape[1]), min(WIDTH, clip.y.shape[2]))
-            height, width = height // ALIGN * ALIGN, width // ALIGN * ALIGN
-            top, left = (clip.y.shape[1] - height) // 4 * 2, (clip.y.shape[2] - width) // 4 * 2
-            pictures = [
-                to_picture(
-                    clip.y[t : t + 1, top : top + height, left : left + width].to(device),
-                    clip.uv[t : t + 1, :, top // 2 : (top + height) // 2, left // 2 : (left + width) // 2].to(device),
-                )
-                for t in range(min(FRAMES, len(clip.y)))
-            ]
+            pictures = [picture_of(clip, t, device) for t in range(min(FRAMES, len(clip.y)))]
             value = torch.tensor([float(quality)], device=device)
             costs = run_sequence(codec, tables, pictures, [value] * len(pictures), motion_search.MEDIUM)
             predicted = costs[1:] or costs

@@ -8,6 +8,7 @@ Dhariwal et al. 2020, section 3.1).
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -41,7 +42,6 @@ class _Entry:
 
     count: Tensor
     total: Tensor
-    escapes: float
     badly_served: Tensor | None = None
 
 
@@ -57,7 +57,7 @@ class CodebookLearner:
     @staticmethod
     def _average(book: Codebook) -> _Entry:
         count = torch.from_numpy(book.counts[:-1]).float() / COUNT_TOTAL * 100
-        return _Entry(count, count[:, None] * torch.from_numpy(book.entries).float() / UNIT, float(book.counts[-1]))
+        return _Entry(count, count[:, None] * torch.from_numpy(book.entries).float() / UNIT)
 
     @staticmethod
     def _cost(book: Codebook) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
@@ -117,6 +117,27 @@ class CodebookLearner:
         share = average.count / average.count.sum().clamp_min(1e-6) * (COUNT_TOTAL - float(book.counts[-1]))
         counts = np.concatenate([np.maximum(share.round().numpy(), 1), book.counts[-1:]]).astype(np.int64)
         return Codebook((entries * UNIT).round().long().numpy(), counts, book.low)
+
+    def state(self) -> dict[str, Any]:
+        """What :meth:`quantisers` does not tell, for a checkpoint: steps, and averages of each kind and class."""
+        averages = [[(a.count, a.total, a.badly_served) for a in kind] for kind in self._averages]
+        return {"step": self.step, "averages": averages}
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Go on from what :meth:`state` gave, with the same codebooks.
+
+        Raises:
+            ValueError: the averages are not those of these codebooks.
+        """
+        self.step = int(state["step"])
+        for mine, theirs in zip(self._averages, state["averages"], strict=True):
+            for average, (count, total, badly_served) in zip(mine, theirs, strict=True):
+                shapes = (average.count.shape, average.total.shape)
+                if (count.shape, total.shape) != shapes or (
+                    badly_served is not None and badly_served.shape != total[0].shape
+                ):
+                    raise ValueError("averages of other codebooks")
+                average.count, average.total, average.badly_served = count, total, badly_served
 
     def quantisers(self) -> list[Quantiser]:
         """As the codec uses them."""
