@@ -67,7 +67,7 @@ class Summary:
             "bytes": self.bytes,
             "frames": self.frames,
             "intra_frames": self.intra_frames,
-            "seconds": round(float(self.seconds), 6),
+            "media_seconds": round(float(self.seconds), 6),
             "bits_per_second": self.bits_per_second,
             "truncated": self.truncated,
             "damage": self.damage,

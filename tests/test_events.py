@@ -130,3 +130,12 @@ def test_quiet_events_warn_of_nothing(capsys: pytest.CaptureFixture[str]) -> Non
     for events in (Events(quiet=True), Events(wanted=True, quiet=True)):
         events.warn("Nobody sees this.")
     assert capsys.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("arguments", [("info", ROOT / "tests" / "vectors" / "lite.lvc"), ("models",)])
+def test_every_result_has_warnings_and_seconds(arguments: tuple[str | Path, ...]) -> None:
+    """Also those of commands that only look."""
+    event = json.loads(run(*arguments, "--json").stdout.splitlines()[-1])
+    assert (event["type"], event["command"], event["warnings"]) == ("result", arguments[0], [])
+    assert 0 <= event["seconds"] < 60
+    assert ("media_seconds" in event) == (arguments[0] == "info")

@@ -8,7 +8,7 @@ from lvc import api
 from lvc.catalogue import name_of
 from lvc.cli.events import Events
 from lvc.cli.options import FILE, json_option
-from lvc.cli.progress import bit_rate, duration
+from lvc.cli.progress import ProgressLine, bit_rate, duration
 from lvc.summary import Summary
 
 SHOWN_GOPS = 20
@@ -27,13 +27,14 @@ def info(source: str, all_gops: bool, events: Events) -> None:
     FILE may be - for standard input. Header, model, groups of pictures, bytes by part, and whether it is damaged or
     truncated: these are told, not failed for; exit status 0 says that the header is intact.
     """
+    line = ProgressLine("reading", quiet=events.quiet, events=events)
     summary = api.inspect(source)
     if events.wanted:
-        fields = {"command": "info", "input": source, "model": name_of(summary.header.model_id), **summary.as_json()}
-        events.write("result", fields)
+        fields = {"input": source, "model": name_of(summary.header.model_id), **summary.as_json()}
+        line.result("info", fields)
     else:
-        for line in describe(source, summary, len(summary.gops) if all_gops else SHOWN_GOPS):
-            click.echo(line)
+        for text in describe(source, summary, len(summary.gops) if all_gops else SHOWN_GOPS):
+            click.echo(text)
 
 
 def describe(name: str, summary: Summary, gops: int) -> Iterator[str]:

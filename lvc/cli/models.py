@@ -9,19 +9,21 @@ import click
 from lvc.catalogue import ModelInfo, installed
 from lvc.cli.events import Events
 from lvc.cli.options import json_option
+from lvc.cli.progress import ProgressLine
 
 
 @click.command()
 @json_option
 def models(events: Events) -> None:
     """List the installed models: name, identity, size, cost per pixel, and what they say of their training."""
+    line = ProgressLine("reading", quiet=events.quiet, events=events)
     found = installed()
     if events.wanted:
-        events.write("result", {"command": "models", "models": [as_fields(model) for model in found]})
+        line.result("models", {"models": [as_fields(model) for model in found]})
         return
     for model in found:
-        for line in describe(model):
-            click.echo(line)
+        for text in describe(model):
+            click.echo(text)
 
 
 def as_fields(model: ModelInfo) -> dict[str, object]:
