@@ -4,6 +4,8 @@ import re
 from dataclasses import dataclass
 from fractions import Fraction
 
+FPS_MAX = 1_000_000
+
 
 @dataclass(frozen=True)
 class Span:
@@ -28,12 +30,20 @@ class Span:
 
 @dataclass(frozen=True)
 class Crop:
-    """A rectangle of luma samples; ``x`` and ``y``, both even, count from the top left, None centres."""
+    """A rectangle of luma samples; ``x`` and ``y``, both even, count from the top left, None centres.
+
+    Raises:
+        ValueError: a size is less than 1, or a place less than 0.
+    """
 
     width: int
     height: int
     x: int | None = None
     y: int | None = None
+
+    def __post_init__(self) -> None:
+        if min(self.width, self.height) < 1 or min(self.x or 0, self.y or 0) < 0:
+            raise ValueError(f"a crop of {self.width}x{self.height} at {self.x}, {self.y} is outside its range")
 
     @classmethod
     def parse(cls, text: str) -> "Crop":
@@ -59,12 +69,21 @@ class Edit:
         fps: frames per second at which they follow each other, whatever their timestamps; none is dropped or doubled.
         crop: the part of each picture that is taken, before rotation.
         scale: width and height to which it is scaled.
+
+    Raises:
+        ValueError: one is outside its range.
     """
 
     span: Span = Span()
     fps: Fraction | None = None
     crop: Crop | None = None
     scale: tuple[int, int] | None = None
+
+    def __post_init__(self) -> None:
+        if self.fps is not None and not 0 < self.fps <= FPS_MAX:
+            raise ValueError(f"a rate of {self.fps} frames per second is not possible")
+        if self.scale is not None and min(self.scale) < 1:
+            raise ValueError(f"a scale of {self.scale[0]}x{self.scale[1]} is outside its range")
 
 
 def parse_size(text: str) -> tuple[int, int]:
@@ -91,7 +110,7 @@ def parse_rate(text: str) -> Fraction:
         rate = Fraction(text)
     except ZeroDivisionError:
         rate = Fraction(0)
-    if not 0 < rate <= 1_000_000:
+    if not 0 < rate <= FPS_MAX:
         raise ValueError(f"a rate of {text} frames per second is not possible")
     return rate
 

@@ -26,7 +26,7 @@ from lvc.ends import (
     pass_on,
 )
 from lvc.errors import InputError, LvcError
-from lvc.passes import passes_for
+from lvc.passes import PASSES, passes_for
 from lvc.progress import OnProgress
 from lvc.share import Share, SharedFolder, parts_folder
 
@@ -108,6 +108,7 @@ def encode(
     """
     if not 1 <= quality <= 100 or not 1 <= keyint <= 1024 or preset not in PRESETS or tune not in TUNES:
         raise ValueError(f"quality {quality}, keyint {keyint}, preset {preset!r} or tune {tune!r} is outside its range")
+    _check_rate(target, max_bitrate, passes)
     helping = share is not None and share.rank > 0
     check_ends(destination, source, overwrite or helping)
     from lvc.media import EditedSource, VideoReader
@@ -192,6 +193,16 @@ def encode(
             if sentence not in reader.warnings:
                 warn(sentence)
     return result
+
+
+def _check_rate(target: "Target | None", max_bitrate: float | None, passes: int | None) -> None:
+    """Raise ValueError where what is wanted of the size is nothing, or outside its range."""
+    if target is not None and not target.wants_any:
+        raise ValueError("the target wants nothing: give a bit rate, a size or a likeness")
+    if max_bitrate is not None and not 0 < max_bitrate < float("inf"):
+        raise ValueError(f"max_bitrate {max_bitrate} is outside its range")
+    if passes not in (None, *PASSES):
+        raise ValueError(f"{passes} passes: 1 or 2 are possible")
 
 
 @contextlib.contextmanager

@@ -11,7 +11,8 @@ import lvc
 from lvc import api
 from lvc.compute import choose_device, processes
 from lvc.decoder import Decoder
-from lvc.edit import Span
+from lvc.edit import Crop, Edit, Span
+from lvc.encoder.search import Target
 
 VECTOR = Path(__file__).parent / "vectors" / "lite.lvc"
 
@@ -92,3 +93,56 @@ def test_processes_and_threads_are_some() -> None:
         choose_device("cpu", 0)
     with pytest.raises(ValueError, match="workers 0"), processes(0, None, "json"):
         raise AssertionError("they were started")
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        *(("passes", value) for value in (0, 3, -1)),
+        *(("max_bitrate", value) for value in (0, -1.0, float("nan"), float("inf"))),
+        *(("quality", value) for value in (0, 101)),
+    ],
+)
+def test_amounts_out_of_range(option: str, value: float) -> None:
+    with pytest.raises(ValueError, match=option):
+        encode(**{option: value})
+
+
+def test_a_target_of_nothing() -> None:
+    with pytest.raises(ValueError, match="the target wants nothing"):
+        encode(target=Target())
+
+
+def test_text_for_a_number() -> None:
+    for option in ("quality", "keyint", "max_bitrate"):
+        with pytest.raises(TypeError):
+            encode(**{option: "60"})
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"bitrate": 1e6, "psnr": 40},
+        *({name: value} for name in ("bitrate", "size", "psnr", "ssim") for value in (0, -1, float("nan"))),
+        {"ssim": 1.01},
+        {"psnr": float("inf")},
+    ],
+)
+def test_targets_out_of_range(fields: dict[str, float]) -> None:
+    with pytest.raises(ValueError, match="is not one amount within its range"):
+        Target(**fields)
+
+
+@pytest.mark.parametrize("place", [(0, 8), (8, -2), (8, 8, -2), (8, 8, 0, -2)])
+def test_crops_out_of_range(place: tuple[int, ...]) -> None:
+    with pytest.raises(ValueError, match=r"a crop of .* is outside its range"):
+        Crop(*place)
+
+
+def test_edits_out_of_range() -> None:
+    for fps in (Fraction(0), Fraction(-1), Fraction(1_000_001)):
+        with pytest.raises(ValueError, match="frames per second is not possible"):
+            Edit(fps=fps)
+    for scale in ((0, 8), (8, -1)):
+        with pytest.raises(ValueError, match=r"a scale of .* is outside its range"):
+            Edit(scale=scale)

@@ -38,19 +38,32 @@ _FILE_BYTES = 150
 
 @dataclass(frozen=True)
 class Target:
-    """What is wanted: one of these.
+    """What is wanted: one of these at most.
 
     Attributes:
         bitrate: bits per second of the video alone.
         size: bytes of the whole file, side streams included.
         psnr: decibels, Y, U and V weighted 6:1:1, mean over the pictures.
         ssim: 0 to 1, as FFmpeg's filter measures it over all planes, mean over the pictures.
+
+    Raises:
+        ValueError: more than one is given, or it is outside its range.
     """
 
     bitrate: float | None = None
     size: float | None = None
     psnr: float | None = None
     ssim: float | None = None
+
+    def __post_init__(self) -> None:
+        given = [value for value in (self.bitrate, self.size, self.psnr, self.ssim) if value is not None]
+        if len(given) > 1 or not all(0 < value < float("inf") for value in given) or (self.ssim or 0) > 1:
+            raise ValueError(f"{self} is not one amount within its range")
+
+    @property
+    def wants_any(self) -> bool:
+        """Whether there is anything to be met."""
+        return any(value is not None for value in (self.bitrate, self.size, self.psnr, self.ssim))
 
 
 @dataclass(frozen=True)
