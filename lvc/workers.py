@@ -53,14 +53,8 @@ class Workers:
 
     def __init__(self, count: int, preload: str, environment: dict[str, str] | None = None) -> None:
         self._count = count
-        self._command = [
-            sys.executable,
-            "-W",
-            "ignore",
-            "-m",
-            "lvc.workers",
-            preload,
-        ]  # nobody would see whose they are
+        # no warnings of Python: nobody would see whose they are
+        self._command = [sys.executable, "-W", "ignore", "-m", "lvc.workers", preload]
         self._environment = {**os.environ, **(environment or {})}
         self._calls: queue.SimpleQueue[tuple[int, Call] | None] = queue.SimpleQueue()
         self._events: queue.SimpleQueue[tuple[str, int, Any]] = queue.SimpleQueue()

@@ -3,6 +3,7 @@
 import contextlib
 import functools
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import torch
@@ -10,6 +11,9 @@ import torch.nn.functional as F
 
 from lvc.exact import warp
 from lvc.exact.layers import ACT_MAX, Conv, Depthwise
+
+_PRODUCTS = ((torch.backends.cuda, "matmul"), (torch.backends.mkldnn, "matmul"), (torch.backends.mkldnn, "conv"))
+"""Kinds of products whose precision programs may choose one by one."""
 
 
 @contextlib.contextmanager
@@ -65,17 +69,13 @@ def _full_precision() -> Iterator[None]:
             if (before := torch.get_float32_matmul_precision()) != "highest":
                 put_back.callback(torch.set_float32_matmul_precision, before)
                 torch.set_float32_matmul_precision("highest")
-        for backend, operation in ((torch.backends.cuda, "matmul"), *((torch.backends.mkldnn, o) for o in _ONEDNN)):
-            setting = getattr(backend, operation, None)
-            chosen = getattr(setting, _PRECISION, "none")  # there since PyTorch 2.9
+        for backend, operation in _PRODUCTS:
+            product: Any = getattr(backend, operation, None)
+            chosen = getattr(product, "fp32_precision", "none")  # there since PyTorch 2.9
             if chosen not in ("none", "ieee"):
-                put_back.callback(setattr, setting, _PRECISION, chosen)
-                setattr(setting, _PRECISION, "ieee")
+                put_back.callback(setattr, product, "fp32_precision", chosen)
+                product.fp32_precision = "ieee"
         yield
-
-
-_PRECISION = "fp32_precision"
-_ONEDNN = ("matmul", "conv")
 
 
 @contextlib.contextmanager
