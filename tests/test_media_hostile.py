@@ -1,5 +1,6 @@
 """Side streams that no encoder wrote, behind right checksums: written out, or refused in a sentence."""
 
+import copy
 import io
 import json
 import struct
@@ -117,13 +118,14 @@ def test_any_description_is_written_or_refused(segments: tuple[bytes, bytes], da
         change = data.draw(st.sampled_from(["value", "remove", "double"]))
         if change == "value":
             same = [value for value in VALUES if type(value) is type(holder[key])]
-            holder[key] = data.draw(st.sampled_from(same if same and data.draw(st.booleans()) else VALUES))
+            value = data.draw(st.sampled_from(same if same and data.draw(st.booleans()) else VALUES))
+            holder[key] = copy.deepcopy(value)  # a later change may go into it, and must not go into VALUES
         elif change == "remove":
             del holder[key]
         elif isinstance(holder, list):
-            holder.append(holder[key])
+            holder.append(copy.deepcopy(holder[key]))
         else:
-            holder[data.draw(st.sampled_from(STRINGS))] = holder[key]
+            holder[data.draw(st.sampled_from(STRINGS))] = copy.deepcopy(holder[key])
     with suppress(LvcError):
         write_out([head_of(description, rest), segments[1]], muxer)
 
