@@ -7,6 +7,7 @@ wait
 python scripts/join_halves.py intra.ckpt inter.ckpt clips/ new.lvcm
 
 Codebooks and tables are fitted again to the whole. A checkpoint of the whole lies beside the model, to go on from.
+Files that exist are replaced only with -y.
 """
 
 import sys
@@ -17,10 +18,12 @@ import click
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
+from lvc.errors import OutputError  # noqa: E402
+from lvc.output import check_output  # noqa: E402
 from lvc.training.command import finish  # noqa: E402
 from lvc.training.data import load_folder  # noqa: E402
 from lvc.training.loop import Trainer  # noqa: E402
-from lvc.training.settings import TrainingSettings  # noqa: E402
+from lvc.training.settings import CHECKPOINT_SUFFIX, TrainingSettings  # noqa: E402
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
@@ -32,9 +35,17 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 @click.argument("output", type=click.Path(dir_okay=False, path_type=Path))
 @click.option("--size", default="lite", show_default=True, help="Name of the model configuration.")
 @click.option("--fit-crops", default=64, show_default=True, help="Crops from which codebooks and tables are counted.")
-def main(intra: Path, inter: Path, clips: Path, output: Path, size: str, fit_crops: int) -> None:
+@click.option("-y", "always", is_flag=True, help="Replace a model or a checkpoint that exists.")
+def main(intra: Path, inter: Path, clips: Path, output: Path, size: str, fit_crops: int, always: bool) -> None:
     """See the module."""
-    trainer = Trainer(TrainingSettings(clips, output.with_suffix(".ckpt"), size=size, only="inter", minutes=1))
+    whole = output.with_suffix(CHECKPOINT_SUFFIX)
+    try:
+        for written in (output, whole):
+            for half in (intra, inter):
+                check_output(written, source=half, overwrite=always)
+    except OutputError as error:
+        raise click.ClickException(str(error)) from error
+    trainer = Trainer(TrainingSettings(clips, whole, size=size, only="inter", minutes=1))
     trainer.load(inter, weights_only=False)
     trainer.take_intra(intra)
     trainer.save()

@@ -10,8 +10,10 @@ import torch
 
 from lvc import api
 from lvc.encoder import EncodeResult
+from tests.clips import make_clip
 from tests.command_line import Call
 from tests.container_files import SMALL
+from tests.trainings import FRAMES, SIDE
 
 # Shells start background jobs with Ctrl-C ignored, nohup with hang-ups ignored; what tests start would inherit this.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -27,6 +29,15 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="session")
+def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder to train from."""
+    folder = tmp_path_factory.mktemp("clips")
+    for kind in ("mix", "textures"):
+        make_clip(folder / f"{kind}.y4m", kind, width=SIDE, height=SIDE, frames=FRAMES)
+    return folder
 
 
 @pytest.fixture

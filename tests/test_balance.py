@@ -12,7 +12,7 @@ from lvc.training import loop
 from lvc.training.balance import Balance
 from lvc.training.loop import Trainer
 from tests.clips import make_clip
-from tests.test_training import settings_in
+from tests.trainings import settings_in
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

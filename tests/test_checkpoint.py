@@ -11,7 +11,7 @@ from lvc.errors import ModelError
 from lvc.training.data import CropSampler, load_folder
 from lvc.training.loop import Trainer
 from tests.clips import make_clip
-from tests.test_training import SHORT, equal, settings_in, state_of
+from tests.trainings import SHORT, equal, settings_in, state_of
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

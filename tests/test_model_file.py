@@ -100,7 +100,7 @@ def test_a_finer_quality_never_has_a_coarser_step() -> None:
 
 def test_a_codec_off_its_grid_is_not_packed() -> None:
     codec = tiny_codec()
-    with pytest.raises(ModelError, match="snap the model first"):
+    with pytest.raises(ModelError, match="lie on no grid"):
         pack(codec, small_books(), {})
 
 

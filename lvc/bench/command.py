@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 import click
 from click.core import ParameterSource
 
+from lvc.cli.options import quiet_option
+
 if TYPE_CHECKING:
     from lvc.bench.measure import Conditions
     from lvc.bench.session import Outcome
@@ -92,7 +94,7 @@ def _frames(context: click.Context, parameter: click.Parameter, value: str | Non
 @click.option(
     "--jobs", type=click.IntRange(1, 256), default=1, show_default=True, help="Points at a time; disturbs speeds."
 )
-@click.option("--quiet", is_flag=True, help="No progress.")
+@quiet_option("No progress and no warnings.")
 def bench(
     clips: tuple[Path, ...],
     codecs: tuple[str, ...],

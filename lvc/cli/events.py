@@ -1,7 +1,7 @@
 """Events as JSON, an object per line with its type first."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import click
@@ -19,12 +19,14 @@ class Events:
         descriptor: of the open file that they go to.
         stream_on_stdout: standard output carries the stream, so that they go to standard error.
         quiet: nothing but the result is wanted.
+        warnings: sentences that the result names again.
     """
 
     wanted: bool = False
     descriptor: int | None = None
     stream_on_stdout: bool = False
     quiet: bool = False
+    warnings: list[str] = field(default_factory=list)
 
     @property
     def are_on_stderr(self) -> bool:
@@ -46,6 +48,7 @@ class Events:
 
     def warn(self, sentence: str) -> None:
         """Tell what no command tells by itself, such as a warning of Python: an event, or a line for people."""
+        self.warnings.append(sentence)
         if self.quiet:
             return
         if self.wanted:

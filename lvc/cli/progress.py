@@ -38,7 +38,6 @@ class ProgressLine:
         self._bar: tqdm[Any] | None = None
         self._start = self._began = self._shown = time.monotonic()
         self._last: Progress | None = None
-        self._warnings: list[str] = []
 
     def __call__(self, progress: Progress) -> None:
         """Take a report."""
@@ -56,7 +55,7 @@ class ProgressLine:
 
     def warn(self, sentence: str) -> None:
         """Show a warning above the progress line; the result names it again."""
-        self._warnings.append(sentence)
+        self._events.warnings.append(sentence)
         self._say("warning", f"warning: {sentence.rstrip('.')}", {"message": sentence})
 
     def note(self, kind: str, sentence: str, fields: dict[str, Any]) -> None:
@@ -71,7 +70,8 @@ class ProgressLine:
         """The last event, also with ``quiet``; people get none. Has all warnings and the seconds since the start."""
         if self._json:
             seconds = round(time.monotonic() - self._start, 3)
-            self._events.write("result", {"command": command, **fields, "warnings": self._warnings, "seconds": seconds})
+            told = {"warnings": self._events.warnings, "seconds": seconds}
+            self._events.write("result", {"command": command, **fields, **told})
 
     def _say(self, kind: str, sentence: str, fields: dict[str, Any]) -> None:
         if self._quiet:

@@ -165,25 +165,33 @@ class ExactLayer(nn.Module):
             self.knots.copy_((self.knots * UNIT).round() / UNIT)
 
     @torch.no_grad()
+    def grid_shift(self, name: str) -> Tensor:
+        """Smallest s of each output channel [C_out] (float64) with its weights and its bias on 2^-s.
+
+        Raises:
+            ModelError: naming the layer: there is none up to :data:`SHIFT_MAX`.
+        """
+        weight, bias = self.weight.double().flatten(1), self.bias.double() * UNIT
+        if not bool(torch.isfinite(weight).all() and torch.isfinite(bias).all()):
+            raise ModelError(f"layer {name} holds a value that is not finite")
+        shift = torch.zeros_like(bias)
+        for _ in range(SHIFT_MAX + 1):
+            values = torch.cat([weight, bias[:, None]], 1) * torch.exp2(shift)[:, None]
+            off = (values != values.round()).any(1)
+            if not bool(off.any()):
+                return shift
+            shift = shift + off.double()
+        raise ModelError(f"layer {name} has weights that lie on no grid of 2^-{SHIFT_MAX}")
+
+    @torch.no_grad()
     def prove(self, name: str) -> None:
         """Check that the weights lie on a grid on which no partial sum can leave the exact range.
 
         Raises:
             ModelError: naming the layer.
         """
-        weight = self.weight.double().flatten(1)
-        bias = self.bias.double() * UNIT
-        if not bool(torch.isfinite(weight).all() and torch.isfinite(bias).all()):
-            raise ModelError(f"layer {name} holds a value that is not finite")
-        step = torch.full_like(bias, 1.0)
-        for _ in range(SHIFT_MAX + 1):
-            grid = weight / step[:, None]
-            off = ((grid != grid.round()).any(1)) | (bias / step != (bias / step).round())
-            if not bool(off.any()):
-                break
-            step = torch.where(off, step / 2, step)
-        else:
-            raise ModelError(f"layer {name} has weights that lie on no grid of 2^-{SHIFT_MAX}")
+        step = torch.exp2(-self.grid_shift(name))
+        weight, bias = self.weight.double().flatten(1), self.bias.double() * UNIT
         knot = torch.zeros_like(bias)
         if self.knots is not None:
             knots = self.knots.double() * UNIT

@@ -22,7 +22,7 @@ from lvc.catalogue import MAGIC, VERSION, description_of, read_model
 from lvc.errors import ModelError
 from lvc.exact import loop_filter
 from lvc.exact.arithmetic import usual_tensors
-from lvc.exact.layers import SHIFT_MAX, UNIT, ExactLayer, exact_layers
+from lvc.exact.layers import SHIFT_MAX, UNIT, exact_layers
 from lvc.model.codebook import MAX_ENTRIES, Codebook, Quantiser
 from lvc.model.codec import FrameCodec
 from lvc.model.config import config_named
@@ -98,24 +98,6 @@ class Statistics:
         return tables
 
 
-def _grid_shift(layer: ExactLayer, name: str) -> Tensor:
-    """Smallest s of each channel with weights and biases on 2^-s."""
-    weight = layer.weight.detach().double().flatten(1)
-    bias = layer.bias.detach().double() * UNIT
-    shift = torch.zeros(len(bias), dtype=torch.float64)
-    for _ in range(SHIFT_MAX):
-        scale = torch.exp2(shift)
-        grid = weight * scale[:, None]
-        off = (grid != grid.round()).any(1) | (bias * scale != (bias * scale).round())
-        if not bool(off.any()):
-            return shift
-        shift = shift + off.double()
-    scale = torch.exp2(shift)
-    if bool((weight * scale[:, None] != (weight * scale[:, None]).round()).any()):
-        raise ModelError(f"layer {name} is not on its grid; snap the model first")
-    return shift
-
-
 def pack(codec: FrameCodec, statistics: Statistics, card: dict[str, Any]) -> bytes:
     """A snapped codec as the bytes of a model file.
 
@@ -124,7 +106,7 @@ def pack(codec: FrameCodec, statistics: Statistics, card: dict[str, Any]) -> byt
     """
     arrays: dict[str, np.ndarray[Any, Any]] = {}
     for name, layer in exact_layers(codec):
-        shift = _grid_shift(layer, name)
+        shift = layer.grid_shift(name)
         scale = torch.exp2(shift)
         weight = (layer.weight.detach().double().flatten(1) * scale[:, None]).round()
         arrays[f"{name}.shift"] = shift.numpy().astype("u1")

@@ -1,6 +1,7 @@
 """Training clips: decoded once into memory as 8-bit planes, cut into crops on the device that holds them."""
 
 import os
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,24 +54,31 @@ def load_clip(path: Path, limit: int | None = None, device: torch.device | str =
 
 
 def load_folder(folder: Path, device: torch.device | str = "cpu", quiet: bool = False) -> list[Clip]:
-    """All clips below a folder, in the order of their names; unreadable files are skipped.
+    """All clips below a folder, in the order of their names; a warning names files that cannot be read.
+
+    Args:
+        quiet: show no progress.
 
     Raises:
         InputError: when nothing could be read.
     """
     paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
 
-    def read(path: Path) -> Clip | None:
+    def read(path: Path) -> Clip | LvcError:
         try:
             return load_clip(path, device=device)
-        except LvcError:
-            return None
+        except LvcError as error:
+            return error
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         found = list(tqdm(pool.map(read, paths), desc="reading clips", disable=quiet, total=len(paths), unit="clip"))
-    clips = [clip for clip in found if clip is not None]
+    clips = [clip for clip in found if isinstance(clip, Clip)]
+    errors = [error for error in found if isinstance(error, LvcError)]
     if not clips:
-        raise InputError(f"no readable clips in {folder}")
+        raise InputError(f"no readable clips in {folder}" + (f": {errors[0]}" if errors else ""))
+    if errors:
+        more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
+        warnings.warn(f"a clip is left out{more}: {errors[0]}", RuntimeWarning, stacklevel=2)
     return clips
 
 
@@ -98,6 +106,15 @@ class CropSampler:
         weight = np.array([len(c.y) * (0.4 + min(c.motion, MOTION_SATURATION) / MOTION_SATURATION) for c in clips])
         self.weight = weight
         self.longest = max((len(c.y) for c in clips if min(c.y.shape[1:]) >= crop), default=0)
+
+    def check(self, frames: int) -> None:
+        """Refuse clips of which none has crops of so many frames.
+
+        Raises:
+            InputError: they are all smaller or shorter.
+        """
+        if self.longest < frames:
+            raise InputError(f"no clip is as large as {self.crop}x{self.crop} with {frames} frames")
 
     def batch(self, size: int, frames: int) -> list[Picture]:
         """``frames`` pictures of ``size`` crops each."""
@@ -130,8 +147,7 @@ class CropSampler:
             fits = [c for c in self.stills if min(c.y.shape[1:]) >= self.crop]
             if fits:
                 return fits[int(self.random.integers(len(fits)))]
-        for _ in range(1000):
-            clip = self.clips[int(self.random.choice(len(self.clips), p=self.weight / self.weight.sum()))]
-            if len(clip.y) >= frames and min(clip.y.shape[1:]) >= self.crop:
-                return clip
-        raise InputError(f"no clip is as large as {self.crop}x{self.crop} with {frames} frames")
+        self.check(frames)
+        large = np.array([len(clip.y) >= frames and min(clip.y.shape[1:]) >= self.crop for clip in self.clips])
+        weight = self.weight * large
+        return self.clips[int(self.random.choice(len(self.clips), p=weight / weight.sum()))]

@@ -75,6 +75,10 @@ def _rounded(value: float, digits: int) -> float | None:
     return round(value, digits) if math.isfinite(value) else None
 
 
+_OnStep = Callable[["Trainer", dict[str, Any]], None]
+"""Is told of a step."""
+
+
 class Trainer:
     """State of a training: parameters, optimiser, progress; knows how to save and resume itself."""
 
@@ -110,6 +114,7 @@ class Trainer:
         self.step = 0
         self.elapsed = 0.0
         self.steps_in_run = 0
+        self._is_between_steps = True
         self.sampler: CropSampler | None = None
         self.clips: list[Clip] = []
         self.codebooks: CodebookLearner | None = None
@@ -140,8 +145,24 @@ class Trainer:
         Raises:
             ModelError: when it cannot be read or is not a checkpoint of this size.
         """
-        checkpoint.restore(self, checkpoint.read(path, self.settings.size), path, weights_only)
+        self._restore(checkpoint.read(path, self.settings.size), path, weights_only)
+
+    def _restore(self, state: dict[str, Any], path: Path, weights_only: bool) -> None:
+        checkpoint.restore(self, state, path, weights_only)
         self._prepare_optimiser()
+
+    def _resume(self) -> bool:
+        """Go on from the checkpoint, if there is one; all processes of a distributed training from the first one's."""
+        path, state = self.settings.checkpoint, None
+        if path.exists() and (self.rank == 0 or self.world == 1):
+            state = checkpoint.read(path, self.settings.size)
+        if self.world > 1:
+            box = [state]
+            torch.distributed.broadcast_object_list(box, 0)
+            state = box[0]
+        if state is not None:
+            self._restore(state, path, weights_only=False)
+        return state is not None
 
     def start(self, path: Path) -> None:
         """Take the weights of a checkpoint or of a model file for a new training.
@@ -190,20 +211,26 @@ class Trainer:
 
     # -- running --------------------------------------------------------------------------------------------------
 
-    def run(self, on_step: Callable[["Trainer", dict[str, Any]], None] | None = None) -> FrameCodec:
-        """Train to the end of the schedule; returns the float codec (call ``snap`` and ``freeze`` on a copy)."""
+    def run(self, on_step: _OnStep | None = None) -> FrameCodec:
+        """Train to the end of the schedule; returns the float codec (call ``snap`` and ``freeze`` on a copy).
+
+        An interrupt (KeyboardInterrupt, SystemExit) is passed on after a checkpoint has been written.
+
+        Raises:
+            InputError: no readable clips, or none as large and as long as what is learned from.
+        """
         settings = self.settings
         main = self.rank == 0
         clips = self.clips = load_folder(settings.clips, self.device, settings.quiet or not main)
         stills = load_folder(settings.stills, self.device, True) if settings.stills else []
         validation = load_folder(settings.validation, "cpu", True) if settings.validation and main else []
         self.sampler = CropSampler(clips, stills, settings.crop, settings.seed + 1000 * self.rank)
-        if settings.checkpoint.exists():
-            self.load(settings.checkpoint, weights_only=False)
-        elif settings.start_from is not None:
-            self.start(settings.start_from)
-        else:
-            measure_scales(self.learner.codec, self.learner.tables, self.sampler.batch(16, 3))
+        self.sampler.check(self.schedule.most_frames)
+        if not self._resume():
+            if settings.start_from is not None:
+                self.start(settings.start_from)
+            else:
+                measure_scales(self.learner.codec, self.learner.tables, self.sampler.batch(16, 3))
         learner: nn.Module = self.learner
         if self.world > 1:
             learner = nn.parallel.DistributedDataParallel(self.learner, find_unused_parameters=True)
@@ -211,43 +238,56 @@ class Trainer:
             self.stream.wait_stream(torch.cuda.current_stream())
             if self.world == 1:
                 self.graphs = GraphedSteps(functools.partial(self._learn, self.learner), self.stream)
-        began = saved = validated = time.monotonic()
         with torch.cuda.stream(self.stream), appending(settings.log if main else os.devnull) as journal:
-            while not self._done():
-                row = self._one_step(learner)
-                now = time.monotonic()
-                self.elapsed += now - began
-                began = now
-                self.step += 1
-                self.steps_in_run += 1
-                if not main:
-                    continue
-                is_logged = self.step % TOLD_EVERY == 0
-                if is_logged or (on_step is not None and self.stream is None):
-                    row |= self._measured()
-                    if on_step is not None:
-                        on_step(self, row)
-                    if is_logged:
-                        self._write(journal, row)
-                whole = self.passage is None or not self.passage.pieces  # a checkpoint does not hold half passages
-                if whole and now - saved > 60 * settings.save_minutes:
-                    self.save()
-                    saved = time.monotonic()
-                if validation and now - validated > 60 * settings.validate_minutes:
-                    self._validate(validation, journal)
-                    validated = time.monotonic()
-            if main:
+            try:
+                self._go_on(learner, validation, journal, on_step)
                 if validation:
                     self._validate(validation, journal)
+            except (KeyboardInterrupt, SystemExit):
+                if main and self._is_between_steps:
+                    self.save()
+                raise
+            if main:
                 self.save()
         return self.learner.codec
 
+    def _go_on(
+        self, learner: nn.Module, validation: list[Clip], journal: BinaryIO, on_step: _OnStep | None = None
+    ) -> None:
+        """Step by step to the end of the schedule; the first process tells of it, validates and saves."""
+        settings = self.settings
+        began = saved = validated = time.monotonic()
+        while not self._done():
+            row = self._one_step(learner)
+            now = time.monotonic()
+            self.elapsed += now - began
+            began = now
+            self.step += 1
+            self.steps_in_run += 1
+            self._is_between_steps = True
+            if self.rank:
+                continue
+            is_logged = self.step % TOLD_EVERY == 0
+            if is_logged or (on_step is not None and self.stream is None):
+                row |= self._measured()
+                if on_step is not None:
+                    on_step(self, row)
+                if is_logged:
+                    self._write(journal, row)
+            whole = self.passage is None or not self.passage.pieces  # a checkpoint does not hold half passages
+            if whole and now - saved > 60 * settings.save_minutes:
+                self.save()
+                saved = time.monotonic()
+            if validation and now - validated > 60 * settings.validate_minutes:
+                self._validate(validation, journal)
+                validated = time.monotonic()
+
     def _done(self) -> bool:
-        if self.world == 1:
-            return self.progress >= 1
-        done = torch.tensor(float(self.progress >= 1), device=self.device)
-        torch.distributed.broadcast(done, 0)
-        return bool(done)
+        if self.world > 1:  # the first process's clock is that of all: learning rates must not differ
+            clock = torch.tensor(self.elapsed, dtype=torch.float64, device=self.device)
+            torch.distributed.broadcast(clock, 0)
+            self.elapsed = float(clock)
+        return self.progress >= 1
 
     def _new_passage(self) -> Passage:
         if self.sampler is None:
@@ -289,6 +329,7 @@ class Trainer:
         pictures, carried = self.passage.pictures, self.passage.carried
         steps, qualities = self.passage.pieces.pop(0)
         if self.graphs is not None and self.codebooks is None:
+            self._is_between_steps = False
             self._result = self.graphs(pictures, qualities, steps, carried)
         else:
             self._result = self._learn(learner, dict(enumerate(pictures)), qualities, steps, carried)
@@ -329,6 +370,7 @@ class Trainer:
         loss.backward()
         norm = nn.utils.clip_grad_norm_(self.learner.parameters(), 1.0)
         # a step with gradients that are not finite is left out
+        self._is_between_steps = False  # from here to the count of steps
         self.optimiser.found_inf = (~torch.isfinite(norm)).float()  # type: ignore[attr-defined]
         self.optimiser.step()
         left_out = (~torch.isfinite(norm)).float()
