@@ -229,6 +229,8 @@ def test_folders_and_files(clip: Path, tmp_path: Path) -> None:
     assert find_clips([clip.parent, clip]) == [Clip(clip), Clip(clip)]
     with pytest.raises(InputError, match="no such"):
         find_clips([tmp_path / "nothing"])
+    with pytest.raises(InputError, match="name too long"):
+        find_clips([tmp_path / ("x" * 300)])
     with pytest.raises(InputError, match="no clips"):
         find_clips([tmp_path])
 

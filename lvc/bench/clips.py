@@ -12,6 +12,7 @@ import numpy as np
 from lvc.bench.names import distinct_names
 from lvc.errors import InputError
 from lvc.media import VideoReader
+from lvc.output import reason_of
 from lvc.video import Frame, VideoInfo
 
 _VIDEO = {".mkv", ".mp4", ".mov", ".webm", ".avi", ".y4m", ".m4v", ".ts", ".mpg", ".ogv"}
@@ -92,20 +93,26 @@ def find_clips(paths: Iterable[Path], frames: int | None = None) -> list[Clip]:
     Files are taken whatever their name; whether they can be read shows when they are.
 
     Raises:
-        InputError: a folder without clips, or a path that is not there.
+        InputError: a folder without clips, or a path that is not there or cannot be looked at.
     """
     clips: list[Clip] = []
     for path in paths:
-        if path.is_dir():
-            found = sorted(item for item in path.iterdir() if item.suffix.lower() in SUFFIXES and item.is_file())
-            if not found:
-                raise InputError(f"{path}: there are no clips in this folder.")
-            clips += [Clip(item, frames) for item in found]
-        elif path.exists():
-            clips.append(Clip(path, frames))
-        else:
-            raise InputError(f"{path}: no such file or folder.")
+        try:
+            clips += _found(path, frames)
+        except OSError as error:
+            raise InputError(f"{path}: {reason_of(error)}.") from error
     return clips
+
+
+def _found(path: Path, frames: int | None) -> list[Clip]:
+    if path.is_dir():
+        found = sorted(item for item in path.iterdir() if item.suffix.lower() in SUFFIXES and item.is_file())
+        if not found:
+            raise InputError(f"{path}: there are no clips in this folder.")
+        return [Clip(item, frames) for item in found]
+    if not path.exists():
+        raise InputError(f"{path}: no such file or folder.")
+    return [Clip(path, frames)]
 
 
 def with_distinct_names(clips: Sequence[Clip]) -> list[Clip]:
