@@ -1,25 +1,12 @@
-"""The syntax of motion fields, and the search that makes them."""
+"""The syntax of motion fields."""
 
 import numpy as np
 import pytest
-import torch
 
-from lvc.encoder import motion_search
-from lvc.encoder.motion_blocks import RateChooser, block_sizes
 from lvc.encoder.motion_search import (
-    FAST,
-    MEDIUM,
-    SLOW,
-    TRAINING,
     VECTOR_MAX,
-    VECTOR_WEIGHT,
-    Matcher,
-    SearchEffort,
-    misses_of,
-    vector_weight,
 )
 from lvc.encoder.vector_costs import cheaper
-from lvc.exact import warp
 from lvc.model.known_vectors import OPTIONS, Known
 from lvc.model.motion import (
     LENGTHS,
@@ -34,7 +21,6 @@ from lvc.model.motion import (
 )
 from lvc.model.skip import Flags
 from lvc.rangecoder import RangeDecoder, RangeEncoder
-from tests.clips import clip_frames
 from tests.plain_format import PlainMotion
 
 SIZES = ((4, 4), (1, 1), (3, 5), (8, 8), (9, 17), (16, 30), (2, 23))
@@ -319,141 +305,3 @@ def test_garbage_is_limited() -> None:
         corner = field.vectors[y // sizes * sizes, x // sizes * sizes]
         assert np.array_equal(corner, field.vectors)
     assert 0 < read < 150
-
-
-def luma(frames: int = 1, height: int = 160, width: int = 256) -> torch.Tensor:
-    """Texture, 10-bit."""
-    frame = next(iter(clip_frames("static", width, height, frames, bit_depth=10)))
-    return torch.from_numpy(frame.planes[0].astype(np.float32))[None, None]
-
-
-def found_by(
-    target: torch.Tensor, reference: torch.Tensor, effort: SearchEffort, previous: torch.Tensor | None = None
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Field and levels after both steps, search and choice of block sizes."""
-    quality, planes = torch.full((len(target),), 60.0), warp.phases(reference)
-    field = motion_search.search(target, reference, planes, previous, quality, effort)
-    assert torch.equal(field[:, ::2, ::2].repeat_interleave(2, 1).repeat_interleave(2, 2), field)
-    return block_sizes(target, planes, field, quality)
-
-
-@pytest.mark.parametrize("effort", [FAST, MEDIUM, SLOW])
-@pytest.mark.parametrize("vector", [(0, 0), (12, -20), (5, 2), (-3, 7), (-80, 60), (1, 41)])
-def test_search_finds_a_shift(effort: SearchEffort, vector: tuple[int, int]) -> None:
-    """Whole and quarter samples; away from the border, where the reference has nothing to show."""
-    reference = luma()
-    rows, cols = reference.shape[2] // 8, reference.shape[3] // 8
-    true = torch.tensor(vector).expand(1, rows, cols, 2)
-    target = warp.sample(warp.phases(reference), true, 8)
-    field, levels = found_by(target, reference, effort)
-    assert field.shape == (1, rows, cols, 2)
-    # the fast preset tries four directions only and may end a quarter sample beside
-    away = (field - true).abs().amax(-1)[0, 4:-4, 4:-4]
-    assert float((away <= (1 if effort is FAST else 0)).float().mean()) > 0.95
-    predicted = warp.sample(warp.phases(reference), field, 8)
-    assert float((predicted - target).abs()[..., 32:-32, 32:-32].mean()) < (3 if effort is FAST else 0.5)
-    assert float(levels.float().mean()) > 1.5
-
-
-def test_search_separates_two_motions() -> None:
-    reference = luma()
-    rows, cols = reference.shape[2] // 8, reference.shape[3] // 8
-    true = torch.zeros(1, rows, cols, 2, dtype=torch.int64)
-    true[:, :, cols // 2 :] = torch.tensor([8, -10])
-    target = warp.sample(warp.phases(reference), true, 8)
-    field, levels = found_by(target, reference, MEDIUM)
-    assert float((field == true).all(-1)[0, 2:-2, 2:-2].float().mean()) > 0.9
-    assert float(levels[0, :, cols // 2 - 1].float().mean()) <= float(levels.float().mean())
-
-
-def test_a_mismatch_that_does_not_matter_splits_nothing() -> None:
-    """Where a reference has no share blocks grow as large as they can, and the encoder takes any vector for them."""
-    reference = luma()
-    rows, cols = reference.shape[2] // 8, reference.shape[3] // 8
-    random = np.random.default_rng(4)
-    true = torch.from_numpy(random.integers(-20, 21, (1, rows // 2, cols // 2, 2)))
-    true = true.repeat_interleave(2, 1).repeat_interleave(2, 2)
-    quality, planes = torch.tensor([60.0]), warp.phases(reference)
-    target = warp.sample(planes, true, 8)
-    _, levels = block_sizes(target, planes, true, quality)
-    assert float((levels == 1).float().mean()) > 0.9
-    share = torch.ones(1, rows, cols)
-    same, same_levels = block_sizes(target, planes, true, quality, share)
-    assert torch.equal(same, true)
-    assert torch.equal(same_levels, levels)
-    share[:, :, 16:] = 0
-    field, levels = block_sizes(target, planes, true, quality, share)
-    assert torch.equal(field[:, :, :16], true[:, :, :16])
-    assert float((levels[:, :, :16] == 1).float().mean()) > 0.9
-    assert bool((levels[:, :, 16:] == LEVELS[0]).all())
-    y, x = (np.array(axis) for axis in ([0, 2, 4], [0, 18, 30]))
-    wanted, guess = true[0].numpy()[y, x], true[0].numpy()[y, x] + 90
-    chosen = RateChooser(target, planes, quality, share).best(
-        y, x, 2, wanted, np.stack([guess, wanted, guess + 1]), np.array([[0.1] * 3, [0.0] * 3, [0.1, 0.1, 0.2]])
-    )
-    assert np.array_equal(chosen, [wanted[0], guess[1], guess[2] + 1])
-
-
-def test_half_of_a_mismatch_counts_where_a_reference_has_half_a_share() -> None:
-    reference, quality = luma(), torch.tensor([60.0])
-    planes = warp.phases(reference)
-    target = (reference + torch.randn(reference.shape, generator=torch.Generator().manual_seed(5)) * 30).round()
-    still = torch.zeros(1, reference.shape[2] // 8, reference.shape[3] // 8, 2, dtype=torch.int64)
-    half = torch.full(still.shape[:-1], 0.5)
-    found = Matcher(target, planes, quality, half)(still)
-    assert torch.allclose(found, misses_of((target - reference) / 2, quality)[:, 0], rtol=1e-4)
-    assert torch.equal(Matcher(target, planes, quality, 2 * half)(still), Matcher(target, planes, quality)(still))
-
-
-def test_references_further_away_are_searched_more_widely() -> None:
-    for effort in (FAST, MEDIUM, SLOW, TRAINING):
-        assert effort.over(1) == effort
-        efforts = [effort.over(pictures) for pictures in range(1, 17)]
-        radii = [wider.radius for wider in efforts]
-        assert radii == sorted(radii)
-        assert radii[0] < radii[3] <= radii[-1] <= 16
-        assert all((wider.wide_radius > 0) == (effort.wide_radius > 0) for wider in efforts)
-        assert all(wider.propagations == effort.propagations for wider in efforts)
-
-
-def test_search_of_a_batch_is_the_search_of_each() -> None:
-    reference = torch.cat([luma(), luma().flip(3)])
-    target = torch.cat([reference[:1].roll((3, 5), (2, 3)), reference[1:].roll((-4, 2), (2, 3))])
-    previous = torch.zeros(2, 20, 32, 2, dtype=torch.int64)
-    field, levels = found_by(target, reference, MEDIUM, previous)
-    for index in range(2):
-        at = slice(index, index + 1)
-        alone = found_by(target[at], reference[at], MEDIUM, previous[at])
-        assert torch.equal(alone[0], field[at])
-        assert torch.equal(alone[1], levels[at])
-
-
-@pytest.mark.parametrize("size", [(32, 32), (32, 64), (96, 32), (160, 224)])
-@pytest.mark.parametrize("effort", [FAST, MEDIUM, SLOW, TRAINING, MEDIUM.over(4)])
-def test_what_search_finds_can_be_coded(size: tuple[int, int], effort: SearchEffort) -> None:
-    random = np.random.default_rng(5)
-    reference = luma(height=size[0], width=size[1])
-    target = reference.roll((2, 3), (2, 3)) + torch.from_numpy(random.normal(0, 30, reference.shape)).float()
-    field, levels = found_by(target.round().clamp(0, 1023), reference, effort)
-    assert int(field.abs().max()) <= VECTOR_LIMIT
-    wanted = MotionField(field[0].numpy(), levels[0].numpy())
-    encoder = RangeEncoder()
-    rows, cols = wanted.levels.shape
-    code_field(encoder, MotionTables(), rows, cols, None, wanted)
-    read = code_field(RangeDecoder(encoder.finish()), MotionTables(), rows, cols, None, None)
-    assert np.array_equal(read.vectors, wanted.vectors)
-    assert np.array_equal(read.levels, wanted.levels)
-
-
-def test_noise_on_a_still_picture_is_no_motion() -> None:
-    random = np.random.default_rng(6)
-    reference = luma()
-    target = (reference + torch.from_numpy(random.normal(0, 6, reference.shape)).float()).round().clamp(0, 1023)
-    field, levels = found_by(target, reference, MEDIUM)
-    assert float((field == 0).float().mean()) > 0.99
-    assert float((levels == 3).float().mean()) > 0.9
-
-
-def test_bits_of_vectors_count_more_at_high_qualities() -> None:
-    weights = vector_weight(torch.tensor([1.0, 30.0, 37.5, 45.0, 100.0])).flatten().tolist()
-    assert weights == pytest.approx([VECTOR_WEIGHT, VECTOR_WEIGHT, 2.35, 2.7, 2.7])

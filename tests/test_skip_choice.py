@@ -1,0 +1,127 @@
+"""Which blocks an encoder skips."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from lvc.encoder import block_choice
+from lvc.encoder.block_choice import choose_blocks
+from lvc.exact.arithmetic import exact_arithmetic
+from lvc.model.codec import FrameCodec
+from lvc.model.prediction import Memory, Picture, Prediction
+from lvc.video import Frame
+from tests.clips import clip_frames
+from tests.models import plain_model
+
+WIDTH, HEIGHT = 96, 64
+
+
+def as_picture(frame: Frame) -> Picture:
+    y, u, v = (torch.from_numpy(plane.astype(np.float32)) for plane in frame.planes)
+    return Picture(y[None, None], torch.stack([u, v])[None])
+
+
+def prediction_of(codec: FrameCodec, seed: int, quality: float) -> Prediction:
+    """A picture as if predicted; the choice looks at nothing else."""
+    frame = next(iter(clip_frames("static", WIDTH, HEIGHT, 1, bit_depth=10, seed=seed)))
+    nothing = codec.nothing(1, (HEIGHT, WIDTH), torch.device("cpu"))
+    with exact_arithmetic():
+        return Prediction(nothing._replace(picture=as_picture(frame)), torch.tensor([quality]), intra=False)
+
+
+def noisy(picture: Picture, size: float, cols: slice = slice(None), seed: int = 8) -> Picture:
+    """With noise added in some of the columns of 16x16 blocks."""
+    random = np.random.default_rng(seed)
+    planes = []
+    for plane, side in zip(picture, (16, 8), strict=True):
+        noise = torch.from_numpy(random.normal(0, size, plane.shape)).float()
+        here = torch.zeros(plane.shape[-1] // side)
+        here[cols] = 1
+        planes.append((plane + noise * here.repeat_interleave(side)).round().clamp(0, 1023))
+    return Picture(*planes)
+
+
+def chosen(prediction: Prediction, target: Picture, vector: int = 0) -> torch.Tensor:
+    is_whole = torch.full((len(target.y), HEIGHT // 8, WIDTH // 8), vector % 4 == 0)
+    with exact_arithmetic():
+        skip = choose_blocks(plain_model().codec, prediction, is_whole, target).skip
+    assert skip.shape == (len(target.y), 1, HEIGHT // 16, WIDTH // 16)
+    assert bool(((skip == 0) | (skip == 1)).all())
+    return skip
+
+
+def test_little_difference_is_skipped_and_much_is_not() -> None:
+    prediction = prediction_of(plain_model().codec, 0, 60.0)
+    assert bool(chosen(prediction, noisy(prediction.picture, 4.0)).all())
+    assert not bool(chosen(prediction, noisy(prediction.picture, 120.0)).any())
+
+
+def test_more_is_skipped_where_less_depends_on_it() -> None:
+    """In pictures between two, blocks that miss a little more than in anchors, and none fewer."""
+    codec, prediction = plain_model().codec, prediction_of(plain_model().codec, 0, 60.0)
+    whole = torch.ones(len(prediction.picture.y), HEIGHT // 8, WIDTH // 8, dtype=torch.bool)
+    shares = []
+    for size in (4.0, 8.0, 10.0, 12.0, 14.0, 16.0, 120.0):
+        target = noisy(prediction.picture, size)
+        with exact_arithmetic():
+            maps = [choose_blocks(codec, prediction, whole, target, between=between).skip for between in (False, True)]
+        assert bool((maps[0] <= maps[1]).all())
+        shares.append([float(skip.mean()) for skip in maps])
+    assert shares[0] == [1.0, 1.0]
+    assert shares[-1] == [0.0, 0.0]
+    assert sum(between for _, between in shares) > sum(anchor for anchor, _ in shares)
+
+
+def test_the_choice_is_made_block_by_block() -> None:
+    prediction = prediction_of(plain_model().codec, 0, 60.0)
+    target = noisy(noisy(prediction.picture, 4.0), 120.0, slice(2, None), seed=9)
+    skip = chosen(prediction, target)
+    assert bool(skip[..., :2].all())
+    assert not bool(skip[..., 2:].any())
+
+
+def test_a_map_that_costs_more_than_it_wins_is_not_sent(monkeypatch: pytest.MonkeyPatch) -> None:
+    prediction = prediction_of(plain_model().codec, 0, 60.0)
+    target = noisy(prediction.picture, 4.0)
+    mixed = noisy(target, 120.0, slice(2, None), seed=9)
+    monkeypatch.setattr(block_choice, "BORDER_BITS", 1e6)
+    assert bool(chosen(prediction, target).all())
+    assert not bool(chosen(prediction, mixed).any())
+    monkeypatch.setattr(block_choice, "MAP_BITS", 1e6)
+    assert not bool(chosen(prediction, target).any())
+
+
+def test_what_is_fine_at_one_quality_is_too_coarse_at_another() -> None:
+    codec = plain_model().codec
+    skips = []
+    for quality in (20.0, 95.0):
+        prediction = prediction_of(codec, 0, quality)
+        skips.append(float(chosen(prediction, noisy(prediction.picture, 12.0)).mean()))
+    assert skips == [1.0, 0.0]
+
+
+def test_between_samples_less_is_skipped() -> None:
+    """Interpolating again and again blurs, copying does not."""
+    prediction = prediction_of(plain_model().codec, 0, 60.0)
+    counts = []
+    for vector in (8, 5):
+        skips = [chosen(prediction, noisy(prediction.picture, size), vector) for size in np.linspace(4, 60, 15)]
+        counts.append(sum(float(skip.sum()) for skip in skips))
+    assert counts[0] > counts[1] > 0
+
+
+def test_the_choice_for_a_batch_is_the_choice_for_each() -> None:
+    codec = plain_model().codec
+    parts = [prediction_of(codec, seed, quality) for seed, quality in ((0, 30.0), (1, 60.0), (2, 95.0))]
+    targets = [noisy(part.picture, size) for part, size in zip(parts, (16.0, 120.0, 2.0), strict=True)]
+    both = replace(
+        parts[0],
+        past=Memory.join([part.past for part in parts]),
+        quality=torch.cat([part.quality for part in parts]),
+    )
+    skip = chosen(both, Picture(*(torch.cat(planes) for planes in zip(*targets, strict=True))))
+    for index, (part, target) in enumerate(zip(parts, targets, strict=True)):
+        assert torch.equal(skip[index : index + 1], chosen(part, target))
+    assert 0 < float(skip.mean()) < 1
