@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+import warnings
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from lvc.bench.command import _device, bench
 from lvc.bench.results import locked
 from lvc.cli import main
 from lvc.encoder.settings import ABLATIONS
+from lvc.errors import LvcError
 from lvc.media import VideoWriter
 from tests.clips import clip_frames, clip_info
 
@@ -239,6 +241,19 @@ def test_ctrl_c_keeps_finished_rows(clip: Path, tmp_path: Path) -> None:
     assert "Traceback" not in errors
     assert (folder / "results.jsonl").read_text().endswith("\n")
     assert "x264 medium" in (folder / "report.html").read_text("utf-8")
+
+
+@pytest.mark.filterwarnings("always")
+def test_quiet_silences_warnings_of_python(clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def careful(*_: object) -> None:
+        warnings.warn("take care", stacklevel=1)
+        raise LvcError("that was enough")
+
+    monkeypatch.setattr("lvc.bench.session.run_session", careful)
+    for options, told in (([], ["lvc: warning: take care"]), (["--quiet"], [])):
+        result = CliRunner().invoke(main, ["bench", str(clip), "-o", str(tmp_path), *options])
+        assert result.exit_code == 1
+        assert result.stderr.splitlines()[1:] == [*told, "lvc: error: that was enough"]
 
 
 def test_help_is_light() -> None:

@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING
 import click
 from click.core import ParameterSource
 
-from lvc.cli.options import quiet_option
-
 if TYPE_CHECKING:
     from lvc.bench.measure import Conditions
     from lvc.bench.session import Outcome
@@ -50,6 +48,14 @@ def _frames(context: click.Context, parameter: click.Parameter, value: str | Non
     if not value.isdecimal() or int(value) < 1:
         raise click.BadParameter(f"{value!r} is neither a number of frames nor 'all'", context, parameter)
     return int(value)
+
+
+def _noted(context: click.Context, _parameter: click.Parameter, value: bool) -> bool:
+    """Whoever tells of Python's warnings is to know of ``--quiet``."""
+    from lvc.cli.events import events_of  # lvc.cli imports this module
+
+    events_of(context).quiet = value
+    return value
 
 
 @click.command(epilog=_EPILOG)
@@ -94,7 +100,7 @@ def _frames(context: click.Context, parameter: click.Parameter, value: str | Non
 @click.option(
     "--jobs", type=click.IntRange(1, 256), default=1, show_default=True, help="Points at a time; disturbs speeds."
 )
-@quiet_option("No progress and no warnings.")
+@click.option("--quiet", is_flag=True, is_eager=True, callback=_noted, help="No progress and no warnings.")
 def bench(
     clips: tuple[Path, ...],
     codecs: tuple[str, ...],

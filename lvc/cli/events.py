@@ -48,13 +48,14 @@ class Events:
 
     def warn(self, sentence: str) -> None:
         """Tell what no command tells by itself, such as a warning of Python: an event, or a line for people."""
-        self.warnings.append(sentence)
+        message = sentence.rstrip(".")
+        self.warnings.append(message)
         if self.quiet:
             return
         if self.wanted:
-            self.write("warning", {"message": sentence.rstrip(".")})
+            self.write("warning", {"message": message})
         else:
-            click.echo(f"lvc: warning: {sentence.rstrip('.')}", err=True)
+            click.echo(f"lvc: warning: {message}", err=True)
 
     def check(self) -> None:
         """Refuse what would mix them with the stream.

@@ -109,17 +109,14 @@ def batch_option(command: _Command) -> _Command:
 
 def talk_options(command: _Command) -> _Command:
     """``--quiet``, ``--json`` and ``--json-fd``."""
-    return json_option(quiet_option("No progress and no warnings; with --json only the result.")(command))
-
-
-def quiet_option(text: str) -> Callable[[_Command], _Command]:
-    """``--quiet`` with this help."""
 
     def noted(context: click.Context, _parameter: click.Parameter, value: bool) -> bool:
         events_of(context).quiet = value
         return value
 
-    return click.option("--quiet", is_flag=True, is_eager=True, callback=noted, help=text)
+    text = "No progress and no warnings; with --json only the result."
+    command = click.option("--quiet", is_flag=True, is_eager=True, callback=noted, help=text)(command)
+    return json_option(command)
 
 
 def json_option(command: _Command) -> _Command:
