@@ -19,7 +19,7 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 @pytest.fixture(scope="module")
 def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("clips")
-    make_clip(folder / "mix.y4m", "mix", width=96, height=96, frames=4)
+    make_clip(folder / "mix.y4m", "mix", width=96, height=96, frames=6)
     return folder
 
 

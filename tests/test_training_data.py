@@ -90,7 +90,7 @@ def test_one_large_clip_among_small_ones(tmp_path: Path) -> None:
     assert [float(picture.y.mean()) for picture in sampler.batch(2, 2)] == [36.0, 36.0]
 
 
-@pytest.mark.parametrize(("changes", "message"), [({"crop": 128}, "128x128 with 3"), ({}, "64x64 with 9")])
+@pytest.mark.parametrize(("changes", "message"), [({"crop": 128}, "128x128 with 5"), ({}, "64x64 with 9")])
 def test_clips_that_are_too_small_are_refused_at_the_start(
     tmp_path: Path, clips: Path, changes: dict[str, int], message: str
 ) -> None:

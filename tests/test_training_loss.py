@@ -1,6 +1,8 @@
 """What a training minimises."""
 
 import math
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,10 +14,11 @@ from lvc.exact.layers import exact_layers
 from lvc.model.codec import FrameCodec
 from lvc.model.config import config_named
 from lvc.model.prediction import Picture
-from lvc.training.data import to_picture
-from lvc.training.loop import BETWEEN_KINDS
+from lvc.training.data import CropSampler, load_folder, to_picture
 from lvc.training.loss import LAMBDA, Carried, FrameCost, run_sequence, sequence_quality
+from lvc.training.passage import BETWEEN_KINDS, longest_piece, new_passage
 from lvc.training.rate import HyperTables, TrainingCoder, logistic_bits
+from lvc.training.schedule import Schedule
 from tests.clips import clip_frames
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -135,3 +138,12 @@ def test_gradients_reach_every_parameter() -> None:
     assert math.isfinite(float(loss.detach()))
     silent = [name for name, p in codec.named_parameters() if p.grad is None or not bool(p.grad.abs().sum() > 0)]
     assert silent == []
+
+
+@pytest.mark.parametrize("kind", [None, "intra"])
+def test_the_longest_start_of_a_passage(clips: Path, kind: str | None) -> None:
+    """Is what a training asks of its clips: some passage is as long, none longer."""
+    schedule = replace(Schedule(), pieces=(1,)).only(kind)
+    sampler = CropSampler(load_folder(clips, quiet=True), [], 64, 1)
+    lengths = [len(new_passage(sampler, schedule, 1.0, 1, torch.device("cpu")).pictures) for _ in range(40)]
+    assert max(lengths) == longest_piece(schedule) == (5 if kind is None else 1)

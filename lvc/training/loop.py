@@ -1,13 +1,12 @@
 """The training loop: one command from clips to a model, resumable after a kill, on one process or many."""
 
 import functools
-import itertools
 import json
 import math
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -15,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from lvc.catalogue import MAGIC
-from lvc.container import BETWEEN, INTRA, PREDICTED, Step, coding_order
+from lvc.container import Step
 from lvc.errors import LvcError, ModelError
 from lvc.exact.layers import set_fake
 from lvc.model.codebook import Quantiser
@@ -25,13 +24,14 @@ from lvc.model.weights import Statistics
 from lvc.model.weights import load as load_model
 from lvc.output import appending
 from lvc.training import checkpoint
-from lvc.training.balance import Balance, pick_quality
+from lvc.training.balance import Balance
 from lvc.training.data import Clip, CropSampler, load_folder
 from lvc.training.export import exported
 from lvc.training.fit import fit
 from lvc.training.graphs import GraphedSteps
 from lvc.training.learner import Learner
-from lvc.training.loss import Carried, sequence_quality
+from lvc.training.loss import Carried
+from lvc.training.passage import Passage, longest_piece, new_passage
 from lvc.training.schedule import Schedule
 from lvc.training.settings import TrainingSettings
 from lvc.training.start import measure_scales, take_model
@@ -43,23 +43,6 @@ TOLD_EVERY = 20
 to look means to wait."""
 LEFT_OUT_AT_MOST = 100
 """Steps in a row whose gradients are not finite, after which a training ends."""
-BETWEEN_KINDS = ([BETWEEN, BETWEEN, BETWEEN, PREDICTED], [BETWEEN, PREDICTED, BETWEEN, PREDICTED])
-"""What may follow an anchor where there are frames between."""
-
-
-@dataclass
-class Passage:
-    """Pictures that are learned from piece by piece.
-
-    Attributes:
-        pictures: in display order.
-        pieces: steps and their qualities [B] that are still to come.
-        carried: what the pieces before have left.
-    """
-
-    pictures: list[Picture]
-    pieces: list[tuple[list[Step], list[Tensor]]]
-    carried: Carried = field(default_factory=Carried)
 
 
 def _is_part(name: str, only: str) -> bool:
@@ -225,7 +208,7 @@ class Trainer:
         stills = load_folder(settings.stills, self.device, True) if settings.stills else []
         validation = load_folder(settings.validation, "cpu", True) if settings.validation and main else []
         self.sampler = CropSampler(clips, stills, settings.crop, settings.seed + 1000 * self.rank)
-        self.sampler.check(self.schedule.most_frames)
+        self.sampler.check(longest_piece(self.schedule))
         if not self._resume():
             if settings.start_from is not None:
                 self.start(settings.start_from)
@@ -289,30 +272,6 @@ class Trainer:
             self.elapsed = float(clock)
         return self.progress >= 1
 
-    def _new_passage(self) -> Passage:
-        if self.sampler is None:
-            raise ValueError("training has no clips yet")
-        schedule, progress, random = self.schedule, self.progress, self.sampler.random
-        frames = 1 if random.random() < schedule.alone else schedule.frames(progress)
-        batch = self.settings.batch * max(1, 4 // frames)
-        lengths, kinds = [], [INTRA]
-        number = 1 if frames == 1 else int(random.choice(schedule.numbers_of_pieces(progress)))
-        for piece in range(number):
-            added = [PREDICTED] * (frames if piece else frames - 1)
-            if frames > 2 and random.random() < schedule.between:
-                added = BETWEEN_KINDS[int(random.integers(len(BETWEEN_KINDS)))]
-            if piece and len(kinds) + len(added) > self.sampler.longest:
-                break
-            lengths.append(len(added) + (0 if piece else 1))
-            kinds += added
-        steps = coding_order(kinds)
-        base = pick_quality(random, batch)
-        bonuses = (float(random.uniform(0, 16)), float(random.uniform(0, 9)), float(random.uniform(0, 7)))
-        qualities = [quality.to(self.device) for quality in sequence_quality(base, steps, *bonuses)]
-        ends = list(itertools.accumulate(lengths))
-        pieces = [(steps[end - n : end], qualities[end - n : end]) for n, end in zip(lengths, ends, strict=True)]
-        return Passage(self.sampler.batch(batch, len(kinds)), pieces)
-
     def _one_step(self, learner: nn.Module) -> dict[str, Any]:
         schedule, progress = self.schedule, self.progress
         self._round(schedule.fake(progress))
@@ -325,7 +284,9 @@ class Trainer:
             else:
                 group["lr"] = rate * group["factor"]
         if self.passage is None or not self.passage.pieces:
-            self.passage = self._new_passage()
+            if self.sampler is None:
+                raise ValueError("training has no clips yet")
+            self.passage = new_passage(self.sampler, schedule, progress, self.settings.batch, self.device)
         pictures, carried = self.passage.pictures, self.passage.carried
         steps, qualities = self.passage.pieces.pop(0)
         if self.graphs is not None and self.codebooks is None:

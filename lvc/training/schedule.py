@@ -55,11 +55,6 @@ class Schedule:
         """Length of the training sequences."""
         return max(frames for start, frames in self.stages if progress >= start)
 
-    @property
-    def most_frames(self) -> int:
-        """Length of the longest training sequences."""
-        return 1 if self.alone >= 1 else max(frames for _, frames in self.stages)
-
     def numbers_of_pieces(self, progress: float) -> tuple[int, ...]:
         """Of how many pieces a sequence may be, each number as likely as the others."""
         return self.pieces if progress >= self.pieces_from else (1,)
