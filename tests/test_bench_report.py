@@ -105,7 +105,7 @@ def test_in_a_browser_on_a_phone(tmp_path: Path) -> None:
     path.write_text(wrapped, "utf-8")
     command = [browser(), "--headless", "--no-sandbox", "--disable-gpu", "--virtual-time-budget=8000", "--dump-dom"]
     command += [f"--user-data-dir={tmp_path / 'profile'}", "--host-resolver-rules=MAP * ~NOTFOUND", path.as_uri()]
-    dom = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True).stdout
+    dom = subprocess.run(command, capture_output=True, text=True, timeout=300, check=True).stdout
     title = re.search(r"<title>(.*?)</title>", dom)
     assert title, dom[:500]
     seen = json.loads(html.unescape(title.group(1)))

@@ -93,7 +93,7 @@ def test_signals(number: signal.Signals, status: int) -> None:
         assert process.stderr is not None
         process.stdout.readline()
         process.send_signal(number)
-        assert process.wait(20) == status
+        assert process.wait(120) == status
         assert b"Traceback" not in process.stderr.read()
 
 
@@ -102,5 +102,5 @@ def test_a_reader_that_has_gone_is_no_error(small: Path) -> None:
         assert process.stdout is not None
         assert process.stderr is not None
         process.stdout.close()
-        assert process.wait(20) == 141
+        assert process.wait(120) == 141
         assert process.stderr.read() == b""

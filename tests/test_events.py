@@ -86,7 +86,7 @@ def test_errors_do_not_mix_with_the_stream() -> None:
 def test_only_what_was_handed_over_takes_events(descriptor: int) -> None:
     """Not what lvc has opened itself, such as the pipe through which signals come."""
     command = [sys.executable, "-m", "lvc", "models", "--json-fd", str(descriptor)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=240, check=False)
     assert done.returncode == 2, done.stderr
     assert f"{descriptor} is no open file descriptor" in done.stderr
 
@@ -96,7 +96,7 @@ def test_only_what_was_handed_over_takes_events(descriptor: int) -> None:
 def test_what_a_shell_hands_over_takes_them(descriptor: int, tmp_path: Path) -> None:
     line = f'exec "$0" -m lvc models --json-fd {descriptor} {descriptor}>"$1"'
     command = ["sh", "-c", line, sys.executable, str(tmp_path / "events")]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=240, check=False)
     assert (done.returncode, done.stdout) == (0, ""), done.stderr
     assert (tmp_path / "events").read_text().startswith('{"type": "result"')
 
@@ -119,7 +119,7 @@ lvc.cli.main(["models", *sys.argv[1:]])
 )
 def test_warnings_of_python_are_told_as_others_are(options: list[str], lines: list[str]) -> None:
     done = subprocess.run(
-        [sys.executable, "-c", WARNS, *options], cwd=ROOT, capture_output=True, text=True, timeout=60, check=True
+        [sys.executable, "-c", WARNS, *options], cwd=ROOT, capture_output=True, text=True, timeout=240, check=True
     )
     shown = done.stdout if options else done.stderr
     assert [line for line in shown.splitlines() if "one" in line][:1] == lines

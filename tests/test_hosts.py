@@ -61,7 +61,7 @@ def results(setting: str, clip: Path, model: Path) -> str:
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
         check=False,
     )
     assert done.returncode == 0, done.stderr

@@ -40,7 +40,7 @@ print(*ends)
 )
 def test_a_waiting_main_thread_is_woken_once(name: str, error: str) -> None:
     command = [sys.executable, "-c", WAITING, name]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=30, check=False)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
     assert (done.stdout.split(), done.returncode) == ([error], 0), done.stderr
 
 
