@@ -27,7 +27,7 @@ def test_costs_that_are_not_finite_are_kept_out_of_the_averages() -> None:
 
 
 def test_a_training_that_fails_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    make_clip(tmp_path / "mix.y4m", "mix", width=64, height=64, frames=3)
+    make_clip(tmp_path / "mix.y4m", "mix", width=64, height=64, frames=8)
     monkeypatch.setattr(loop, "LEFT_OUT_AT_MOST", 3)
     trainer = Trainer(settings_in(tmp_path, tmp_path, steps=9))
     rows: list[dict[str, Any]] = []
