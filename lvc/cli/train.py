@@ -71,6 +71,7 @@ def train(
     is_first = os.environ.get("RANK", "0") == "0"
     overwrite = may_overwrite(str(output), str(clips), always=always or not is_first, never=never and is_first)
     events.wanted &= is_first
+    events.quiet |= not is_first  # one process warns of a clip that all of them find
     line = ProgressLine("training", quiet=quiet or not is_first, events=events)
     if minutes is None and steps is None:
         minutes = DEFAULT_MINUTES

@@ -105,7 +105,8 @@ class CropSampler:
         self.random = np.random.default_rng(seed)
         weight = np.array([len(c.y) * (0.4 + min(c.motion, MOTION_SATURATION) / MOTION_SATURATION) for c in clips])
         self.weight = weight
-        self.longest = max((len(c.y) for c in clips if min(c.y.shape[1:]) >= crop), default=0)
+        self._lengths = np.array([len(c.y) if min(c.y.shape[1:]) >= crop else 0 for c in clips])
+        self.longest = int(self._lengths.max(initial=0))
 
     def check(self, frames: int) -> None:
         """Refuse clips of which none has crops of so many frames.
@@ -148,6 +149,5 @@ class CropSampler:
             if fits:
                 return fits[int(self.random.integers(len(fits)))]
         self.check(frames)
-        large = np.array([len(clip.y) >= frames and min(clip.y.shape[1:]) >= self.crop for clip in self.clips])
-        weight = self.weight * large
+        weight = self.weight * (self._lengths >= frames)
         return self.clips[int(self.random.choice(len(self.clips), p=weight / weight.sum()))]
