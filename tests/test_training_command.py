@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 import time
+import warnings
 from pathlib import Path
 
 import pytest
@@ -98,6 +99,18 @@ def test_the_length_of_a_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         assert (result.exit_code, result.stdout) == (0, "")
         assert result.stderr == f"lvc: training for {said}, over all runs\n"
     assert lengths == [(480.0, None), (2.5, None), (None, 7)]
+
+
+@pytest.mark.filterwarnings("always")
+@pytest.mark.parametrize(("rank", "told"), [("0", 1), ("1", 0)])
+def test_one_process_of_many_warns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rank: str, told: int) -> None:
+    monkeypatch.setenv("RANK", rank)
+    monkeypatch.setattr(
+        "lvc.training.command.train", lambda *_, **__: warnings.warn("a clip is left out", stacklevel=1)
+    )
+    result = CliRunner().invoke(main, ["train", str(tmp_path), "-o", str(tmp_path / "model"), "--steps", "1"])
+    assert result.exit_code == 0
+    assert result.stderr.count("a clip is left out") == told
 
 
 def test_outputs_that_are_refused(tmp_path: Path, clips: Path) -> None:
