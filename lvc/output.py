@@ -87,33 +87,40 @@ def replacing(target: str | os.PathLike[str], key: str | None = None, *, keep: b
         return
     stem = os.fsencode(place.stem)[:_KEPT_NAME].decode("utf-8", "ignore")
     temporary = place.with_name(f".{stem}.{key or secrets.token_hex(4)}{place.suffix}")
+    lock: BinaryIO | None = None
+    ours: bool | None = None
     try:
-        mode = stat.S_IMODE(place.stat().st_mode) if place.exists() else None
-        if mode is not None and not os.access(place, os.W_OK):
-            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
-        lock = temporary.open("xb" if key is None else "ab")
-        if not is_ours(lock) or not _is_still(lock, temporary):
-            lock.close()
-            raise OutputError(f"{os.fspath(target)}: another process is writing it")
-    except OSError as error:
-        raise _output_error(os.fspath(target), error) from error
-    try:
-        with lock:
-            yield temporary
-            if os.name == "nt":
-                lock.close()  # Windows moves no open file, and has no locks
-            try:
-                _to_disk(temporary, os.O_RDWR)
-                if mode is not None:
-                    temporary.chmod(mode)
-                temporary.replace(place)
-            except OSError as error:
-                raise _output_error(os.fspath(target), error) from error
+        try:
+            mode = stat.S_IMODE(place.stat().st_mode) if place.exists() else None
+            if mode is not None and not os.access(place, os.W_OK):
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+            lock = temporary.open("xb" if key is None else "ab")
+            ours = _is_ours_still(lock, temporary)
+            if not ours:
+                raise OutputError(f"{os.fspath(target)}: another process is writing it")
+        except OSError as error:
+            raise _output_error(os.fspath(target), error) from error
+        yield temporary
+        if os.name == "nt":
+            lock.close()  # Windows moves no open file, and has no locks
+        try:
+            _to_disk(temporary, os.O_RDWR)
+            if mode is not None:
+                temporary.chmod(mode)
+            temporary.replace(place)
+        except OSError as error:
+            raise _output_error(os.fspath(target), error) from error
     except BaseException:
-        if not keep:
+        if lock is not None and not keep:
             with contextlib.suppress(OSError):
-                temporary.unlink()
+                if _is_ours_still(lock, temporary) if ours is None else ours:  # None: interrupted before it was known
+                    if os.name == "nt":
+                        lock.close()
+                    temporary.unlink()
         raise
+    finally:
+        if lock is not None:
+            lock.close()
     with contextlib.suppress(OSError):  # some file systems cannot do this for folders
         _to_disk(place.parent, os.O_RDONLY)
 
@@ -264,8 +271,10 @@ def _to_disk(path: Path, flags: int) -> None:
         os.close(handle)
 
 
-def _is_still(file: BinaryIO, path: Path) -> bool:
-    """Whether an open file has that name: another process may have moved it between opening and locking."""
+def _is_ours_still(file: BinaryIO, path: Path) -> bool:
+    """Lock an open file; whether that succeeds and it has that name: another process may have moved it before."""
+    if not is_ours(file):
+        return False
     try:
         return os.path.samestat(os.fstat(file.fileno()), path.stat())
     except FileNotFoundError:

@@ -122,7 +122,7 @@ def main(clips: Path, jobs: int, report: Path) -> None:
         outcome = run_session(request)
     except LvcError as error:
         sys.exit(str(error))
-    if outcome.interrupted or outcome.failures:
+    if outcome.interrupted is not None or outcome.failures:
         sys.exit("README.md stays as it is: " + ("; ".join(outcome.failures) or "interrupted"))
     rows = sorted(outcome.summary.rows, key=lambda row: (row["clip"], names.index(row["codec"]), row["bpp"]))
     plot(Summary(rows, names[1]), ROOT / PICTURE)

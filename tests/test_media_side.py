@@ -4,6 +4,7 @@ import io
 from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -12,6 +13,7 @@ import pytest
 from lvc.errors import FormatError
 from lvc.media import VideoReader, VideoWriter
 from lvc.media.head import Attachment, Chapter, Hdr, Head, StreamHead, pack_head, unpack_head
+from lvc.media.muxer import Muxer
 from lvc.media.segment import SidePacket, pack_packets, unpack_packets
 from lvc.media.text import to_mov_text, to_plain
 from tests.clips import make_clip
@@ -270,6 +272,37 @@ def test_high_dynamic_range(tmp_path: Path, codec: str) -> None:
     with VideoReader(tmp_path / "b.mp4") as reader:
         assert reader.info.bit_depth == 10
         assert (reader.info.colour.primaries, reader.info.colour.transfer, reader.info.colour.matrix) == (9, 16, 9)
+
+
+@pytest.mark.parametrize("pictures", [1, 2, 3])
+def test_x265_and_short_streams(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pictures: int) -> None:
+    """Decoding times of one or two pictures come from memory that it never wrote: anything, and not every time."""
+
+    class Garbled:
+        def __init__(self, stream: Any) -> None:
+            self._stream = stream
+
+        def encode(self, picture: av.VideoFrame | None) -> list[av.Packet]:
+            packets = list(self._stream.encode(picture))
+            if pictures <= 2:
+                for packet in packets:
+                    packet.dts = packet.pts - 309237645384
+            return packets
+
+    write_media(tmp_path / "a.mkv", times=range(0, 40 * pictures, 40))
+    with (
+        VideoReader(tmp_path / "a.mkv") as reader,
+        VideoWriter(tmp_path / "b.mp4", reader.info, codec="libx265") as writer,
+    ):
+        assert isinstance(writer._output, Muxer)
+        monkeypatch.setattr(writer._output, "_stream", Garbled(writer._output._stream))
+        for frame in reader:
+            writer.write(frame)
+    with av.open(str(tmp_path / "b.mp4")) as container:
+        packets = [packet for packet in container.demux(video=0) if packet.size]
+        times = [float(packet.pts * packet.time_base) for packet in packets]
+        assert sorted(times) == pytest.approx([0.04 * k for k in range(pictures)])
+        assert all(packet.dts <= packet.pts for packet in packets)
 
 
 def test_tags_alone(tmp_path: Path) -> None:

@@ -181,6 +181,18 @@ def test_signals_leave_nothing_behind(tmp_path: Path, number: signal.Signals) ->
     assert names(tmp_path) == []
 
 
+@pytest.mark.parametrize("key", [None, "key"])
+def test_interrupted_before_the_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, key: str | None) -> None:
+    def interrupted(*_: object) -> None:
+        monkeypatch.undo()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(output, "is_ours", interrupted)
+    with pytest.raises(KeyboardInterrupt), replacing(tmp_path / "x.bin", key):
+        pass
+    assert names(tmp_path) == []
+
+
 def test_work_with_a_key_is_locked_until_it_has_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The same work, begun again while the first is put to disk, must not write into what gets the final name."""
     target = tmp_path / "x.bin"

@@ -183,14 +183,16 @@ def _end(outcome: "Outcome") -> None:
     _leave(notes, outcome.failures, outcome.report, interrupted=outcome.interrupted)
 
 
-def _leave(notes: Sequence[str], failures: Sequence[str], report: Path, *, interrupted: bool) -> None:
+def _leave(
+    notes: Sequence[str], failures: Sequence[str], report: Path, *, interrupted: KeyboardInterrupt | None
+) -> None:
     for note in notes:
         click.echo(f"lvc: note: {note}", err=True)
     for failure in failures:
         click.echo(f"lvc: warning: {failure.rstrip('.')}", err=True)
     click.echo(f"{report}", err=True)
-    if interrupted:
-        raise KeyboardInterrupt
+    if interrupted is not None:
+        raise interrupted
     if failures:
         click.echo(f"lvc: error: {len(failures)} left out", err=True)
         raise click.exceptions.Exit(1)
@@ -211,8 +213,8 @@ def _speed(
     plan = plan_speed(clips, codecs or _DEFAULT_CODECS, conditions.threads, conditions.frames, device)
     click.echo(plan.describe(), err=True)
     rows, interrupted = measure_speed(plan, folder, quiet=quiet)
-    if not rows:
-        raise KeyboardInterrupt
+    if not rows and interrupted is not None:
+        raise interrupted
     click.echo(speed_text(rows))
     failed = [f"{row.size} {row.codec} {row.device}: {row.error}" for row in rows if row.error]
     _leave(plan.notes, [*plan.failures, *failed], folder / "speed.jsonl", interrupted=interrupted)

@@ -65,14 +65,14 @@ class Outcome:
         summary: of all finished rows of this run.
         failures: one sentence for everything that was left out.
         report: the page.
-        interrupted: whether Ctrl-C ended it early; finished rows are kept and reported.
+        interrupted: the Ctrl-C that ended it early, to be raised in the end; finished rows are kept and reported.
         notes: what else the user should know.
     """
 
     summary: Summary
     failures: list[str]
     report: Path
-    interrupted: bool = False
+    interrupted: KeyboardInterrupt | None = None
     notes: list[str] = field(default_factory=list)
 
 
@@ -101,7 +101,7 @@ def run_session(request: Request) -> Outcome:
 def _run(plan: Plan, request: Request, anchor: str | None) -> Outcome:
     rows, interrupted = _measure(plan, request, Results(request.folder))
     outcome = Outcome(Summary(rows, anchor), plan.failures, request.folder / "report.html", interrupted, plan.notes)
-    crops = _crops(plan, request, outcome) if request.crops and not interrupted else []
+    crops = _crops(plan, request, outcome) if request.crops and interrupted is None else []
     _write(outcome, request, crops)
     return outcome
 
@@ -150,9 +150,9 @@ def _anchor_name(anchor: str | None, specs: Sequence[CodecSpec]) -> str | None:
     return found[0]
 
 
-def _measure(plan: Plan, request: Request, results: Results) -> tuple[list[Row], bool]:
-    """Rows of this run in the plan's order, and whether it was interrupted."""
-    interrupted = False
+def _measure(plan: Plan, request: Request, results: Results) -> tuple[list[Row], KeyboardInterrupt | None]:
+    """Rows of this run in the plan's order, and what interrupted it."""
+    interrupted = None
     total = sum(task.weight for task in plan.tasks) - known_weight(plan, results, request.cache)
     with BenchProgress(total, quiet=request.quiet) as progress:
         started: set[str] = set()
@@ -167,8 +167,8 @@ def _measure(plan: Plan, request: Request, results: Results) -> tuple[list[Row],
                     progress.advance(task.weight)
                 elif row is None:
                     progress.shrink(task.weight)
-        except KeyboardInterrupt:
-            interrupted = True
+        except KeyboardInterrupt as error:
+            interrupted = error
     rows = [named(task, row) for task in plan.tasks if (row := results.finished(task.key)) is not None]
     return rows, interrupted
 
@@ -187,8 +187,8 @@ def _crops(plan: Plan, request: Request, outcome: Outcome) -> list[CropRow]:
         except LvcError as error:
             outcome.failures.append(f"{clip.name}: no crops: {error}")
             continue
-        except KeyboardInterrupt:
-            outcome.interrupted = True
+        except KeyboardInterrupt as error:
+            outcome.interrupted = error
             break
         crops.append(row)
         outcome.failures += [f"{clip.name}: {failure}" for failure in row.failures]

@@ -168,13 +168,15 @@ def plan_speed(
     return plan
 
 
-def measure_speed(plan: SpeedPlan, folder: Path, *, quiet: bool = False) -> tuple[list[SpeedRow], bool]:
+def measure_speed(
+    plan: SpeedPlan, folder: Path, *, quiet: bool = False
+) -> tuple[list[SpeedRow], KeyboardInterrupt | None]:
     """Run everything, at one size after the other, and write ``speed.jsonl`` into the folder.
 
     The clip is scaled to each size, whatever its shape.
 
     Returns:
-        All rows, and whether Ctrl-C ended it early; those that were finished are kept.
+        All rows, and the Ctrl-C that ended it early, to be raised in the end; those that were finished are kept.
 
     Raises:
         InputError: the clip is damaged.
@@ -193,9 +195,9 @@ def measure_speed(plan: SpeedPlan, folder: Path, *, quiet: bool = False) -> tupl
                     rows.append(row)
                     _save(rows, folder, plan.clip.path)
                 path.unlink()
-    except KeyboardInterrupt:
-        return rows, True
-    return rows, False
+    except KeyboardInterrupt as error:
+        return rows, error
+    return rows, None
 
 
 def speed_text(rows: Sequence[SpeedRow]) -> str:

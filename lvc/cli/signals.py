@@ -5,7 +5,9 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
+import time
+import weakref
+from collections.abc import Iterator
 from types import FrameType
 from typing import NoReturn
 
@@ -13,8 +15,20 @@ SIGHUP = getattr(signal, "SIGHUP", None)
 """Comes when the terminal goes; not on every system."""
 TERMINATED = 128 + signal.SIGTERM
 HUNG_UP = 128 + (SIGHUP or 1)
+_NUDGE = getattr(signal, "SIGURG", None)
+"""Ends a system call and nothing else: who does not handle it never notices it."""
 _PATIENCE = 0.2
-"""Seconds after which a signal that has not become an exception is sent to the main thread once more."""
+"""Seconds after which a main thread that has not handled a signal is nudged."""
+_AGAIN = 0.05
+"""Seconds after which an exception that was lost is raised again."""
+
+
+class _Interrupted(KeyboardInterrupt):
+    """Unlike its base class, it can be referred to weakly."""
+
+
+class _Ended(SystemExit):
+    """Unlike its base class, it can be referred to weakly."""
 
 
 @contextlib.contextmanager
@@ -22,38 +36,70 @@ def signals_as_exceptions() -> Iterator[None]:
     """SIGINT raises KeyboardInterrupt, SIGTERM SystemExit(TERMINATED), SIGHUP SystemExit(HUNG_UP): unfinished output is
     removed.
 
+    Whoever catches one of them inside has to raise that same object again in the end: an exception that is dropped
+    counts as lost, and comes again.
+
     In other threads than the main one nothing changes: signals are somebody else's. Where SIGINT is ignored, as shells
     let background commands do, or SIGHUP, as ``nohup`` does, it stays so.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    seen = threading.Event()
-
-    def interrupt(_signal: int, _frame: FrameType | None) -> NoReturn:
-        seen.set()
-        raise KeyboardInterrupt
-
-    def leave(number: int, _frame: FrameType | None) -> NoReturn:
-        seen.set()
-        raise SystemExit(128 + number)
-
-    handlers: dict[int, Callable[[int, FrameType | None], NoReturn]] = {signal.SIGTERM: leave}
+    numbers = {signal.SIGTERM}
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-        handlers[signal.SIGINT] = interrupt
+        numbers.add(signal.SIGINT)
     if SIGHUP is not None and signal.getsignal(SIGHUP) is signal.SIG_DFL:
-        handlers[SIGHUP] = leave
-    before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
+        numbers.add(SIGHUP)
+    handling = _Handling()
+    before = {number: signal.signal(number, handling.leave) for number in numbers}
     try:
-        with _woken(frozenset(handlers), seen), _none_lost():
+        with _woken(frozenset(numbers), handling), _unreported():
             yield
     finally:
+        handling.over = True
         for number, handler in before.items():
             signal.signal(number, handler)
 
 
+class _Handling:
+    """Raises the exceptions, and each once more as long as it gets lost.
+
+    Much of what runs in the main thread drops exceptions: finalisers, callbacks, and initialisation of many an
+    extension module, which wants to be loaded whatever fails. None of it is loaded only at the start.
+
+    Attributes:
+        seen: whether a signal was handled since someone looked.
+        over: nothing is to be raised any more.
+    """
+
+    def __init__(self) -> None:
+        self.seen = False
+        self.over = False
+        self._raised: list[weakref.ref[BaseException]] = []
+
+    def leave(self, number: int, _frame: FrameType | None) -> NoReturn:
+        """Handle a signal."""
+        self.seen = True
+        raise self._exception(number)  # without a name here, by which its own traceback would keep it
+
+    def _exception(self, number: int) -> BaseException:
+        error = _Interrupted() if number == signal.SIGINT else _Ended(128 + number)
+        self._raised.append(weakref.ref(error, lambda _: self._lost(number)))
+        return error
+
+    def _lost(self, number: int) -> None:
+        if not self.over:
+            timer = threading.Timer(_AGAIN, self._again, (number,))
+            timer.daemon = True
+            timer.start()
+
+    def _again(self, number: int) -> None:
+        if not self.over:
+            signal.raise_signal(number)
+
+
 @contextlib.contextmanager
-def _woken(numbers: frozenset[int], seen: threading.Event) -> Iterator[None]:
+def _woken(numbers: frozenset[int], handling: _Handling) -> Iterator[None]:
     """Have signals wake the main thread where it waits in a system call.
 
     The system may hand them to any thread, or just before such a call begins; Python's handlers run in the main thread
@@ -61,9 +107,9 @@ def _woken(numbers: frozenset[int], seen: threading.Event) -> Iterator[None]:
 
     Args:
         numbers: of these signals.
-        seen: set by their handlers.
+        handling: what their handlers have done.
     """
-    if not hasattr(signal, "pthread_kill"):
+    if _NUDGE is None or not hasattr(signal, "pthread_kill"):
         yield
         return
     main = threading.main_thread().ident or 0
@@ -72,41 +118,37 @@ def _woken(numbers: frozenset[int], seen: threading.Event) -> Iterator[None]:
 
     def watch() -> None:
         with open(reading, "rb", buffering=0) as caught:
-            while number := caught.read(1):
-                if number[0] not in numbers:
+            while came := caught.read(64):
+                if numbers.isdisjoint(came):
                     continue
-                if seen.wait(_PATIENCE):
-                    seen.clear()
-                else:
-                    signal.pthread_kill(main, number[0])  # comes through the pipe once more
+                time.sleep(_PATIENCE)
+                while not (handling.seen or handling.over):
+                    signal.pthread_kill(main, _NUDGE)
+                    time.sleep(_PATIENCE)
+                handling.seen = False
 
+    nudged = signal.signal(_NUDGE, lambda *_: None)
     before = signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
     threading.Thread(target=watch, daemon=True).start()
     try:
         yield
     finally:
+        handling.over = True
         signal.set_wakeup_fd(before)
         os.close(writing)
+        signal.signal(_NUDGE, nudged)
 
 
 @contextlib.contextmanager
-def _none_lost() -> Iterator[None]:
-    """Python drops what is raised in finalisers and callbacks, an interrupt that happens to come then, too (imports run
-    such callbacks all the time): send it once more, a little later.
-    """
-    report, thread = sys.unraisablehook, threading.main_thread().ident
+def _unreported() -> Iterator[None]:
+    """Python writes a traceback where it drops what finalisers and callbacks raise; these exceptions come again."""
+    report = sys.unraisablehook
 
-    def again(lost: "sys.UnraisableHookArgs") -> None:
-        if thread is None or not issubclass(lost.exc_type, (KeyboardInterrupt, SystemExit)):
+    def unless_ours(lost: "sys.UnraisableHookArgs") -> None:
+        if not issubclass(lost.exc_type, (_Interrupted, _Ended)):
             report(lost)
-            return
-        hung_up = isinstance(lost.exc_value, SystemExit) and lost.exc_value.code == HUNG_UP
-        number = SIGHUP if hung_up else signal.SIGTERM if issubclass(lost.exc_type, SystemExit) else signal.SIGINT
-        timer = threading.Timer(0.05, signal.pthread_kill, (thread, number))
-        timer.daemon = True
-        timer.start()
 
-    sys.unraisablehook = again if hasattr(signal, "pthread_kill") else report
+    sys.unraisablehook = unless_ours
     try:
         yield
     finally:

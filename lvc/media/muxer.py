@@ -13,6 +13,8 @@ from lvc.media.sideoutput import SideOutput
 from lvc.video import Frame, VideoInfo
 
 _ISO_MEDIA = ("mp4", "mov")
+_IN_ORDER = 2
+"""Pictures of a stream so short that none can come before another that is shown earlier."""
 _SAY_ASPECT = ("libx264", "libx265", "libsvtav1", "libaom-av1")
 """Codecs with the sample aspect in their own headers; Matroska has a field for it that PyAV cannot reach."""
 
@@ -55,6 +57,7 @@ class Muxer:
         self._side = SideOutput(self._container, muxer, warnings)
         self._waiting: list[bytes] = []
         self._shift: Fraction | None = None
+        self._written = 0
 
     def write(self, frame: Frame) -> None:
         """Writes one frame; the header too before the first."""
@@ -66,6 +69,7 @@ class Muxer:
         picture.pts = frame.pts + shift
         picture.duration = frame.duration
         self._container.mux(self._stream.encode(picture))
+        self._written += 1
 
     def _begin(self, first: int) -> None:
         begin = min([first * self._info.time_base, *(self._side.begin(segment) for segment in self._waiting)])
@@ -113,7 +117,11 @@ class Muxer:
 
     def finish(self) -> None:
         """Writes what the encoder still holds, and the end of the file."""
-        self._container.mux(self._stream.encode(None))
+        rest = self._stream.encode(None)
+        if self._written <= _IN_ORDER:  # x265 subtracts from their decoding times what it has never set
+            for packet in rest:
+                packet.dts = packet.pts
+        self._container.mux(rest)
         self._container.close()
         self._side.close()
 
