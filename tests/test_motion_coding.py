@@ -6,7 +6,7 @@ import pytest
 from lvc.encoder.motion_search import (
     VECTOR_MAX,
 )
-from lvc.encoder.vector_costs import cheaper
+from lvc.encoder.vector_costs import VectorBits, cheaper
 from lvc.model.known_vectors import OPTIONS, Known
 from lvc.model.motion import (
     LENGTHS,
@@ -165,7 +165,7 @@ def test_an_encoder_decides_on_nothing_that_is_not_used() -> None:
     seen: list[tuple[int, int]] = []
 
     def choose(y: Ints, x: Ints, size: int, wanted: Ints, known: Known, tables: MotionTables) -> Ints:
-        options, saved = cheaper(tables, wanted, known)
+        options, saved = cheaper(VectorBits.of(tables), wanted, known)
         assert len(y) == len(x) == len(wanted) == options.shape[1] == saved.shape[1]
         assert len(options) == len(saved) == 3 + OPTIONS
         assert all(used[a : a + size, b : b + size].any() for a, b in zip(y, x, strict=True))
@@ -190,7 +190,7 @@ def test_what_a_known_vector_saves(many: int) -> None:
         return encoder.bits
 
     for wanted in (random.integers(-200, 200, (1, 2)), options[0], options[-1], known.guess):
-        vectors, saved = cheaper(tables, wanted, known)
+        vectors, saved = cheaper(VectorBits.of(tables), wanted, known)
         assert saved.shape == (3 + OPTIONS, 1)
         assert not saved[1 + many : 1 + OPTIONS].any()
         for vector, less in zip([known.guess, *options[:many]], saved[:, 0], strict=False):

@@ -16,7 +16,7 @@ from lvc.encoder.motion_search import (
     vector_bits,
     vector_weight,
 )
-from lvc.encoder.vector_costs import cheaper
+from lvc.encoder.vector_costs import VectorBits, cheaper
 from lvc.model.known_vectors import Ints, Known
 from lvc.model.motion import Floats, MotionTables, cells_of
 
@@ -104,10 +104,13 @@ class RateChooser:
     def __init__(self, target: Tensor, planes: Tensor, quality: Tensor, share: Tensor) -> None:
         self._weight = float(vector_weight(quality)[0])
         self._matcher = Matcher(target, planes, quality, share)
+        self._prices: VectorBits | None = None
 
     def __call__(self, y: Ints, x: Ints, size: int, wanted: Ints, known: Known, tables: MotionTables) -> Ints:
         """See the protocol."""
-        return self.best(y, x, size, wanted, *cheaper(tables, wanted, known))
+        if self._prices is None:
+            self._prices = VectorBits.of(tables)
+        return self.best(y, x, size, wanted, *cheaper(self._prices, wanted, known))
 
     def best(self, y: Ints, x: Ints, size: int, wanted: Ints, options: Ints, saved: Floats) -> Ints:
         """The vectors [n, 2] of least cost.
