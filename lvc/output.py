@@ -113,7 +113,9 @@ def replacing(target: str | os.PathLike[str], key: str | None = None, *, keep: b
     except BaseException:
         if lock is not None and not keep:
             with contextlib.suppress(OSError):
-                if _is_ours_still(lock, temporary) if ours is None else ours:  # None: interrupted before it was known
+                if ours is None:  # interrupted before it was known
+                    ours = _is_ours_still(lock, temporary)
+                if ours:
                     if os.name == "nt":
                         lock.close()
                     temporary.unlink()

@@ -65,7 +65,7 @@ class _Handling:
     """Raises the exceptions, and each once more as long as it gets lost.
 
     Much of what runs in the main thread drops exceptions: finalisers, callbacks, and initialisation of many an
-    extension module, which wants to be loaded whatever fails. None of it is loaded only at the start.
+    extension module, which wants to be loaded whatever fails; and not all modules are loaded at the start.
 
     Attributes:
         seen: whether a signal was handled since someone looked.

@@ -104,7 +104,7 @@ class RateChooser:
     def __init__(self, target: Tensor, planes: Tensor, quality: Tensor, share: Tensor) -> None:
         self._weight = float(vector_weight(quality)[0])
         self._matcher = Matcher(target, planes, quality, share)
-        self._prices: VectorBits | None = None
+        self._prices: VectorBits | None = None  # of the whole picture: tables adapt only after it
 
     def __call__(self, y: Ints, x: Ints, size: int, wanted: Ints, known: Known, tables: MotionTables) -> Ints:
         """See the protocol."""

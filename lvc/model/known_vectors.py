@@ -20,7 +20,7 @@ _FAR = 1 << 40
 """Components of vectors that are not known."""
 _UNKNOWN = _FAR * (1 << 16) + _FAR
 _BEFORE = np.tri(OPTIONS, k=-1, dtype=bool)[..., None]
-"""[later, earlier, 1]."""
+"""Whether an option comes before another one, [the other one, the option, 1]."""
 
 
 class Known(NamedTuple):
