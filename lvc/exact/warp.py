@@ -14,8 +14,12 @@ from torch import Tensor
 BLOCK = 8
 MARGIN = 16
 """Samples by which a reference is extended on every side before it is interpolated."""
-PIECE = 1 << 14
-"""Blocks that are read at a time: what has to be gathered for one is several times as large as the block itself."""
+_STRIP = 32
+"""Rows that are interpolated at a time: as many as stay in a cache until they are rounded (measured at 1280x720: 60
+instead of 90 ms for all sixteen planes)."""
+PIECE = 1 << 12
+"""Blocks that are read at a time: what has to be gathered for one is several times as large as the block itself, and
+stays in a cache (measured for luma of 1280x720: 9 ms instead of 13 with four times as many)."""
 FIRST, LAST = -13, 11
 """Whole-sample positions kept outside the picture: FIRST before its start, LAST after its end. Blocks at either end lie
 where all samples of a row or column are the same, so that blocks further out need not be kept."""
@@ -53,8 +57,8 @@ quarters +1.5 %, its chroma filters at eighths +0.5 %, bilinear ones everywhere 
 
 
 def _kernel(device: torch.device) -> Tensor:
-    """The sixteen products of two sharp luma filters, [16, 1, 8, 8]."""
-    taps = torch.tensor(_SHARP, dtype=torch.float32, device=device)
+    """The sixteen products of two sharp luma filters, [16, 1, 8, 8], each with the sum 1."""
+    taps = torch.tensor(_SHARP, dtype=torch.float32, device=device) / 64
     return (taps[:, None, :, None] * taps[None, :, None, :]).reshape(16, 1, 8, 8)
 
 
@@ -78,15 +82,21 @@ def phases(reference: Tensor, peak: float = 1023.0, rounding: bool = True) -> Te
     b, c, height, width = reference.shape
     height, width = height + LAST - FIRST + 1, width + LAST - FIRST + 1
     padded = F.pad(reference, (MARGIN, MARGIN, MARGIN, MARGIN), mode="replicate")
-    if reference.device.type == "cpu":
-        flat = padded.view(b * c, 1, padded.shape[2], padded.shape[3])
-        stack = F.conv2d(flat, _kernel(reference.device)).view(b, c, 16, height, width)
-    else:  # cuDNN may choose a Fourier transform for kernels of this size
+    if reference.device.type != "cpu":  # cuDNN may choose a Fourier transform for kernels of this size
         across = [_shifted_sum(padded, 3, width, taps) for taps in _SHARP]
         stack = torch.stack([_shifted_sum(a, 2, height, taps) for taps in _SHARP for a in across], 2)
-    if rounding:
-        return stack.mul_(1 / 4096).round_().clamp_(0, peak)
-    return (stack * (1 / 4096)).clamp(0, peak)
+        return _limited(stack * (1 / 4096), peak, rounding)
+    kernel, stack = _kernel(reference.device), padded.new_empty(b * c, 16, height, width)
+    flat = padded.view(b * c, 1, padded.shape[2], padded.shape[3])
+    for top in range(0, height, _STRIP):
+        strip = F.conv2d(flat[:, :, top : top + _STRIP + kernel.shape[2] - 1], kernel)
+        stack[:, :, top : top + _STRIP] = _limited(strip, peak, rounding)
+    return stack.view(b, c, 16, height, width)
+
+
+def _limited(samples: Tensor, peak: float, rounding: bool) -> Tensor:
+    """Samples that nothing else holds, within 0...peak, and integers if they are to be rounded."""
+    return samples.round_().clamp_(0, peak) if rounding else samples.clamp(0, peak)
 
 
 def sample(planes: Tensor, field: Tensor, block: int) -> Tensor:
@@ -198,8 +208,7 @@ class Interpolator:
             rows = flat if self._row == 1 else flat.as_strided((len(flat) - self._row + 1, self._row), (1, 1))
             windows = rows.index_select(0, index).view(-1, self._size, self._size)
             channels.append(torch.bmm(down, torch.bmm(windows, across)))
-        blocks = torch.stack(channels, 1) * (1 / 4096)
-        return (blocks.round_() if self._rounding else blocks).clamp(0, self._peak)
+        return _limited(torch.stack(channels, 1) * (1 / 4096), self._peak, self._rounding)
 
 
 def to_blocks(picture: Tensor, block: int) -> Tensor:
