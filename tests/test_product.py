@@ -1,13 +1,19 @@
 """Matrix products at every position: the same whatever computes them, gradients near those of float32."""
 
+import io
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+import lvc
 from lvc.exact import product
 from lvc.exact.product import learned_pointwise, pointwise
+from tests.clips import make_clip
+from tests.models import tiny_bytes
 
 
 def tensors(seed: int = 0) -> tuple[Tensor, Tensor, Tensor]:
@@ -49,3 +55,28 @@ def test_gradients_are_those_of_a_convolution(needed: tuple[bool, ...], monkeypa
         assert (a is not None) == (b is not None) == need
         if a is not None and b is not None:
             assert float((a - b).norm() / b.norm()) < 0.01
+
+
+def test_the_faster_way_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    for slow, fast in ((product._as_product, product._by_onednn), (product._by_onednn, product._as_product)):
+        monkeypatch.setattr(product, "_seconds", lambda way, *_, slow=slow: float(way is slow))
+        assert product._fastest.__wrapped__(1, True) is fast
+        assert product._fastest.__wrapped__(1, False) is product._as_product
+
+
+def test_encoders_multiply_integers_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only of these sums are the same whoever computes them, and with them the bytes of the file."""
+    clip, model = tmp_path / "clip.y4m", tmp_path / "tiny.lvcm"
+    make_clip(clip, "mix", width=64, height=48, frames=4)
+    model.write_bytes(tiny_bytes())
+    seen = 0
+
+    def multiplied(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+        nonlocal seen
+        seen += 1
+        assert torch.equal(x, x.round())
+        return product._as_product(x, weight, bias)
+
+    monkeypatch.setattr(product, "_fastest", lambda *_: multiplied)
+    lvc.encode(clip, io.BytesIO(), model=model, device="cpu")
+    assert seen > 100
