@@ -64,7 +64,7 @@ def test_the_faster_way_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
         assert product._fastest.__wrapped__(1, False) is product._as_product
 
 
-def test_encoders_multiply_integers_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_measured_multiplies_integers_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Only of these sums are the same whoever computes them, and with them the bytes of the file."""
     clip, model = tmp_path / "clip.y4m", tmp_path / "tiny.lvcm"
     make_clip(clip, "mix", width=64, height=48, frames=4)

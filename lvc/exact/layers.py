@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lvc.errors import ModelError
-from lvc.exact.product import learned_pointwise, pointwise
+from lvc.exact.product import learned_pointwise, pointwise, rounded_pointwise
 
 ACT_MAX = 2047
 """Activations lie within +-ACT_MAX; such integers survive TF32 (11 significant bits)."""
@@ -209,19 +209,28 @@ class Conv(ExactLayer):
     Args:
         gain: scale of the random start (0 gives a layer that starts as zero).
         by_quality: add a learned offset that depends on the quality.
+        integers: whether its input has only these, as it must in decoders.
     """
 
     def __init__(
-        self, c_in: int, c_out: int, *, act: bool = False, gain: float = 1.0, by_quality: bool = False
+        self,
+        c_in: int,
+        c_out: int,
+        *,
+        act: bool = False,
+        gain: float = 1.0,
+        by_quality: bool = False,
+        integers: bool = True,
     ) -> None:
         super().__init__(act)
+        self._product = pointwise if integers else rounded_pointwise
         self.weight = nn.Parameter(torch.randn(c_out, c_in, 1, 1) * (gain / math.sqrt(c_in)))
         self.bias = nn.Parameter(torch.zeros(c_out))
         self.knots = nn.Parameter(torch.zeros(KNOTS, c_out)) if by_quality else None
 
     def forward(self, x: Tensor, quality: Qualities | None = None) -> Tensor:
         weight, bias = self._parameters_now()
-        product = pointwise if self.exact else learned_pointwise
+        product = self._product if self.exact else learned_pointwise
         return self._finish(product(x, weight, bias), quality)
 
 

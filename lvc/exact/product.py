@@ -17,10 +17,19 @@ _ROUNDS = 5
 
 
 def pointwise(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    """1x1 convolution [B, C_in, H, W] -> [B, C_out, H, W]: a plain sum of products, whatever computes it."""
+    """1x1 convolution [B, C_in, H, W] -> [B, C_out, H, W]: a plain sum of products of integers, whoever computes it."""
     if x.device.type != "cpu":
         return F.conv2d(x, weight, bias)
     return _fastest(torch.get_num_threads(), _has_onednn())(x, weight, bias)
+
+
+def rounded_pointwise(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """The same of other numbers, whose sums are rounded: always by the same library, so that encodes of one machine do
+    not differ.
+    """
+    if x.device.type == "cpu" and _has_onednn():
+        return _by_onednn(x, weight, bias)
+    return F.conv2d(x, weight, bias)
 
 
 def _as_product(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:

@@ -208,7 +208,8 @@ class FrameCodec(nn.Module):
         z = None if missed is None else self._analyse(prediction, missed, step)
         proposal = None
         if z is not None:
-            proposal = branch.hyper.analyse(self._normal(z, step), c16, sizes, quality)
+            normal = clamp(z / step * RESIDUAL_UNIT)
+            proposal = branch.hyper.analyse(normal, c16, sizes, quality)
         batch, _, h, w = sizes.shape
         coded = torch.ones(batch, 1, h, w, device=sizes.device) if prediction.skip is None else 1 - prediction.skip
         hyper = coder.hyper(proposal, F.max_pool2d(coded, 2))
@@ -286,13 +287,9 @@ class FrameCodec(nn.Module):
         branch: Branch = self.intra if prediction.intra else self.inter
         return branch
 
-    def _normal(self, z: Tensor, step: Tensor) -> Tensor:
-        """Latents as networks take them; integers, so that it does not matter who multiplies them."""
-        normal = clamp(z / step * RESIDUAL_UNIT)
-        return normal.round() if self.exact else normal
-
     def _analyse(self, prediction: Prediction, z: Tensor, step: Tensor) -> Tensor:
-        sizes, normal = size_planes(_sizes(prediction)), self._normal(z, step)
+        normal = clamp(z / step * RESIDUAL_UNIT)
+        sizes = size_planes(_sizes(prediction))
         addition = self._branch(prediction).analysis(normal, prediction.c16, sizes, prediction.qualities)
         updated: Tensor = z + addition * (1 / RESIDUAL_UNIT) * step
         return updated

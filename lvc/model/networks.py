@@ -136,7 +136,7 @@ class Hyper(nn.Module):
     def __init__(self, config: ModelConfig, context: int) -> None:
         super().__init__()
         coarse = config.coarse
-        self.encode_enter = Conv(LATENTS + context + SIZE_PLANES, 64, act=True, by_quality=True)
+        self.encode_enter = Conv(LATENTS + context + SIZE_PLANES, 64, act=True, by_quality=True, integers=False)
         self.encode_out = Conv(64 * 4, HYPER_CHANNELS, gain=0.3)
         self.decode = Conv(HYPER_CHANNELS, 4 * (coarse // 4), act=True)
 
@@ -225,7 +225,7 @@ class Analysis(nn.Module):
     def __init__(self, config: ModelConfig, context: int) -> None:
         super().__init__()
         coarse = config.coarse
-        self.enter = Conv(LATENTS + context + SIZE_PLANES, coarse, act=True, by_quality=True)
+        self.enter = Conv(LATENTS + context + SIZE_PLANES, coarse, act=True, by_quality=True, integers=False)
         self.block = Block(coarse, 1)
         self.out = Conv(coarse, LATENTS, gain=0.0)
 
