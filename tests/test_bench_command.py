@@ -7,19 +7,23 @@ import subprocess
 import sys
 import time
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 from click.testing import CliRunner, Result
 
 from lvc.bench.command import _device, bench
 from lvc.bench.results import locked
+from lvc.bench.workers import Workers
 from lvc.cli import main
 from lvc.encoder.settings import ABLATIONS
 from lvc.errors import LvcError
 from lvc.media import VideoWriter
 from tests.clips import clip_frames, clip_info
 
+T = TypeVar("T")
 FRAMES = 4
 LONG = 60
 ROOT = Path(__file__).resolve().parent.parent
@@ -164,11 +168,27 @@ def test_a_frame_that_is_not_there_is_told(clip: Path, tmp_path: Path) -> None:
     assert "frame 3 of pan" in (tmp_path / "report" / "report.html").read_text("utf-8")
 
 
-def test_ctrl_c_while_crops_are_made(clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def interrupt(*_: object) -> None:
-        raise KeyboardInterrupt
+def test_a_clip_whose_crops_fail_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Failing(Workers[T]):
+        def finished(self) -> Iterator[tuple[T, object]]:
+            for number, row in super().finished():
+                yield number, LvcError("gone") if number == 1 else row
 
-    monkeypatch.setattr("lvc.bench.session.make_crops", interrupt)
+    monkeypatch.setattr("lvc.bench.session.Workers", Failing)
+    clips = [write_clip(tmp_path / f"{name}.y4m") for name in "abc"]
+    result = run(*clips, "-c", "x264:crf=30", "-o", tmp_path / "report", "--jobs", 2)
+    assert result.exit_code == 1
+    assert "b: no crops: gone" in result.stderr
+    report = (tmp_path / "report" / "report.html").read_text("utf-8")
+    assert list(dict.fromkeys(re.findall(r"frame 2 of (\w)", report))) == ["a", "c"]
+
+
+def test_ctrl_c_while_crops_are_made(clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Interrupted(Workers[T]):
+        def finished(self) -> Iterator[tuple[T, object]]:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr("lvc.bench.session.Workers", Interrupted)
     result = run(clip, "-c", "x264:crf=30", "-o", tmp_path / "report")
     assert result.exit_code == 130
     assert "x264 medium" in (tmp_path / "report" / "report.html").read_text("utf-8")

@@ -17,6 +17,7 @@ from lvc.bench.report import About, html_report
 from lvc.bench.results import Results, locked
 from lvc.bench.run import Plan, Task, known_weight, make_plan, named, run_plan
 from lvc.bench.summary import Summary
+from lvc.bench.workers import Workers
 from lvc.errors import InputError, LvcError, OutputError
 
 
@@ -174,26 +175,33 @@ def _measure(plan: Plan, request: Request, results: Results) -> tuple[list[Row],
 
 
 def _crops(plan: Plan, request: Request, outcome: Outcome) -> list[CropRow]:
-    """Crops of each clip; what fails and Ctrl-C are told in the outcome."""
+    """Crops of each clip, some at a time; what fails and Ctrl-C are told in the outcome."""
     specs = sorted((spec for spec in plan.specs if not spec.ablate), key=lambda spec: not spec.is_ours)
+    made: dict[int, CropRow | LvcError] = {}
+    try:
+        with Workers[int](request.jobs, ("lvc.bench.crops",)) as workers:
+            for number, clip in enumerate(plan.clips):
+                own = [row for row in outcome.summary.rows if row["clip_sha256"] == clip.sha256]
+                able = [spec for spec in specs if any(row["codec"] == spec.name for row in own)]
+                if not able:
+                    continue
+                while workers.is_full:
+                    made.update(workers.finished())
+                workers.start(number, make_crops, clip, able, own, request.conditions, request.cache, request.frame)
+            while not workers.is_idle:
+                made.update(workers.finished())
+    except KeyboardInterrupt as error:
+        outcome.interrupted = error
     crops: list[CropRow] = []
-    for clip in plan.clips:
-        own = [row for row in outcome.summary.rows if row["clip_sha256"] == clip.sha256]
-        able = [spec for spec in specs if any(row["codec"] == spec.name for row in own)]
-        if not able:
+    for number, row in sorted(made.items()):
+        name = plan.clips[number].name
+        if isinstance(row, LvcError):
+            outcome.failures.append(f"{name}: no crops: {row}")
             continue
-        try:
-            row = make_crops(clip, able, own, request.conditions, request.cache, request.frame)
-        except LvcError as error:
-            outcome.failures.append(f"{clip.name}: no crops: {error}")
-            continue
-        except KeyboardInterrupt as error:
-            outcome.interrupted = error
-            break
         crops.append(row)
-        outcome.failures += [f"{clip.name}: {failure}" for failure in row.failures]
+        outcome.failures += [f"{name}: {failure}" for failure in row.failures]
         if request.frame is not None and request.frame != row.frame:
-            outcome.notes.append(f"{clip.name} has no frame {request.frame}: frame {row.frame} is shown")
+            outcome.notes.append(f"{name} has no frame {request.frame}: frame {row.frame} is shown")
     return crops
 
 
