@@ -24,8 +24,8 @@ def pointwise(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
 
 
 def rounded_pointwise(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    """The same of other numbers, whose sums are rounded: always by the same library, so that encodes of one machine do
-    not differ.
+    """The same of other numbers, whose sums are rounded: by one library alone, so that encodes and trainings can be
+    repeated.
     """
     if x.device.type == "cpu" and _has_onednn():
         return _by_onednn(x, weight, bias)
@@ -87,7 +87,7 @@ def learned_pointwise(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     if x.device.type == "cpu" and _has_bfloat16():
         found: Tensor = _Learned.apply(x, weight, bias)
         return found
-    return pointwise(x, weight, bias)
+    return rounded_pointwise(x, weight, bias)
 
 
 @functools.cache
@@ -101,7 +101,7 @@ class _Learned(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         ctx.save_for_backward(x, weight)
-        return pointwise(x, weight, bias)
+        return rounded_pointwise(x, weight, bias)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor]:
