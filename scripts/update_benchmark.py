@@ -4,7 +4,7 @@
     python scripts/update_benchmark.py ../shared/data/val
 
 README.md must hold the lines ``<!-- benchmark -->`` and ``<!-- /benchmark -->``; what stands between them is replaced.
-The curves go to .github/benchmark.png. Takes 10 to 30 minutes on two cores, less where peers and points are cached.
+The curves go to .github/benchmark.png. Takes 20 to 40 minutes on two cores, less where peers and points are cached.
 """
 
 import shlex
