@@ -131,3 +131,12 @@ def test_planes_that_do_not_match_are_refused() -> None:
         metrics.frame_quality(source[:2], source[:2])
     with pytest.raises(ValueError, match="no frames"):
         metrics.clip_quality([])
+
+
+def test_ssim_of_many_bits_does_not_overflow() -> None:
+    source = picture(64, 64, 8, 7)[0]
+    decoded = worse([source], 8, 12, 8)[0]
+    for bit_depth in (12, 16):
+        shift = bit_depth - 8
+        many = [plane.astype(np.uint16) << shift for plane in (source, decoded)]
+        assert metrics.ssim(*many, bit_depth) == pytest.approx(metrics.ssim(source, decoded), abs=2e-3)

@@ -8,6 +8,7 @@ for image quality assessment" (Asilomar 2003), on one plane.
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -100,7 +101,8 @@ def ssim(source: Samples, decoded: Samples, bit_depth: int = 8) -> float:
     c1 = float(int(0.01 * 0.01 * peak * peak * count + 0.5))
     c2 = float(int(0.03 * 0.03 * peak * peak * count * (count - 1) + 0.5))
     height, width = source.shape[0] // 4 * 4, source.shape[1] // 4 * 4
-    a, b = source[:height, :width].astype(np.int32), decoded[:height, :width].astype(np.int32)
+    wide: type[np.signedinteger[Any]] = np.int32 if bit_depth <= 12 else np.int64  # as sums of 64 times two squares need
+    a, b = source[:height, :width].astype(wide), decoded[:height, :width].astype(wide)
     sum_a, sum_b = _windows(a), _windows(b)
     squares = _windows(a * a + b * b)
     products = _windows(a * b)
@@ -111,8 +113,8 @@ def ssim(source: Samples, decoded: Samples, bit_depth: int = 8) -> float:
     return float(similarity.mean())
 
 
-def _windows(values: npt.NDArray[np.int32]) -> npt.NDArray[np.float64]:
-    """Sums over 8×8 windows every four samples, [H, W] to [H/4 − 1, W/4 − 1]; 32 bits hold those of 12-bit squares."""
+def _windows(values: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+    """Sums over 8×8 windows every four samples, [H, W] to [H/4 − 1, W/4 − 1]."""
     # by slices: numpy is slow at sums along short axes
     rows = values[::4] + values[1::4] + values[2::4] + values[3::4]
     blocks = rows[:, ::4] + rows[:, 1::4] + rows[:, 2::4] + rows[:, 3::4]

@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lvc.errors import ModelError
-from lvc.exact.product import learned_pointwise, pointwise, rounded_pointwise
+from lvc.exact.product import learned_pointwise, pointwise, repeatable_pointwise
 
 ACT_MAX = 2047
 """Activations lie within +-ACT_MAX; such integers survive TF32 (11 significant bits)."""
@@ -223,7 +223,7 @@ class Conv(ExactLayer):
         integers: bool = True,
     ) -> None:
         super().__init__(act)
-        self._product = pointwise if integers else rounded_pointwise
+        self._product = pointwise if integers else repeatable_pointwise
         self.weight = nn.Parameter(torch.randn(c_out, c_in, 1, 1) * (gain / math.sqrt(c_in)))
         self.bias = nn.Parameter(torch.zeros(c_out))
         self.knots = nn.Parameter(torch.zeros(KNOTS, c_out)) if by_quality else None

@@ -11,8 +11,8 @@ from torch import Tensor
 
 _Product = Callable[[Tensor, Tensor, Tensor], Tensor]
 
-_TRIED = (1, 32, 64, 64, 64)
-"""What ways are compared with: pictures, channels in and out, rows, columns."""
+_TRIED = ((1, 32, 64, 64), (64, 32, 1, 1), (64,))
+"""What ways are compared with: shapes of picture, weights and biases."""
 _ROUNDS = 5
 
 
@@ -23,7 +23,7 @@ def pointwise(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     return _fastest(torch.get_num_threads(), _has_onednn())(x, weight, bias)
 
 
-def rounded_pointwise(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+def repeatable_pointwise(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     """The same of other numbers, whose sums are rounded: by one library alone, so that encodes and trainings can be
     repeated.
     """
@@ -58,10 +58,8 @@ def _fastest(threads: int, has_onednn: bool) -> _Product:  # noqa: ARG001 -- the
     """
     if not has_onednn:
         return _as_product
-    pictures, inner, outer, rows, columns = _TRIED
     with torch.inference_mode():
-        shapes = (pictures, inner, rows, columns), (outer, inner, 1, 1), (outer,)
-        given = tuple(torch.ones(shape, device="cpu") for shape in shapes)
+        given = [torch.ones(shape, device="cpu") for shape in _TRIED]
         return min((_as_product, _by_onednn), key=lambda way: _seconds(way, *given))
 
 
@@ -87,7 +85,7 @@ def learned_pointwise(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     if x.device.type == "cpu" and _has_bfloat16():
         found: Tensor = _Learned.apply(x, weight, bias)
         return found
-    return rounded_pointwise(x, weight, bias)
+    return repeatable_pointwise(x, weight, bias)
 
 
 @functools.cache
@@ -101,7 +99,7 @@ class _Learned(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         ctx.save_for_backward(x, weight)
-        return rounded_pointwise(x, weight, bias)
+        return repeatable_pointwise(x, weight, bias)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor]:

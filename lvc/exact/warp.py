@@ -64,7 +64,7 @@ def _kernel(device: torch.device) -> Tensor:
 
 def _shifted_sum(x: Tensor, axis: int, length: int, taps: tuple[int, ...]) -> Tensor:
     """One filter along one axis as shifted, scaled copies: no library may choose an inexact algorithm for it."""
-    return torch.stack([x.narrow(axis, k, length) * tap for k, tap in enumerate(taps) if tap]).sum(0)
+    return torch.stack([x.narrow(axis, k, length) * (tap / 64) for k, tap in enumerate(taps) if tap]).sum(0)
 
 
 def phases(reference: Tensor, peak: float = 1023.0, rounding: bool = True) -> Tensor:
@@ -85,7 +85,7 @@ def phases(reference: Tensor, peak: float = 1023.0, rounding: bool = True) -> Te
     if reference.device.type != "cpu":  # cuDNN may choose a Fourier transform for kernels of this size
         across = [_shifted_sum(padded, 3, width, taps) for taps in _SHARP]
         stack = torch.stack([_shifted_sum(a, 2, height, taps) for taps in _SHARP for a in across], 2)
-        return _limited(stack * (1 / 4096), peak, rounding)
+        return _limited(stack, peak, rounding)
     kernel, stack = _kernel(reference.device), padded.new_empty(b * c, 16, height, width)
     flat = padded.view(b * c, 1, padded.shape[2], padded.shape[3])
     for top in range(0, height, _STRIP):
