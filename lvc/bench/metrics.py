@@ -101,7 +101,8 @@ def ssim(source: Samples, decoded: Samples, bit_depth: int = 8) -> float:
     c1 = float(int(0.01 * 0.01 * peak * peak * count + 0.5))
     c2 = float(int(0.03 * 0.03 * peak * peak * count * (count - 1) + 0.5))
     height, width = source.shape[0] // 4 * 4, source.shape[1] // 4 * 4
-    wide: type[np.signedinteger[Any]] = np.int32 if bit_depth <= 12 else np.int64  # as sums of 64 times two squares need
+    # sums of 64 times two squares must not overflow
+    wide: type[np.signedinteger[Any]] = np.int32 if bit_depth <= 12 else np.int64
     a, b = source[:height, :width].astype(wide), decoded[:height, :width].astype(wide)
     sum_a, sum_b = _windows(a), _windows(b)
     squares = _windows(a * a + b * b)

@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from lvc.encoder.cost import lagrangian_of
-from lvc.exact.places import places
+from lvc.exact.places import in_pieces, places
 from lvc.exact.warp import BLOCK, FIRST, LAST
 from lvc.model.quality import RATE_WEIGHT, nominal_step
 
@@ -167,10 +167,7 @@ class Matcher:
 
     def of(self, which: Tensor | slice, vectors: Tensor) -> Tensor:
         """The same [n] of some blocks of the batch, given by their places [n] in it."""
-        if self._scale is None or len(vectors) <= _PIECE:
-            return self._of(which, vectors)
-        pieces = [slice(begin, begin + _PIECE) for begin in range(0, len(vectors), _PIECE)]
-        return torch.cat([self._of(at if isinstance(which, slice) else which[at], vectors[at]) for at in pieces])
+        return self._of(which, vectors) if self._scale is None else in_pieces(self._of, _PIECE, which, vectors)
 
     def _of(self, which: Tensor | slice, vectors: Tensor) -> Tensor:
         v, h = vectors[:, 0], vectors[:, 1]

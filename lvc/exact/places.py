@@ -1,5 +1,7 @@
 """Where to compute: only what is needed, or everything where asking what that is would take longer."""
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
@@ -16,3 +18,19 @@ def places(mask: Tensor) -> Tensor | slice:
     if mask.is_cuda or _EVERYWHERE:
         return slice(None)
     return torch.nonzero(mask)[:, 0]
+
+
+def in_pieces(
+    read: Callable[[Tensor | slice, Tensor], Tensor], size: int, which: Tensor | slice, vectors: Tensor
+) -> Tensor:
+    """What is read of blocks, so many at a time that all that it takes stays in a cache.
+
+    Args:
+        read: gives [n, ...] of places [n] and vectors [n, 2].
+        size: most blocks of a piece.
+        which: places [n]; ``slice(None)`` for as many as there are vectors.
+    """
+    if len(vectors) <= size:
+        return read(which, vectors)
+    pieces = [slice(begin, begin + size) for begin in range(0, len(vectors), size)]
+    return torch.cat([read(at if isinstance(which, slice) else which[at], vectors[at]) for at in pieces])

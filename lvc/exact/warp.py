@@ -11,6 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from lvc.exact.places import in_pieces
+
 BLOCK = 8
 MARGIN = 16
 """Samples by which a reference is extended on every side before it is interpolated."""
@@ -191,9 +193,11 @@ class Interpolator:
             which: their places [n] in the batch, by rows; ``slice(None)`` for all.
             vectors: [n, 2] int64, quarter luma samples.
         """
-        if len(vectors) > PIECE and not self._padded.requires_grad:
-            pieces = [slice(begin, begin + PIECE) for begin in range(0, len(vectors), PIECE)]
-            return torch.cat([self(at if isinstance(which, slice) else which[at], vectors[at]) for at in pieces])
+        if self._padded.requires_grad:
+            return self._read(which, vectors)
+        return in_pieces(self._read, PIECE, which, vectors)
+
+    def _read(self, which: Tensor | slice, vectors: Tensor) -> Tensor:
         v, h = vectors[:, 0], vectors[:, 1]
         whole, part = self._positions.bit_length() - 1, self._positions - 1
         y = (self._y[which] + (v >> whole)).clamp_(0, self._lowest)
