@@ -1,5 +1,6 @@
 """One encode shared by several processes: the same bytes as from one, whoever dies."""
 
+import contextlib
 import errno
 import json
 import os
@@ -58,14 +59,17 @@ def test_two_processes(folder: Path, tmp_path: Path) -> None:
     reports: list[Progress] = []
 
     def wait(progress: Progress) -> None:
+        if not reports:  # before, it might have been ready with all of it
+            started.append(stack.enter_context(other(folder, target, 1)))
         reports.append(progress)
-        while not helped and process.poll() is None:
+        while not helped and started[0].poll() is None:
             helped.extend(claims(tmp_path, 1))
             time.sleep(0.01)
 
-    with other(folder, target, 1) as process:
+    started: list[subprocess.Popen] = []
+    with contextlib.ExitStack() as stack:
         result = lvc.encode(folder / "in.y4m", target, share=Share(0, 2), progress=wait, **options(folder))
-        assert process.wait() == 0
+        assert started[0].wait() == 0
     assert helped
     assert result.frames == reports[-1].frames == FRAMES
     assert reports[-1].media_seconds == pytest.approx(FRAMES / 25)
@@ -95,12 +99,15 @@ def test_a_process_that_is_killed(folder: Path, tmp_path: Path, monkeypatch: pyt
     killed: list[Path] = []
 
     def kill(_: Progress) -> None:
-        while not killed and process.poll() is None:
+        if not started:
+            started.append(stack.enter_context(other(folder, target, 1)))
+        while not killed and started[0].poll() is None:
             killed.extend(claims(tmp_path, 1))
             time.sleep(0.001)
-        process.kill()
+        started[0].kill()
 
-    with other(folder, target, 1) as process:
+    started: list[subprocess.Popen] = []
+    with contextlib.ExitStack() as stack:
         result = lvc.encode(folder / "in.y4m", target, share=Share(0, 2), progress=kill, **options(folder))
     assert killed
     assert result.frames == FRAMES
