@@ -19,6 +19,7 @@ from click.testing import CliRunner, Result
 import lvc
 from lvc.cli import main
 from lvc.container import GopChunk, Reader, SideChunk, Writer
+from lvc.errors import MismatchError
 from lvc.media import VideoReader, VideoWriter
 from lvc.video import Frame
 from tests.clips import clip_frames, clip_info
@@ -82,6 +83,32 @@ def test_files(folder: Path) -> None:
     with VideoReader(folder / "out.mp4") as reader:
         assert len(list(reader)) == FRAMES
     assert sorted(path.name for path in folder.iterdir()) == ["clip.lvc", "clip.y4m", "new.lvc", "out.mp4"]
+
+
+def test_files_are_verified_before_they_get_their_name(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By default, and what that cost is shown; not where the output is a stream, or where it is not wanted."""
+    fixed = ["-q", 30, "--preset", "fast", "--device", "cpu", "-y"]
+    file = [folder / "clip.y4m", folder / "new.lvc", *fixed]
+    result = run("encode", *file)
+    assert result.exit_code == 0, result.output
+    assert "every picture decodes exactly; this took" in result.stderr
+    told = [json.loads(line) for line in run("encode", *file, "--json").stdout.splitlines()]
+    (verified,) = (event for event in told if event["type"] == "verified")
+    assert verified["seconds"] > 0
+    assert told[-1]["verify_seconds"] == pytest.approx(verified["seconds"], abs=1e-3)
+    (folder / "new.lvc").unlink()
+    before = sorted(folder.iterdir())
+    monkeypatch.setattr("lvc.group_decoder.checksum", lambda *_: -1)  # a decoder that sees other pictures
+    for more in ([], ["--resume"]):
+        result = run("encode", *file, *more)
+        assert result.exit_code == MismatchError.exit_status == 9, result.output
+        assert "differs from the one that was encoded" in result.stderr
+        assert not (folder / "new.lvc").exists()
+    assert sorted(path for path in folder.iterdir() if not path.name.startswith(".")) == before
+    assert run("encode", *file, "--no-verify").exit_code == 0
+    sink = io.BytesIO()
+    assert not lvc.encode(folder / "clip.y4m", sink, quality=30, preset="fast", device="cpu").verify_seconds
+    assert sink.getvalue() == (folder / "new.lvc").read_bytes()
 
 
 def test_library_and_command_line_decode_the_same_pictures(folder: Path) -> None:

@@ -4,6 +4,7 @@ import contextlib
 import errno
 import json
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -89,6 +90,25 @@ def test_torchrun(folder: Path, tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     (result,) = (json.loads(line) for line in done.stdout.splitlines())
+    assert result["frames"] == FRAMES
+    assert (tmp_path / "out.lvc").read_bytes() == (folder / "whole.lvc").read_bytes()
+
+
+def test_torchrun_over_machines(folder: Path, tmp_path: Path) -> None:
+    """Of which there are two, by what they are told."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        place = f"127.0.0.1:{free.getsockname()[1]}"
+    ends = [str(folder / "in.y4m"), str(tmp_path / "out.lvc")]
+    fixed = ["--keyint", str(KEYINT), "--model", str(folder / "tiny.lvcm"), "--device", "cpu", "--preset", "fast"]
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--nnodes", "2", "--nproc-per-node", "1"]
+    torchrun += ["--rdzv-backend", "c10d", "--rdzv-endpoint", place, "--local-addr", "127.0.0.1"]
+    command = [*torchrun, "-m", "lvc", "encode", *ends, *fixed, "--json", "--quiet"]
+    with contextlib.ExitStack() as stack:
+        machines = [stack.enter_context(subprocess.Popen(command, stdout=subprocess.PIPE)) for _ in range(2)]
+        told = [machine.communicate(timeout=180)[0] for machine in machines]
+    assert [machine.returncode for machine in machines] == [0, 0]
+    (result,) = (json.loads(line) for lines in told for line in lines.splitlines())
     assert result["frames"] == FRAMES
     assert (tmp_path / "out.lvc").read_bytes() == (folder / "whole.lvc").read_bytes()
 
