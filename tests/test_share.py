@@ -41,12 +41,16 @@ def options(folder: Path) -> dict:
     return {"keyint": KEYINT, "model": folder / "tiny.lvcm", "device": "cpu", "preset": "fast"}
 
 
+def command(folder: Path, target: Path) -> list[str]:
+    """The same as a module to run, with its arguments."""
+    fixed = ["--keyint", str(KEYINT), "--model", str(folder / "tiny.lvcm"), "--device", "cpu", "--preset", "fast"]
+    return ["-m", "lvc", "encode", str(folder / "in.y4m"), str(target), *fixed]
+
+
 def other(folder: Path, target: Path, rank: int, size: int = 2) -> subprocess.Popen:
     """A process of the command line."""
-    ends = [str(folder / "in.y4m"), str(target)]
-    fixed = ["--keyint", str(KEYINT), "--model", str(folder / "tiny.lvcm"), "--device", "cpu", "--preset", "fast"]
     environment = {**os.environ, "RANK": str(rank), "WORLD_SIZE": str(size)}
-    return subprocess.Popen([sys.executable, "-m", "lvc", "encode", *ends, *fixed], env=environment)
+    return subprocess.Popen([sys.executable, *command(folder, target)], env=environment)
 
 
 def claims(tmp_path: Path, rank: int) -> list[Path]:
@@ -82,12 +86,9 @@ def test_two_processes(folder: Path, tmp_path: Path) -> None:
 
 
 def test_torchrun(folder: Path, tmp_path: Path) -> None:
-    ends = [str(folder / "in.y4m"), str(tmp_path / "out.lvc")]
-    fixed = ["--keyint", str(KEYINT), "--model", str(folder / "tiny.lvcm"), "--device", "cpu", "--preset", "fast"]
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    done = subprocess.run(
-        [*torchrun, "-m", "lvc", "encode", *ends, *fixed, "--json", "--quiet"], capture_output=True, check=False
-    )
+    encode = [*command(folder, tmp_path / "out.lvc"), "--json", "--quiet"]
+    done = subprocess.run([*torchrun, *encode], capture_output=True, check=False)
     assert done.returncode == 0, done.stderr
     (result,) = (json.loads(line) for line in done.stdout.splitlines())
     assert result["frames"] == FRAMES
@@ -99,13 +100,11 @@ def test_torchrun_over_machines(folder: Path, tmp_path: Path) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         place = f"127.0.0.1:{free.getsockname()[1]}"
-    ends = [str(folder / "in.y4m"), str(tmp_path / "out.lvc")]
-    fixed = ["--keyint", str(KEYINT), "--model", str(folder / "tiny.lvcm"), "--device", "cpu", "--preset", "fast"]
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--nnodes", "2", "--nproc-per-node", "1"]
     torchrun += ["--rdzv-backend", "c10d", "--rdzv-endpoint", place, "--local-addr", "127.0.0.1"]
-    command = [*torchrun, "-m", "lvc", "encode", *ends, *fixed, "--json", "--quiet"]
+    encode = [*torchrun, *command(folder, tmp_path / "out.lvc"), "--json", "--quiet"]
     with contextlib.ExitStack() as stack:
-        machines = [stack.enter_context(subprocess.Popen(command, stdout=subprocess.PIPE)) for _ in range(2)]
+        machines = [stack.enter_context(subprocess.Popen(encode, stdout=subprocess.PIPE)) for _ in range(2)]
         told = [machine.communicate(timeout=180)[0] for machine in machines]
     assert [machine.returncode for machine in machines] == [0, 0]
     (result,) = (json.loads(line) for lines in told for line in lines.splitlines())
