@@ -1,14 +1,28 @@
 """What an encode or decode may use of a machine: device, threads, processes."""
 
 import contextlib
+import math
 import os
+import shutil
+import tempfile
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from lvc.errors import LvcError
+from lvc.video import VideoInfo
 from lvc.workers import Crew, Workers
 
 DEVICES = ("auto", "cpu", "cuda")
+WORTH_SAMPLES = 20_000_000
+"""Luma samples, about 90 pictures of 640x352, from which on it is worth a second or two to start other processes."""
+MOST_WORKERS = 16
+_PROCESS_BYTES, _SAMPLE_BYTES = 400 << 20, 900
+"""Memory of a process, and of each luma sample of a picture in it (measured: 0.5 GB at 640x352, 1 GB at 1280x720)."""
+_GROUP = Path("/sys/fs/cgroup")
+"""Where Linux tells the limits of the control group that a process is in, of a container's for example."""
+_USABLE = 0.5
+"""Share of all memory, and of what is free for temporary files, that processes may take without being asked for."""
 
 
 def check_device(name: str) -> None:
@@ -51,6 +65,65 @@ def choose_device(name: str, threads: int | None = None) -> str:
     if name == "cuda" and not found:
         raise LvcError("there is no CUDA device that torch can use: choose --device cpu")
     return "cuda" if found else "cpu"
+
+
+@dataclass(frozen=True)
+class Load:
+    """What is to be encoded or decoded, as far as it is known beforehand.
+
+    Attributes:
+        frames: pictures in all.
+        groups: of pictures that can be coded at the same time.
+    """
+
+    info: VideoInfo
+    frames: int
+    groups: int
+
+    @property
+    def samples(self) -> int:
+        """Luma samples of a picture."""
+        return self.info.width * self.info.height
+
+    @property
+    def waiting_bytes(self) -> float:
+        """What waits in temporary files for each process: the pictures of two groups."""
+        return 2 * self.frames / self.groups * self.samples * 1.5 * (1 if self.info.bit_depth == 8 else 2)
+
+
+def usual_workers(load: Load, device: str, threads: int | None) -> int:
+    """As many processes as work fast together: one for each core, or for its threads, as far as there are groups of
+    pictures for them, memory, and room for temporary files; one where little is to be done, or on a GPU.
+
+    Args:
+        device: as for :func:`choose_device`.
+        threads: of each process; None for one.
+    """
+    if load.groups < 2 or load.frames * load.samples < WORTH_SAMPLES or choose_device(device) != "cpu":
+        return 1
+    memory = _USABLE * _memory() / (_PROCESS_BYTES + _SAMPLE_BYTES * load.samples)
+    room = _USABLE * shutil.disk_usage(tempfile.gettempdir()).free / load.waiting_bytes
+    return max(1, int(min(_cores() // (threads or 1), load.groups, MOST_WORKERS, memory, room)))
+
+
+def _cores() -> int:
+    """Those that this process may use, by its affinity and the quota of its control group."""
+    count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    with contextlib.suppress(OSError, ValueError):
+        quota, period = (_GROUP / "cpu.max").read_text().split()
+        count = min(count, math.ceil(int(quota) / int(period)))
+    return count
+
+
+def _memory() -> int:
+    """Bytes of this machine, or of the control group that this process is in; as good as none where unknown."""
+    try:
+        size = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, OSError, ValueError):
+        return 0
+    with contextlib.suppress(OSError, ValueError):
+        size = min(size, int((_GROUP / "memory.max").read_text()))
+    return size
 
 
 def _share(workers: int, threads: int | None) -> int:

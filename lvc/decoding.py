@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Self
 
 from lvc.catalogue import model_info, path_for, path_of
-from lvc.compute import check_counts, check_device, choose_device, crew_of, processes
+from lvc.compute import Load, check_counts, check_device, choose_device, crew_of, processes, usual_workers
 from lvc.container import Reader
 from lvc.edit import Span
 from lvc.ends import (
@@ -64,7 +64,7 @@ def decode(
     batch: int = 1,
     model: str | os.PathLike[str] | None = None,
     span: Span = Span(),  # noqa: B008 -- it cannot change
-    workers: int = 1,
+    workers: int | None = 1,
     preview: bool = False,
     layers: int | None = None,
     keep_going: bool = False,
@@ -86,7 +86,8 @@ def decode(
         batch: groups of pictures that are decoded together, 1 or more: faster on a GPU, with more memory.
         model: name or path of the very model that the file was encoded with, where that is not installed.
         span: the frames that are wanted; the output begins at time 0 then. A file is read only where they are.
-        workers: processes to decode in, unless ``span`` has a number of frames.
+        workers: processes to decode in, unless ``span`` has a number of frames. None takes as many as work fast
+            together where all of a file is decoded, see :func:`lvc.compute.usual_workers`.
         preview: only the first picture of each group, at a fraction of the time; no side streams. Those of a ``span``
             begin with the group in which it starts.
         layers: how many bands of frequencies of these pictures are decoded, 1 (low) to 3 (all): coarser previews,
@@ -106,11 +107,12 @@ def decode(
     check_device(device)
     check_counts(threads=threads, batch=batch, workers=workers, layers=layers)
     check_ends(destination, source, overwrite)
-    with (
-        naming(name_of_source(source)),
-        opened_source(source) as stream,
-        processes(1 if span.frames else workers, threads, "lvc.group_decoder") as started,
-    ):
+    preview = preview or layers is not None
+    with naming(name_of_source(source)), opened_source(source) as stream, contextlib.ExitStack() as stack:
+        whole = batch == 1 and span == Span()
+        load = _load(stream, preview) if whole and workers is None else None
+        several = 1 if span.frames else workers or (usual_workers(load, device, threads) if load else 1)
+        started = stack.enter_context(processes(several, threads, "lvc.group_decoder"))
         decoder = _decoder(
             stream,
             device if started else choose_device(device, threads),
@@ -119,7 +121,7 @@ def decode(
             keep_going=keep_going,
             progress=progress,
             span=span,
-            crew_for=lambda path: crew_of(started, workers, path, threads),
+            crew_for=lambda path: crew_of(started, several, path, threads),
             preview=preview,
             layers=layers,
         )
@@ -267,26 +269,35 @@ def _decoder(
         batch=batch,
         keep_going=keep_going,
         load_model=None if model is None else the_one_given,
-        progress=_with_total(stream, progress, span, preview or layers is not None),
+        progress=_with_total(stream, progress, span, preview),
         span=span,
         crew_for=crew_with,
-        preview=preview or layers is not None,
+        preview=preview,
         layers=ALL_LAYERS if layers is None else layers,
     )
 
 
-def _with_total(stream: BinaryIO, progress: OnProgress | None, span: Span, preview: bool) -> OnProgress | None:
-    """``progress``, told the number of frames where the file can be asked for it."""
-    if progress is None or span.start or not stream.seekable():
-        return progress
+def _load(stream: BinaryIO, preview: bool) -> Load | None:
+    """What is to be decoded of a whole file; None where it cannot be asked for that."""
+    if not stream.seekable():
+        return None
     start = stream.tell()
     try:
-        total = sum(1 if preview else entry.frames for entry in Reader(stream).read_index())
+        reader = Reader(stream)
+        groups = [1 if preview else entry.frames for entry in reader.read_index()]
     except LvcError:  # to be met again, and told, when it is decoded
-        return progress
+        return None
     finally:
         stream.seek(start)
-    total = total if span.frames is None else min(total, span.frames)
+    return Load(reader.header.info, sum(groups), len(groups))
+
+
+def _with_total(stream: BinaryIO, progress: OnProgress | None, span: Span, preview: bool) -> OnProgress | None:
+    """``progress``, told the number of frames where the file can be asked for it."""
+    load = None if progress is None or span.start else _load(stream, preview)
+    if progress is None or load is None:
+        return progress
+    total = load.frames if span.frames is None else min(load.frames, span.frames)
     return lambda report: progress(replace(report, total=total))
 
 

@@ -5,6 +5,7 @@ Everything heavy is imported inside the functions, so that importing this module
 
 import contextlib
 import hashlib
+import math
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, cast
 
 from lvc import __version__
 from lvc.catalogue import path_of
-from lvc.compute import choose_device, crew_of, processes
+from lvc.compute import Load, check_counts, choose_device, crew_of, processes, usual_workers
 from lvc.edit import Edit
 from lvc.ends import (
     OnWarning,
@@ -29,6 +30,7 @@ from lvc.errors import InputError, LvcError
 from lvc.passes import PASSES, passes_for
 from lvc.progress import OnProgress
 from lvc.share import Share, SharedFolder, parts_folder
+from lvc.video import VideoInfo
 
 if TYPE_CHECKING:
     from lvc.encoder import EncodeResult
@@ -57,7 +59,7 @@ def encode(
     max_bitrate: float | None = None,
     passes: int | None = None,
     tried: "Callable[[Try], None] | None" = None,
-    workers: int = 1,
+    workers: int | None = 1,
     verify: bool | None = None,
     resume: bool = False,
     share: Share | None = None,
@@ -85,7 +87,8 @@ def encode(
         passes: over the source, for a bit rate: 2 finds the quality by samples first, 1 adapts it while the encode
             runs; None takes 2 for files and 1 for pipes.
         tried: called with every quality that was tried on samples.
-        workers: processes to encode in; their number does not change the file.
+        workers: processes to encode in; their number does not change the file. None takes as many as work fast
+            together where the source is one file, see :func:`lvc.compute.usual_workers`.
         verify: decode each group of pictures after it was coded; None does so where the destination is a path.
         resume: go on where the same encode was interrupted, and leave what is done if this one is interrupted too.
         share: encode together with other processes, which are called with the same arguments and other ranks, and see
@@ -108,6 +111,7 @@ def encode(
     """
     if not 1 <= quality <= 100 or not 1 <= keyint <= 1024 or preset not in PRESETS or tune not in TUNES:
         raise ValueError(f"quality {quality}, keyint {keyint}, preset {preset!r} or tune {tune!r} is outside its range")
+    check_counts(threads=threads, workers=workers)
     _check_rate(target, max_bitrate, passes)
     helping = share is not None and share.rank > 0
     check_ends(destination, source, overwrite or helping)
@@ -117,22 +121,24 @@ def encode(
     times = 0
     if target is not None or max_bitrate is not None:
         rate_only = target is None or target.bitrate is not None
-        times = passes_for(source, passes, rate_only=rate_only, workers=workers)
+        times = passes_for(source, passes, rate_only=rate_only, workers=workers or 1)
     if (resume or share) and not (to_file and is_file(source)):
         raise ValueError("only what goes from a file to a file can be resumed, or shared out to several processes")
-    if share and (resume or workers > 1 or times == 1):
+    if share and (resume or (workers or 1) > 1 or times == 1):
         raise ValueError("what is shared out goes on by itself, in one process each, and not in one pass to a bit rate")
     with contextlib.ExitStack() as stack:
-        started = stack.enter_context(processes(workers, threads, "lvc.encoder.stretch"))
         reader = stack.enter_context(VideoReader(checked_input(source)))
         if (resume or share) and not is_one_file(source):
             reason = "only what is one file can be resumed, or shared out to several processes"
             raise InputError(f"{name_of_source(source)}: {reason}")
+        edited = EditedSource(reader, edit)
+        alone = share is not None or times == 1 or not is_one_file(source)
+        several = _workers(1 if workers is None and alone else workers, edited.info, keyint, device, threads)
+        started = stack.enter_context(processes(several, threads, "lvc.encoder.stretch"))
         from lvc.encoder import EncoderSettings, encode_stream
         from lvc.encoder.aiming import aim_at_once, aim_with_samples, missed
         from lvc.model import find_model
 
-        edited = EditedSource(reader, edit)
         if edit.fps not in (None, reader.info.frame_rate) and reader.has_sound and warn is not None:
             warn("audio and subtitles keep their times at another frame rate and no longer go with the pictures")
         chosen = choose_device(device, threads)
@@ -182,7 +188,7 @@ def encode(
                 settings=settings,
                 rate=rate,
                 device=chosen,
-                crew=crew_of(started, workers, path_of(name), threads),
+                crew=crew_of(started, several, path_of(name), threads),
                 verify=verified,
                 unfinished=unfinished,
                 progress=progress,
@@ -193,6 +199,14 @@ def encode(
             if sentence not in reader.warnings:
                 warn(sentence)
     return result
+
+
+def _workers(wanted: int | None, info: VideoInfo, keyint: int, device: str, threads: int | None) -> int:
+    """How many processes encode a source: as many as are wanted, or as are usual, going by its stated length."""
+    if wanted is not None:
+        return wanted
+    frames = info.frames or 0
+    return usual_workers(Load(info, frames, math.ceil(frames / keyint)), device, threads)
 
 
 def _check_rate(target: "Target | None", max_bitrate: float | None, passes: int | None) -> None:

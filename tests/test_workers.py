@@ -8,20 +8,23 @@ import sys
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 import lvc
-from lvc.compute import crew_of, processes
+from lvc import compute
+from lvc.compute import Load, crew_of, processes, usual_workers
 from lvc.container import GopChunk, Reader
 from lvc.decoder import _decode_in_worker
-from lvc.edit import Span
+from lvc.edit import Edit, Span
 from lvc.encoder import EncoderSettings, encode_stream
+from lvc.encoder.search import Target
 from lvc.errors import FormatError, ModelError, OutputError
 from lvc.progress import Progress
 from lvc.spool import read_frames, write_frames
-from lvc.video import Frame
+from lvc.video import Frame, VideoInfo
 from lvc.workers import Call, WorkerError, Workers
 from tests.clips import clip_frames, clip_info, make_clip
 from tests.models import tiny_bytes, tiny_model
@@ -237,6 +240,94 @@ def test_the_process_that_only_waits_for_workers_imports_nothing_heavy(folder: P
         "sys.exit('torch' in sys.modules)\n"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_without_a_number_there_is_a_process_for_each_core(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[int] = []
+    original = Workers.__enter__
+
+    def noted(self: Workers) -> Workers:
+        started.append(self._count)
+        return original(self)
+
+    monkeypatch.setattr("lvc.compute._cores", lambda: 3)
+    monkeypatch.setattr("lvc.compute.WORTH_SAMPLES", 1)
+    monkeypatch.setattr(Workers, "__enter__", noted)
+    fixed: dict[str, Any] = {"model": folder / "tiny.lvcm", "device": "cpu"}
+    coding = {**fixed, "keyint": 3, "workers": None}
+    source, whole = tmp_path / "in.mkv", tmp_path / "one.lvc"
+    make_clip(source, "cuts", width=48, height=32, frames=12)
+    lvc.encode(source, whole, **{**coding, "workers": 1})
+    lvc.encode(source, tmp_path / "out.lvc", **coding)
+    assert started == [3]
+    assert (tmp_path / "out.lvc").read_bytes() == whole.read_bytes()
+    lvc.encode(source, tmp_path / "two.lvc", threads=2, **coding)
+    assert started == [3]  # three cores are enough for one process of two threads
+    one, several = io.BytesIO(), io.BytesIO()
+    lvc.decode(whole, one, **fixed)
+    lvc.decode(whole, several, workers=None, **fixed)
+    assert started == [3, 3]
+    assert one.getvalue() == several.getvalue()
+    # where one does not know how long it is, where little is wanted, or each group waits for the one before
+    lvc.encode(io.BytesIO(source.read_bytes()), io.BytesIO(), **coding)
+    lvc.encode(source, io.BytesIO(), edit=Edit(Span(frames=3)), **coding)
+    lvc.encode(source, io.BytesIO(), target=Target(bitrate=50e3), passes=1, **coding)
+    lvc.decode(whole, io.BytesIO(), workers=None, span=Span(frames=4), **fixed)
+    lvc.decode(whole, io.BytesIO(), workers=None, span=Span(Fraction("0.2")), **fixed)
+    lvc.decode(whole, io.BytesIO(), workers=None, batch=2, **fixed)
+    assert started == [3, 3]
+
+
+_HD = VideoInfo(width=1920, height=1080, time_base=Fraction(1, 25))
+_MANY = {"cores": 64, "memory": 1 << 40, "room": 1 << 40}
+
+
+@pytest.mark.parametrize(
+    ("limits", "load", "threads", "workers"),
+    [
+        ({}, Load(_HD, 2500, 10), None, 10),  # as many as there are groups
+        ({}, Load(_HD, 25000, 100), None, 16),
+        ({"cores": 4}, Load(_HD, 2500, 10), None, 4),
+        ({"cores": 4}, Load(_HD, 2500, 10), 2, 2),
+        ({"cores": 4}, Load(_HD, 2500, 10), 8, 1),
+        ({"memory": 16 << 30}, Load(_HD, 2500, 10), None, 3),  # 2.3 GB each
+        ({"memory": 0}, Load(_HD, 2500, 10), None, 1),  # unknown
+        ({"room": 10 * 10**9}, Load(_HD, 2500, 10), None, 3),  # two groups of 250 pictures of 3.1 MB each
+        ({}, Load(_HD, 250, 1), None, 1),
+        ({}, Load(_HD, 9, 3), None, 1),  # not worth it
+        ({}, Load(_HD, 10, 3), None, 3),
+        ({}, Load(_HD, 0, 0), None, 1),
+    ],
+)
+def test_the_usual_number_of_processes(
+    limits: dict[str, int], load: Load, threads: int | None, workers: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = {**_MANY, **limits}
+    monkeypatch.setattr("lvc.compute._cores", lambda: known["cores"])
+    monkeypatch.setattr("lvc.compute._memory", lambda: known["memory"])
+    monkeypatch.setattr("lvc.compute.shutil.disk_usage", lambda _: SimpleNamespace(free=known["room"]))
+    assert usual_workers(load, "cpu", threads) == workers
+
+
+def test_a_gpu_takes_one_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    monkeypatch.setattr("lvc.compute._cores", lambda: 4)
+    assert usual_workers(Load(_HD, 2500, 10), "auto", None) == 1
+    assert usual_workers(Load(_HD, 2500, 10), "cpu", None) > 1
+
+
+def test_control_groups_limit_cores_and_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lvc.compute._GROUP", tmp_path)
+    cores, memory = compute._cores(), compute._memory()
+    assert cores >= 1
+    (tmp_path / "cpu.max").write_text("max 100000\n")
+    (tmp_path / "memory.max").write_text("max\n")
+    assert (compute._cores(), compute._memory()) == (cores, memory)
+    (tmp_path / "cpu.max").write_text("50000 100000\n")
+    (tmp_path / "memory.max").write_text("1000000\n")
+    assert (compute._cores(), compute._memory()) == (1, 1000000)
 
 
 def test_damage_is_told_by_workers_too(folder: Path) -> None:

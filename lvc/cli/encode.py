@@ -147,14 +147,14 @@ def encode(
     if wanted or options["max_bitrate"]:
         rate_only = wanted.keys() <= {"bitrate"}
         try:
-            passes_for(source, options["passes"], rate_only=rate_only, workers=options["workers"])
+            passes_for(source, options["passes"], rate_only=rate_only, workers=options["workers"] or 1)
         except ValueError as error:
             raise click.UsageError(f"{error}.".capitalize()) from error
     elif options["passes"]:
         raise click.UsageError("--passes goes with --bitrate or --max-bitrate.")
     share = options["share"] = Share.from_environment(os.environ)
     if share is not None:
-        alone = options["resume"] or options["workers"] > 1 or options["passes"] == 1
+        alone = options["resume"] or (options["workers"] or 1) > 1 or options["passes"] == 1
         if alone or not (is_file(source) and is_file(destination)):
             raise click.UsageError(_SHARED)
         quiet = quiet or share.rank > 0

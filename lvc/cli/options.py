@@ -83,10 +83,9 @@ def workers_option(command: _Command) -> _Command:
     return click.option(
         "--workers",
         type=click.IntRange(1, 256),
-        default=1,
-        show_default=True,
         metavar="N",
-        help="Processes that work on groups of pictures at the same time. The result is the same.",
+        help="Processes that work on groups of pictures at the same time. The result is the same.  [default: for long"
+        " files as many as there are cores, and memory for]",
     )(command)
 
 
