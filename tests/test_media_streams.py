@@ -194,6 +194,21 @@ def test_y4m_with_ratios_of_many_digits() -> None:
         read(io.BytesIO(stream.getvalue().replace(b"F2147483647:2147483646", b"F4000000000:1")))
 
 
+@pytest.mark.parametrize("depth", [8, 10])
+def test_y4m_files_tell_how_long_they_are(depth: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_clip(tmp_path / "in.y4m", width=33, height=17, frames=7, bit_depth=depth)
+    data = (tmp_path / "in.y4m").read_bytes()
+    for source in (tmp_path / "in.y4m", io.BytesIO(data)):
+        with VideoReader(source) as reader:
+            assert reader.info.frames == 7
+            assert len(list(reader)) == 7
+    pipe = io.BytesIO(data)
+    monkeypatch.setattr(pipe, "seekable", lambda: False)
+    with VideoReader(pipe) as reader:
+        assert reader.info.frames is None
+        assert len(list(reader)) == 7
+
+
 def test_y4m_of_other_chroma_goes_to_ffmpeg(tmp_path: Path) -> None:
     data = b"YUV4MPEG2 W32 H16 F25:1 Ip C444\n" + (b"FRAME\n" + bytes(32 * 16 * 3)) * 3
     (tmp_path / "a.y4m").write_bytes(data)

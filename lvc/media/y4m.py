@@ -4,6 +4,7 @@ Written from the mjpegtools description of the format and from what FFmpeg, x264
 written here is 4:2:0 of 8 and 10 bits, progressive; a header that says anything else is left to FFmpeg.
 """
 
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import replace
@@ -119,6 +120,21 @@ def _plane_shapes(info: VideoInfo) -> list[tuple[int, int]]:
     return [(info.height, info.width), chroma, chroma]
 
 
+def _sample_type(info: VideoInfo) -> np.dtype[np.unsignedinteger]:
+    return np.dtype(np.uint8) if info.bit_depth == 8 else np.dtype("<u2")
+
+
+def _frames_left(source: BinaryIO, info: VideoInfo) -> int | None:
+    """How many frames follow, if nothing but themselves is said of them; None in a pipe."""
+    if not getattr(source, "seekable", bool)():
+        return None
+    here = source.tell()
+    end = source.seek(0, os.SEEK_END)
+    source.seek(here)
+    samples = sum(rows * columns for rows, columns in _plane_shapes(info))
+    return (end - here) // (len(b"FRAME\n") + samples * _sample_type(info).itemsize)
+
+
 class Y4mReader:
     """Frames of a y4m stream, one at a time; works on pipes of unknown length.
 
@@ -135,11 +151,12 @@ class Y4mReader:
 
     def __init__(self, header: bytes, source: BinaryIO) -> None:
         self._source = source
-        self.info = parse_header(header)
+        info = parse_header(header)
+        self.info = replace(info, frames=_frames_left(source, info))
 
     def __iter__(self) -> Iterator[Frame]:
         shapes = _plane_shapes(self.info)
-        dtype = np.dtype(np.uint8) if self.info.bit_depth == 8 else np.dtype("<u2")
+        dtype = _sample_type(self.info)
         limit = (1 << self.info.bit_depth) - 1
         number = 0
         while line := self._source.readline(MAX_HEADER_BYTES):
@@ -186,7 +203,7 @@ class Y4mWriter:
 
     def write(self, frame: Frame) -> None:
         """Writes one frame."""
-        dtype = np.dtype(np.uint8) if self._info.bit_depth == 8 else np.dtype("<u2")
+        dtype = _sample_type(self._info)
         self._target.write(b"FRAME\n" + b"".join(plane.astype(dtype).tobytes() for plane in frame.planes))
 
     def finish(self) -> None:
