@@ -171,7 +171,8 @@ class GroupDecoder:
             which = torch.tensor(numbers, device=self._device)
             memory = memory.with_luma(loop_filtered(memory.picture.y, prediction.skip, self._filters, which))
         for index, (step, state) in enumerate(zip(steps, states, strict=True)):
-            state.memories[step.position] = memory.pick(index)
+            if step.is_reference:
+                state.memories[step.position] = memory.pick(index)
             if step.depth == 0:
                 state.forget(step)
             state.tables.adapt(intra)

@@ -8,6 +8,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
+from lvc import group_decoder
 from lvc.container import BETWEEN, GopChunk, Step, coding_order
 from lvc.decoder import Decoder
 from lvc.edit import Span
@@ -22,7 +23,8 @@ from lvc.encoder.settings import (
     quality_bonus,
 )
 from lvc.errors import FormatError, MismatchError
-from lvc.model.group import MotionMemory
+from lvc.model.entropy import GroupTables
+from lvc.model.group import GroupState, MotionMemory
 from lvc.model.motion import MotionField
 from lvc.video import Frame
 from tests.between import always_between
@@ -195,6 +197,28 @@ def test_ablations_with_pictures_between(part: str, monkeypatch: pytest.MonkeyPa
     data, _ = encode(clip, ablate=frozenset({part}))
     assert kinds_of(data) == [[0, 2, 2, 2, 1]]
     assert len(decode(data)) == 5
+
+
+def test_what_nothing_refers_to_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    always_between(monkeypatch)
+    data, _ = encode(Clip("pan", 32, 32, 5))
+    states: list[GroupState] = []
+    kept: list[set[int]] = []
+    adapt = GroupTables.adapt
+
+    class Noted(GroupState):
+        def __init__(self, tables: GroupTables) -> None:
+            super().__init__(tables)
+            states.append(self)
+
+    def noted(self: GroupTables, intra: bool) -> None:
+        adapt(self, intra)
+        kept.append(set(states[0].memories))
+
+    monkeypatch.setattr(group_decoder, "GroupState", Noted)
+    monkeypatch.setattr(GroupTables, "adapt", noted)
+    assert len(decode(data)) == 5
+    assert kept == [{0}, {0, 4}, {0, 2, 4}, {0, 2, 4}, {0, 2, 4}]
 
 
 def test_qualities(monkeypatch: pytest.MonkeyPatch) -> None:

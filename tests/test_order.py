@@ -107,3 +107,11 @@ def test_steps_move() -> None:
     assert Step(0).moved(5) == Step(5)
     steps = coding_order([PREDICTED, BETWEEN, BETWEEN, PREDICTED])[1:]
     assert [step.moved(7) for step in steps] == coding_order([INTRA, *[PREDICTED] * 7, BETWEEN, BETWEEN, PREDICTED])[8:]
+
+
+@pytest.mark.parametrize("kinds", GROUPS)
+def test_references_are_what_others_refer_to(kinds: list[int]) -> None:
+    steps = coding_order(kinds)
+    used = {reference for step in steps for reference in (step.first, step.second)}
+    for step in steps:  # of anchors nobody knows what follows
+        assert step.is_reference == (step.depth == 0 or step.position in used)

@@ -21,6 +21,11 @@ class Step(NamedTuple):
     second: int | None = None
     depth: int = 0
 
+    @property
+    def is_reference(self) -> bool:
+        """Whether others are predicted from it."""
+        return self.second is None or self.first is None or self.second - self.first > 2
+
     def moved(self, by: int) -> "Step":
         """The same at later positions."""
         first, second = (None if at is None else at + by for at in (self.first, self.second))

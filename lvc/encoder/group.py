@@ -222,7 +222,9 @@ class GroupEncoder:
         prediction = Prediction(past.memory, qualities, intra, levels=self._levels(target, past), chroma_drop=drop)
         coder, symbols, latents = self._residual(coder, step, prediction, past, target)
         memory = self._codec.reconstruct(prediction, latents)
-        memory = state.memories[step.position] = self._filtered(coder, step, memory, prediction, target)
+        memory = self._filtered(coder, step, memory, prediction, target)
+        if step.is_reference:
+            state.memories[step.position] = memory
         if step.depth == 0:
             state.forget(step)
         if "noadapt" not in self._settings.ablate:

@@ -85,7 +85,7 @@ class GroupState:
     """Adaptive tables, and what coded pictures left.
 
     Attributes:
-        memories: of the last two anchors and what lies between them, by position in display order.
+        memories: of the last two anchors and of the references between them, by position in display order.
         skip: map of the picture coded before; None at first.
         levels: quality maps of those of these pictures that have one.
         chroma_drop: see :mod:`lvc.model.chroma`.
