@@ -20,7 +20,8 @@ def coding_cost(latents: Tensor) -> Tensor:
     Args:
         latents: float32, in steps, any shape.
     """
-    powers = latents.abs().clamp_min_(0.5).view(torch.int32).to(torch.float32)
+    powers = latents.abs().clamp_min_(0.5)
+    powers.copy_(powers.view(torch.int32))  # each number becomes what its bits are as an integer, where it stands
     return powers.mul_(2 * RATE_WEIGHT / _ONE).add_(1 / 12 + RATE_WEIGHT * (NONZERO_BITS - 2 * _BIAS))
 
 
@@ -30,4 +31,5 @@ def lagrangian_of(latents: Tensor) -> Tensor:
     Args:
         latents: in steps, any shape; overwritten.
     """
-    return torch.minimum(coding_cost(latents), latents.square_())
+    coded = coding_cost(latents)
+    return torch.minimum(coded, latents.square_(), out=coded)

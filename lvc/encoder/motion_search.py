@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from lvc.encoder.cost import lagrangian_of
-from lvc.exact.places import in_pieces, places
+from lvc.exact.places import in_pieces, picked, places
 from lvc.exact.warp import BLOCK, FIRST, LAST
 from lvc.model.quality import RATE_WEIGHT, nominal_step
 
@@ -171,21 +171,16 @@ class Matcher:
 
     def _of(self, which: Tensor | slice, vectors: Tensor) -> Tensor:
         v, h = vectors[:, 0], vectors[:, 1]
-        row = (_picked(self._y, which) + (v >> 2)).clamp_(FIRST, self._lowest) - FIRST
-        col = (_picked(self._x, which) + (h >> 2)).clamp_(FIRST, self._furthest) - FIRST
-        place = _picked(self._start, which) + ((v & 3) * 4 + (h & 3)) * self._area + row * self._wp + col
+        row = (picked(self._y, which) + (v >> 2)).clamp_(FIRST, self._lowest) - FIRST
+        col = (picked(self._x, which) + (h >> 2)).clamp_(FIRST, self._furthest) - FIRST
+        place = picked(self._start, which) + ((v & 3) * 4 + (h & 3)) * self._area + row * self._wp + col
         index = place.to(self._type)[:, None] + self._within
         found = self._rows.index_select(0, index.view(-1)).view(-1, len(self._within) * BLOCK)
-        found.sub_(_picked(self._target, which))
+        found.sub_(picked(self._target, which))
         if self._scale is None:
             return _summed(found)
         coefficients = found @ _hadamard(found.device)  # it is symmetric
-        return lagrangian_of(coefficients.mul_(_picked(self._scale, which))).sum(1) * (1 / RATE_WEIGHT)
-
-
-def _picked(values: Tensor, which: Tensor | slice) -> Tensor:
-    """Some rows; faster than indexing."""
-    return values[which] if isinstance(which, slice) else values.index_select(0, which)
+        return lagrangian_of(coefficients.mul_(picked(self._scale, which))).sum(1) * (1 / RATE_WEIGHT)
 
 
 def _summed(difference: Tensor) -> Tensor:

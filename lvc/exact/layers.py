@@ -142,7 +142,7 @@ class ExactLayer(nn.Module):
             offset = placed(offset, quality.where)
             if quality.where is not None and (finer := y.shape[2] // offset.shape[2]) > 1:
                 offset = offset.repeat_interleave(finer, 2).repeat_interleave(finer, 3)
-            y = y + offset
+            y = y.add_(offset) if self.exact else y + offset
         if self.exact:  # nothing else holds y, and there are no gradients
             if self.act:
                 F.leaky_relu_(y, 0.125)
@@ -265,7 +265,10 @@ class Block(nn.Module):
         self.narrow = Conv(inner, channels, gain=gain)
 
     def forward(self, x: Tensor) -> Tensor:
-        return clamp(x + self.narrow(self.widen(self.spatial(x))))
+        added: Tensor = self.narrow(self.widen(self.spatial(x)))
+        if self.narrow.exact:  # nothing else holds it
+            return added.add_(x).clamp_(-ACT_MAX, ACT_MAX)
+        return clamp(x + added)
 
 
 def clamp(x: Tensor) -> Tensor:

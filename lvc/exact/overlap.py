@@ -32,10 +32,14 @@ def _weights(ramp: tuple[int, ...], device: torch.device) -> Tensor:
 
 
 def beside(field: Tensor, dy: int, dx: int) -> Tensor:
-    """What stands beside each entry of [B, h, w, ...] in a direction; at the border the entry itself."""
-    rows = (torch.arange(field.shape[1], device=field.device) + dy).clamp_(0, field.shape[1] - 1)
-    cols = (torch.arange(field.shape[2], device=field.device) + dx).clamp_(0, field.shape[2] - 1)
-    return field[:, rows][:, :, cols]
+    """What stands beside each entry of [B, h, w, ...] in a direction (-1, 0 or 1); at the border the entry itself."""
+    for axis, step in ((1, dy), (2, dx)):
+        last = field.shape[axis] - 1
+        if step < 0:
+            field = torch.cat([field.narrow(axis, 0, 1), field.narrow(axis, 0, last)], axis)
+        elif step > 0:
+            field = torch.cat([field.narrow(axis, 1, last), field.narrow(axis, last, 1)], axis)
+    return field
 
 
 def overlapped(
@@ -67,9 +71,10 @@ def overlapped(
             guess = read(at, torch.where(counted[..., None], other, field).reshape(-1, 2))
             total = total + (guess - blocks) * weight
     else:
-        total, vectors = blocks, others.reshape(-1, 2)
+        total, vectors = blocks.clone(), others.reshape(-1, 2)
         for piece in at.split(warp.PIECE):
             block, side = piece % len(blocks), piece // len(blocks)
-            change = (read(block, vectors[piece]) - blocks[block]) * weights[side]
-            total = total.index_add(0, block, change)
+            change = read(block, vectors.index_select(0, piece)).sub_(blocks.index_select(0, block))
+            change.mul_(weights.index_select(0, side))
+            total.index_add_(0, block, change)
     return from_blocks(total.round() if rounding else total, field.shape[1], field.shape[2])

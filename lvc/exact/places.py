@@ -20,6 +20,11 @@ def places(mask: Tensor) -> Tensor | slice:
     return torch.nonzero(mask)[:, 0]
 
 
+def picked(values: Tensor, which: Tensor | slice) -> Tensor:
+    """Some rows; faster than indexing."""
+    return values[which] if isinstance(which, slice) else values.index_select(0, which)
+
+
 def in_pieces(
     read: Callable[[Tensor | slice, Tensor], Tensor], size: int, which: Tensor | slice, vectors: Tensor
 ) -> Tensor:

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from lvc.exact.places import in_pieces
+from lvc.exact.places import in_pieces, picked
 
 BLOCK = 8
 MARGIN = 16
@@ -132,14 +132,20 @@ def sample(planes: Tensor, field: Tensor, block: int) -> Tensor:
 
 
 @functools.cache
+def _filters(sets: tuple[Taps, ...], device: torch.device) -> Tensor:
+    """All filters of all sets, one after the other, [sets * positions, taps]; multiples of 1/64."""
+    return torch.tensor(sets, dtype=torch.float32, device=device).flatten(0, 1) / 64
+
+
+@functools.cache
 def _filter_matrices(sets: tuple[Taps, ...], block: int, device: torch.device) -> Tensor:
-    """Each filter of all sets as a matrix from block + taps - 1 samples to block results, [sets * positions, ...]."""
-    filters = torch.tensor(sets, dtype=torch.float32).flatten(0, 1)
+    """Each of them as a matrix from block + taps - 1 samples to block results, [sets * positions, ...]."""
+    filters = _filters(sets, device)
     taps = filters.shape[1]
-    matrices = torch.zeros(len(filters), block + taps - 1, block)
+    matrices = torch.zeros(len(filters), block + taps - 1, block, device=device)
     for at in range(block):
         matrices[:, at : at + taps, at] = filters
-    return matrices.to(device)
+    return matrices
 
 
 class Interpolator:
@@ -162,27 +168,20 @@ class Interpolator:
         rounding: bool = True,
     ) -> None:
         b, _, height, width = reference.shape
-        self._positions = len(filters[0])
+        self._sets, self._positions = filters, len(filters[0])
         self.block = block = BLOCK if filters is LUMA else BLOCK // 2
         self._peak, self._rounding = peak, rounding
-        taps = len(filters[0][0])
+        self._taps = taps = len(filters[0][0])
         self._size = size = block + taps - 1
         self._padded = F.pad(reference, (size, size, size, size), mode="replicate")
         device = reference.device
-        self._matrices = _filter_matrices(filters, block, device)
         rows, cols = height // block, width // block
         # first sample of each window, counted from the start of the padding; further out all are the same
         self._y = (torch.arange(rows, device=device) * block + size - taps // 2 + 1).repeat_interleave(cols).repeat(b)
         self._x = (torch.arange(cols, device=device) * block + size - taps // 2 + 1).repeat(b * rows)
         self._lowest, self._furthest = height + size, width + size
-        tall, wide = self._padded.shape[2:]
-        self._start = torch.arange(b, device=device).repeat_interleave(rows * cols) * (tall * wide)
-        self._wide = wide
-        # windows are gathered row by row, but sample by sample where there are gradients: those of overlapping rows
-        # would be as large as all of them together
-        each = torch.arange(size, device=device)
-        self._row = 1 if self._padded.requires_grad else size
-        self._within = each * wide if self._row > 1 else (each[:, None] * wide + each).flatten()
+        tall, self._wide = self._padded.shape[2:]
+        self._start = torch.arange(b, device=device).repeat_interleave(rows * cols) * (tall * self._wide)
         chosen = torch.zeros(b, dtype=torch.int64, device=device) if smooth is None else smooth.to(torch.int64)
         self._set = chosen.repeat_interleave(rows * cols) * self._positions
 
@@ -200,19 +199,55 @@ class Interpolator:
     def _read(self, which: Tensor | slice, vectors: Tensor) -> Tensor:
         v, h = vectors[:, 0], vectors[:, 1]
         whole, part = self._positions.bit_length() - 1, self._positions - 1
-        y = (self._y[which] + (v >> whole)).clamp_(0, self._lowest)
-        x = (self._x[which] + (h >> whole)).clamp_(0, self._furthest)
-        index = ((self._start[which] + y * self._wide + x)[:, None] + self._within).flatten()
-        first = self._set[which]
-        down = self._matrices.index_select(0, first + (v & part)).transpose(1, 2)
-        across = self._matrices.index_select(0, first + (h & part))
+        y = (picked(self._y, which) + (v >> whole)).clamp_(0, self._lowest)
+        x = (picked(self._x, which) + (h >> whole)).clamp_(0, self._furthest)
+        corner, first = picked(self._start, which) + y * self._wide + x, picked(self._set, which)
+        filtered = self._by_products if self.block == BLOCK else self._by_taps
+        return _limited(filtered(corner, first + (v & part), first + (h & part)), self._peak, self._rounding)
+
+    def _by_products(self, corner: Tensor, down: Tensor, across: Tensor) -> Tensor:
+        """Each window times the matrices of its filters.
+
+        Args:
+            corner: places [n] of the first samples of windows.
+            down, across: numbers [n] of their filters.
+        """
+        matrices = _filter_matrices(self._sets, self.block, corner.device)
+        left, right = matrices.index_select(0, down).transpose(1, 2), matrices.index_select(0, across)
+        each = torch.arange(self._size, device=corner.device)
+        # windows are gathered row by row, but sample by sample where there are gradients: those of overlapping rows
+        # would be as large as all of them together
+        by_rows = not self._padded.requires_grad
+        within = each * self._wide if by_rows else (each[:, None] * self._wide + each).flatten()
+        index = (corner[:, None] + within).flatten()
         channels = []
         for channel in range(self._padded.shape[1]):
-            flat = self._padded[:, channel].reshape(-1)
-            rows = flat if self._row == 1 else flat.as_strided((len(flat) - self._row + 1, self._row), (1, 1))
-            windows = rows.index_select(0, index).view(-1, self._size, self._size)
-            channels.append(torch.bmm(down, torch.bmm(windows, across)))
-        return _limited(torch.stack(channels, 1) * (1 / 4096), self._peak, self._rounding)
+            samples = self._padded[:, channel].reshape(-1)
+            if by_rows:
+                samples = samples.as_strided((len(samples) - self._size + 1, self._size), (1, 1))
+            windows = samples.index_select(0, index).view(-1, self._size, self._size)
+            channels.append(torch.bmm(left, torch.bmm(windows, right)))
+        return channels[0][:, None] if len(channels) == 1 else torch.stack(channels, 1)
+
+    def _by_taps(self, corner: Tensor, down: Tensor, across: Tensor) -> Tensor:
+        """The same sample by sample for all windows at once, which is faster where they are small (measured for chroma
+        of 640x352 on one thread: 1.4 ms instead of 3.2).
+        """
+        filters, block = _filters(self._sets, corner.device), self.block
+        left, right = (filters.index_select(0, which).t().contiguous() for which in (down, across))
+        each = torch.arange(self._size, device=corner.device)
+        index = ((each[:, None] * self._wide + each).view(-1, 1) + corner).view(-1)
+        channels = []
+        for channel in range(self._padded.shape[1]):
+            windows = self._padded[:, channel].reshape(-1).index_select(0, index).view(self._size, self._size, -1)
+            rows = windows[:, :block] * right[0]
+            for tap in range(1, self._taps):
+                rows = rows.addcmul_(windows[:, tap : tap + block], right[tap])
+            samples = rows[:block] * left[0]
+            for tap in range(1, self._taps):
+                samples = samples.addcmul_(rows[tap : tap + block], left[tap])
+            channels.append(samples)
+        return torch.stack(channels).permute(3, 0, 1, 2).contiguous()
 
 
 def to_blocks(picture: Tensor, block: int) -> Tensor:
@@ -279,8 +314,8 @@ def warp(x: Tensor, field: Tensor, shift: int, rounding: bool = True) -> Tensor:
         (y1, x0, fy * (one - fx)),
         (y1, x1, fy * fx),
     ):
-        part_sum = rows.index_select(0, (base + yy * width + xx).view(-1)) * weight.reshape(-1, 1).to(x.dtype)
-        total = part_sum if total is None else total + part_sum
+        corner, share = rows.index_select(0, (base + yy * width + xx).view(-1)), weight.reshape(-1, 1).to(x.dtype)
+        total = corner * share if total is None else torch.addcmul(total, corner, share)
     if total is None:
         raise ValueError("nothing to warp")
     total = total * (1.0 / (one * one))

@@ -16,9 +16,9 @@ REACHES = (0, 2, 6, 16, 40)
 """In quarter samples: how far the known vectors are from the predicted one tells how far a vector will be. For the
 horizontal component, sent last, the vertical difference counts, too, twice (measured over ten clips at three qualities,
 tables by that instead of by whether neighbours agree: -3.7 % of the bits of differences, -0.3 % of all)."""
-_FAR = 1 << 40
+FAR = 1 << 40
 """Components of vectors that are not known."""
-_UNKNOWN = _FAR * (1 << 16) + _FAR
+_UNKNOWN = FAR * (1 << 16) + FAR
 _BEFORE = np.tri(OPTIONS, k=-1, dtype=bool)[..., None]
 """Whether an option comes before another one, [the other one, the option, 1]."""
 
@@ -78,36 +78,37 @@ def _others(guess: Ints, vectors: Ints) -> tuple[Ints, Ints]:
     new = (keys != _UNKNOWN) & (keys != _keys(guess))
     new &= ~((keys[:, None] == keys) & _BEFORE).any(1)
     order = np.argsort(~new, axis=0, kind="stable")
-    return np.take_along_axis(vectors, order[..., None], 0), new.sum(0)
+    return vectors[order, np.arange(len(guess))], new.sum(0)
 
 
-def known_vectors(vectors: Ints, known: npt.NDArray[np.bool_], past: Ints, y: Ints, x: Ints, size: int) -> Known:
-    """What is known of n blocks of a size from those coded before, and from the expected field."""
-    rows, cols = known.shape
+def known_vectors(field: Ints, past: Ints, y: Ints, x: Ints, size: int) -> Known:
+    """What is known of n blocks of a size from those coded before, and from the expected field.
+
+    Args:
+        field: with a border of one block all around it, [rows + 2, cols + 2, 2], FAR where nothing is known.
+        past: the expected field, [rows, cols, 2].
+        y, x: first 8x8 block of each, [n].
+    """
+    rows, cols = past.shape[:2]
     middle_y, middle_x = np.minimum(y + size // 2, rows - 1), np.minimum(x + size // 2, cols - 1)
-    sides = ((middle_y, x - 1), (y - 1, middle_x), (middle_y, x + size), (y + size, middle_x))
-    corners = ((y - 1, x - 1), (y - 1, x + size), (y + size, x - 1), (y + size, x + size))
+    above, below, left, right = y - 1, np.minimum(y + size, rows), x - 1, np.minimum(x + size, cols)
 
-    def look(places: tuple[tuple[Ints, Ints], ...]) -> tuple[Ints, Ints]:
-        """Vectors [4, n, 2], ``_FAR`` where not known, and the number of known ones [n]."""
-        ny, nx = (np.stack(axis) for axis in zip(*places, strict=True))
-        inside = (ny >= 0) & (ny < rows) & (nx >= 0) & (nx < cols)
-        cy, cx = np.where(inside, ny, 0), np.where(inside, nx, 0)
-        there = inside & known[cy, cx]
-        return np.where(there[..., None], vectors[cy, cx], _FAR), there.sum(0)
+    def look(at_y: tuple[Ints, ...], at_x: tuple[Ints, ...]) -> Ints:
+        return np.asarray(field[np.concatenate(at_y) + 1, np.concatenate(at_x) + 1]).reshape(4, -1, 2)
 
-    around, count = look(sides)
-    lonely = count == 0
-    if lonely.any():
-        at_corners, corner_count = look(corners)
-        around = np.where(lonely[:, None], at_corners, around)
-        count = np.where(lonely, corner_count, count)
+    around = look((middle_y, above, middle_y, below), (left, middle_x, right, middle_x))
+    count = (around[..., 0] != FAR).sum(0)
+    lonely = (count == 0).nonzero()[0]
+    if len(lonely):
+        corners = (above, above, below, below), (left, right, left, right)
+        around[:, lonely] = look(*(tuple(each[lonely] for each in axis) for axis in corners))
+        count[lonely] = (around[:, lonely, 0] != FAR).sum(0)
     even = count % 2 == 0  # the past makes the number of candidates odd
     temporal = past[middle_y, middle_x]
-    stack = np.concatenate([around, np.where(even[:, None], temporal, _FAR)[None]])
-    highest = np.where(around == _FAR, -_FAR, around).max(0)
+    stack = np.concatenate([around, np.where(even[:, None], temporal, FAR)[None]])
+    highest = np.where(around == FAR, -FAR, around).max(0)
     agree = ((around.min(0) == highest).all(1) | (count == 0)).astype(np.int64)
     stack.sort(axis=0)
-    guess = np.take_along_axis(stack, ((count + even) // 2)[None, :, None].repeat(2, 2), 0)[0]
+    guess = stack[(count + even) // 2, np.arange(len(y))]
     options, many = _others(guess, np.concatenate([around, temporal[None]]))
     return Known.of(guess, np.minimum(count, 2), agree, options, many)

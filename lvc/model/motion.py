@@ -13,13 +13,15 @@ they stay whole, and their vectors are the predictions.
 One function serves both directions, see :mod:`lvc.rangecoder`. Vectors are (vertical, horizontal), quarter samples.
 """
 
+import functools
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from lvc.model.known_vectors import OPTIONS, Ints, Known, known_vectors
+from lvc.model.known_vectors import FAR, OPTIONS, Ints, Known, known_vectors
 from lvc.model.modes import fresh_tables
 from lvc.rangecoder import Coder, Symbols, Table
 
@@ -134,7 +136,7 @@ def _code_difference(coder: Coder, table: Table, values: Symbols | None, count: 
         symbols, _, beyond = symbols_of(values)
     symbols = coder.code(table, symbols, count)
     result = symbols - SMALL
-    for index in np.flatnonzero(symbols > 2 * SMALL):
+    for index in (symbols > 2 * SMALL).nonzero()[0]:
         code = int(symbols[index]) - 2 * SMALL - 1
         length, negative = code % LENGTHS, code >= LENGTHS
         low = np.zeros(1, dtype=np.int64)
@@ -148,10 +150,26 @@ def _code_difference(coder: Coder, table: Table, values: Symbols | None, count: 
 
 def cells_of(y: Ints, x: Ints, size: int, rows: int, cols: int) -> tuple[Ints, Ints, Ints]:
     """The 8x8 blocks that lie in n larger ones and in the picture: which of the n, row, column."""
-    dy, dx = (axis.ravel() for axis in np.mgrid[:size, :size])
+    dy, dx = _grid(size, size)
     cell_y, cell_x = (y[:, None] + dy).ravel(), (x[:, None] + dx).ravel()
-    inside = np.flatnonzero((cell_y < rows) & (cell_x < cols))
+    inside = ((cell_y < rows) & (cell_x < cols)).nonzero()[0]
     return inside // (size * size), cell_y[inside], cell_x[inside]
+
+
+@functools.lru_cache(maxsize=32)
+def _grid(rows: int, cols: int) -> tuple[Ints, Ints]:
+    """Rows and columns of all cells of a grid, in scan order, [rows * cols]."""
+    y, x = np.mgrid[:rows, :cols]
+    return y.ravel(), x.ravel()
+
+
+def _groups(keys: Ints) -> Iterator[tuple[int, Ints]]:
+    """Where each key stands among small ones, [n], from the lowest on."""
+    order, begin = np.argsort(keys, kind="stable"), 0
+    for key, count in enumerate(np.bincount(keys).tolist()):
+        if count:
+            yield key, order[begin : begin + count]
+            begin += count
 
 
 def _code_shift(coder: Coder, tables: MotionTables, past: Ints, wanted: Ints | None) -> Ints:
@@ -169,28 +187,25 @@ def _code_shift(coder: Coder, tables: MotionTables, past: Ints, wanted: Ints | N
 def _code_vectors(coder: Coder, tables: MotionTables, wanted: Ints | None, known: Known) -> Ints:
     """Vectors [n, 2] of n independent blocks."""
     n = len(known.guess)
-    differs = np.zeros(n, dtype=np.int64)
-    for c in range(3):
-        for a in range(2):
-            at = np.flatnonzero((known.near == c) & (known.agree == a))
-            given = None if wanted is None else (wanted[at] != known.guess[at]).any(1).astype(np.int64)
-            differs[at] = 1 - coder.code(tables.same[c][a], None if given is None else 1 - given, len(at))
-    which = np.zeros(n, dtype=np.int64)
+    differs, which = np.zeros(n, dtype=np.int64), np.zeros(n, dtype=np.int64)
+    for context, at in _groups(2 * known.near + known.agree):
+        given = None if wanted is None else (wanted[at] == known.guess[at]).all(1).astype(np.int64)
+        differs[at] = 1 - coder.code(tables.same[context >> 1][context & 1], given, len(at))
+    others = differs.nonzero()[0]
     choice = None if wanted is None else known.which(wanted)
-    for m in range(1, OPTIONS + 1):
-        at = np.flatnonzero((differs == 1) & (known.many == m))
-        which[at] = coder.code(tables.which[m - 1], None if choice is None else choice[at], len(at))
-    vectors = known.guess.copy()
-    taken = np.flatnonzero(which)
+    for many, part in _groups(known.many[others]):
+        if many:
+            at = others[part]
+            which[at] = coder.code(tables.which[many - 1], None if choice is None else choice[at], len(at))
+    vectors, taken = known.guess.copy(), which.nonzero()[0]
     vectors[taken] = known.options[which[taken] - 1, taken]
-    sent = np.flatnonzero((differs == 1) & (which == 0))
+    sent = others[which[others] == 0]
     rest, vertical = known.pick(sent), np.zeros(len(sent), dtype=np.int64)
     for component in range(2):
-        reach = rest.reach(component, vertical)
-        for number in np.unique(reach):
-            at = sent[reach == number]
+        for reach, part in _groups(rest.reach(component, vertical)):
+            at = sent[part]
             given = None if wanted is None else wanted[at, component] - known.guess[at, component]
-            vectors[at, component] += _code_difference(coder, tables.difference[component][number], given, len(at))
+            vectors[at, component] += _code_difference(coder, tables.difference[component][reach], given, len(at))
         vertical = vectors[sent, 0] - rest.guess[:, 0]
     return np.clip(vectors, -VECTOR_LIMIT, VECTOR_LIMIT)
 
@@ -223,13 +238,13 @@ def code_field(
         used = np.ones((rows, cols), dtype=bool)
     shift = _code_shift(coder, tables, past.vectors[used], None if wanted is None else wanted.vectors[used])
     moved = np.clip(past.vectors + shift, -VECTOR_LIMIT, VECTOR_LIMIT)
-    vectors = np.zeros((rows, cols, 2), dtype=np.int64)
+    bordered = np.full((rows + 2, cols + 2, 2), FAR)
+    vectors = bordered[1:-1, 1:-1]
     levels = np.zeros((rows, cols), dtype=np.int64)
-    known = np.zeros((rows, cols), dtype=bool)
     active = np.ones((rows, cols), dtype=bool)  # not yet covered by a block
     for level in LEVELS:
         size = 1 << level
-        y, x = (axis.ravel() * size for axis in np.mgrid[: -(-rows // size), : -(-cols // size)])
+        y, x = (axis * size for axis in _grid(-(-rows // size), -(-cols // size)))
         here = active[y, x]
         y, x = y[here], x[here]
         tops_y, tops_x = range(0, rows, size), range(0, cols, size)
@@ -239,7 +254,7 @@ def code_field(
             before = (finest[y // size, x // size] < level).astype(np.int64)
             split = np.zeros(len(y), dtype=np.int64)
             for context in range(2):
-                at = np.flatnonzero((before == context) & matters)
+                at = ((before == context) & matters).nonzero()[0]
                 given = None if wanted is None else (wanted.levels[y[at], x[at]] < level).astype(np.int64)
                 split[at] = coder.code(tables.split[level - 1][context], given, len(at))
             y, x, matters = y[split == 0], x[split == 0], matters[split == 0]
@@ -248,8 +263,8 @@ def code_field(
             by, bx = y[mine], x[mine]
             if not len(by):
                 continue
-            before_round = known_vectors(vectors, known, moved, by, bx, size)
-            found, sent = before_round.guess.copy(), np.flatnonzero(matters[mine])
+            before_round = known_vectors(bordered, moved, by, bx, size)
+            found, sent = before_round.guess.copy(), matters[mine].nonzero()[0]
             sy, sx, predicted = by[sent], bx[sent], before_round.pick(sent)
             given = None if wanted is None else wanted.vectors[sy, sx]
             if given is not None and choose is not None:
@@ -258,6 +273,5 @@ def code_field(
             block, cy, cx = cells_of(by, bx, size, rows, cols)
             vectors[cy, cx] = found[block]
             levels[cy, cx] = level
-            known[cy, cx] = True
             active[cy, cx] = False
-    return MotionField(vectors, levels)
+    return MotionField(vectors.copy(), levels)
