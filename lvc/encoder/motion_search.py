@@ -114,15 +114,31 @@ class Matcher:
         fine: qualities [B]: what Hadamard coefficients cost, as in :func:`misses_of`; None: sums of absolute
             differences on every second row, means counted in part.
         share: of the difference that is left to code in each block, [B, H/8, W/8]; None: all. Only with ``fine``.
+        grouped: blocks are numbered by groups of four, 16x16 samples, instead of by rows; only for :meth:`of`.
     """
 
-    def __init__(self, target: Tensor, planes: Tensor, fine: Tensor | None = None, share: Tensor | None = None) -> None:
+    def __init__(
+        self,
+        target: Tensor,
+        planes: Tensor,
+        fine: Tensor | None = None,
+        share: Tensor | None = None,
+        grouped: bool = False,
+    ) -> None:
         b, _, height, width = target.shape
         every = 2 if fine is None else 1
         self.rows, self.cols = height // BLOCK, width // BLOCK
         device = self.device = target.device
-        blocks = target.view(b, self.rows, BLOCK, self.cols, BLOCK)[:, :, ::every]
-        self._target = blocks.transpose(2, 3).reshape(b * self.rows * self.cols, BLOCK * BLOCK // every)
+        group = 2 if grouped else 1
+        across = (self.rows // group, group, self.cols // group, group)
+
+        def ordered(of_blocks: Tensor) -> Tensor:
+            """[b, rows, cols, ...] to [b * rows * cols, ...]."""
+            rest = of_blocks.shape[3:]
+            return of_blocks.reshape(b, *across, *rest).transpose(2, 3).reshape(-1, *rest)
+
+        blocks = target.view(b, self.rows, BLOCK, self.cols, BLOCK)[:, :, ::every].transpose(2, 3)
+        self._target = ordered(blocks).flatten(1)
         hp, wp = planes.shape[-2:]
         self._area, self._wp = hp * wp, wp
         # what begins at any sample and is as wide as a block
@@ -132,11 +148,11 @@ class Matcher:
         self._within = (torch.arange(0, BLOCK, every, device=device) * wp).to(self._type)
         y = torch.arange(self.rows, device=device)[None, :, None] * BLOCK
         x = torch.arange(self.cols, device=device)[None, None, :] * BLOCK
-        self._y, self._x = y.expand(b, -1, self.cols).flatten(), x.expand(b, self.rows, -1).flatten()
+        self._y, self._x = (ordered(each.expand(b, self.rows, self.cols)) for each in (y, x))
         self._start = torch.arange(b, device=device).repeat_interleave(self.rows * self.cols) * (16 * self._area)
         self._scale = None if fine is None else (1 / _steps(fine)).repeat_interleave(self.rows * self.cols)[:, None]
         if self._scale is not None and share is not None:
-            self._scale = self._scale * share.reshape(-1, 1)
+            self._scale = self._scale * ordered(share)[:, None]
         self._lowest, self._furthest = height + LAST + 1 - BLOCK, width + LAST + 1 - BLOCK
 
     def __call__(self, field: Tensor) -> Tensor:
@@ -263,7 +279,7 @@ class _Candidates:
 
     Attributes:
         field: [B, H/16, W/16, 2].
-        match: what decides.
+        match: what decides, blocks in groups of four.
     """
 
     def __init__(self, match: Matcher, price: Tensor, batch: int) -> None:
@@ -271,15 +287,17 @@ class _Candidates:
         self.pairs = rows, cols = match.rows // 2, match.cols // 2
         self.field = torch.zeros(batch, rows, cols, 2, dtype=torch.int64, device=match.device)
         self._guess = self._moved = self.field
-        places = torch.arange(batch * match.rows * match.cols, device=match.device)
-        self._cells = places.view(batch, rows, 2, cols, 2).transpose(2, 3).reshape(-1, 4)
         self._best = self._cost(self.field)
 
     def _missed(self, at: Tensor | slice, field: Tensor) -> Tensor:
         """Of some blocks [n], given by their places in the batch."""
-        cells = self._cells[at]
-        vectors = field.reshape(-1, 2)[at].repeat_interleave(4, 0)
-        return self.match.of(cells.view(-1), vectors).view(-1, 4).sum(1)
+        vectors = field.reshape(-1, 2)
+        cells: Tensor | slice = slice(None)
+        if not isinstance(at, slice) and len(at) < len(vectors):
+            vectors = vectors.index_select(0, at)
+            cells = (at[:, None] * 4 + torch.arange(4, device=at.device)).view(-1)
+        four = vectors[:, None].expand(-1, 4, -1).reshape(-1, 2)
+        return self.match.of(cells, four).view(-1, 4).sum(1)
 
     def _cost(self, field: Tensor) -> Tensor:
         missed = self._missed(slice(None), field).view(field.shape[:-1])
@@ -362,7 +380,7 @@ def search(
         Field [B, H/8, W/8, 2] int64 in quarter samples.
     """
     price = (LAMBDA_PER_STEP * nominal_step(quality))[:, None, None]
-    best = _Candidates(Matcher(target, planes), price, len(target))
+    best = _Candidates(Matcher(target, planes, grouped=True), price, len(target))
     # zero, the expected field, coarse full searches; then neighbours, then finer and finer steps
     found = _full_search(target, reference, 4, effort.radius, 16)
     past = best.field if previous is None else previous[:, ::2, ::2]
@@ -379,7 +397,7 @@ def search(
         best.refine(step, effort.diagonal)
     for _ in range(effort.propagations):
         best.propagate()
-    best.decide_by(Matcher(target, planes, quality), vector_weight(quality))
+    best.decide_by(Matcher(target, planes, quality, grouped=True), vector_weight(quality))
     for step in (2, 1):
         best.refine(step, effort.diagonal)
     return spread(best.field, 2, (best.match.rows, best.match.cols))

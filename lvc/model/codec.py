@@ -248,18 +248,19 @@ class FrameCodec(nn.Module):
     def reconstruct(self, prediction: Prediction, latents: Tensor) -> Memory:
         """Latents to the decoded picture, the new state and the magnitudes."""
         dy, duv = self.transform.inverse(latents, _sizes(prediction))
-        y, uv = prediction.picture.y + dy / RESIDUAL_FRACTION, prediction.picture.uv + duv / RESIDUAL_FRACTION
+        y = torch.add(prediction.picture.y, dy, alpha=1 / RESIDUAL_FRACTION)
+        uv = torch.add(prediction.picture.uv, duv, alpha=1 / RESIDUAL_FRACTION)
         ry, ruv = clamp(dy), clamp(duv)
         iy, iuv = clamp(y - MIDDLE), clamp(uv - MIDDLE)
         if self.exact:
-            iy, iuv = iy.round(), iuv.round()
+            iy, iuv = iy.round_(), iuv.round_()
         state, head = self._branch(prediction).decoder(
             fold(iy, iuv), fold(ry, ruv), prediction.c8, prediction.qualities
         )
         hy, huv = unfold(head)
-        y, uv = y + hy / HEAD_FRACTION, uv + huv / HEAD_FRACTION
+        y, uv = torch.add(y, hy, alpha=1 / HEAD_FRACTION), torch.add(uv, huv, alpha=1 / HEAD_FRACTION)
         if self.exact:
-            y, uv = y.round(), uv.round()
+            y, uv = y.round_(), uv.round_()
         if prediction.skip is not None:
             y = torch.where(_enlarged(prediction.skip, 16), prediction.picture.y, y)
             uv = torch.where(_enlarged(prediction.skip, 8), prediction.picture.uv, uv)

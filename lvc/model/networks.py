@@ -27,8 +27,16 @@ LOG_STEP = 256.0
 
 def fold(y: Tensor, uv: Tensor) -> Tensor:
     """Picture [B, 1, H, W], [B, 2, H/2, W/2] to features [B, 96, H/8, W/8]."""
-    folded = torch.cat([F.pixel_unshuffle(y, 8), F.pixel_unshuffle(uv, 4)], 1)
-    return folded.contiguous(memory_format=torch.channels_last)
+    return _laid_out(torch.cat([F.pixel_unshuffle(y, 8), F.pixel_unshuffle(uv, 4)], 1))
+
+
+def _laid_out(features: Tensor) -> Tensor:
+    """As layers read them fastest: what is trained or on a GPU with channels last, else as it is (measured for the
+    context of 640x352 on one thread of a CPU: 9.7 ms instead of 11.4).
+    """
+    if features.is_cuda or torch.is_grad_enabled():
+        return features.contiguous(memory_format=torch.channels_last)
+    return features
 
 
 def unfold(x: Tensor) -> tuple[Tensor, Tensor]:
@@ -77,8 +85,7 @@ def hyper_limit(x: Tensor) -> Tensor:
 
 def size_planes(sizes: Tensor) -> Tensor:
     """Transform sizes [B, 1, h, w] as features [B, SIZE_PLANES, h, w]: 1.0 where a block has that size, else 0."""
-    planes = torch.cat([(sizes == size).float() * UNIT for size in range(1, SIZES)], 1)
-    return planes.contiguous(memory_format=torch.channels_last)
+    return _laid_out(torch.cat([(sizes == size).float() * UNIT for size in range(1, SIZES)], 1))
 
 
 class Context(nn.Module):
