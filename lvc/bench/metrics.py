@@ -27,6 +27,7 @@ MS_SSIM_SMALLEST = _WINDOW * 2 ** (len(MS_SSIM_WEIGHTS) - 1)
 """Shorter side, in samples, below which a plane has no MS-SSIM."""
 
 _BAND = 64
+"""Rows that are worked on at a time, as many as stay in a cache, and samples that one product of matrices filters."""
 
 
 @dataclass(frozen=True)
@@ -103,15 +104,19 @@ def ssim(source: Samples, decoded: Samples, bit_depth: int = 8) -> float:
     height, width = source.shape[0] // 4 * 4, source.shape[1] // 4 * 4
     # sums of 64 times two squares must not overflow
     wide: type[np.signedinteger[Any]] = np.int32 if bit_depth <= 12 else np.int64
-    a, b = source[:height, :width].astype(wide), decoded[:height, :width].astype(wide)
-    sum_a, sum_b = _windows(a), _windows(b)
-    squares = _windows(a * a + b * b)
-    products = _windows(a * b)
-    variance = squares * count - sum_a * sum_a - sum_b * sum_b
-    covariance = products * count - sum_a * sum_b
-    similarity = (2 * sum_a * sum_b + c1) * (2 * covariance + c2)
-    similarity /= (sum_a * sum_a + sum_b * sum_b + c1) * (variance + c2)
-    return float(similarity.mean())
+    total = 0.0
+    for top in range(0, height - 4, _BAND):
+        rows = slice(top, min(top + _BAND + 4, height))
+        a, b = source[rows, :width].astype(wide), decoded[rows, :width].astype(wide)
+        sum_a, sum_b = _windows(a), _windows(b)
+        squares = _windows(a * a + b * b)
+        products = _windows(a * b)
+        variance = squares * count - sum_a * sum_a - sum_b * sum_b
+        covariance = products * count - sum_a * sum_b
+        similarity = (2 * sum_a * sum_b + c1) * (2 * covariance + c2)
+        similarity /= (sum_a * sum_a + sum_b * sum_b + c1) * (variance + c2)
+        total += float(similarity.sum())
+    return float(total / ((height // 4 - 1) * (width // 4 - 1)))
 
 
 def _windows(values: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
@@ -145,38 +150,48 @@ def ms_ssim(source: Samples, decoded: Samples, bit_depth: int = 8) -> float | No
     # Around mid-grey the squares stay small, and single precision does not eat into the variances.
     a = source.astype(np.float32) - np.float32(peak / 2)
     b = decoded.astype(np.float32) - np.float32(peak / 2)
+    total, difference = a + b, a - b
     result = 1.0
     for scale, weight in enumerate(MS_SSIM_WEIGHTS):
         last = scale == len(MS_SSIM_WEIGHTS) - 1
-        result *= max(0.0, _similarity(a, b, peak, with_luminance=last)) ** weight
+        result *= max(0.0, _similarity(total, difference, peak, with_luminance=last)) ** weight
         if not last:
-            a, b = _halve(a), _halve(b)
+            total, difference = _halve(total), _halve(difference)
     return result
 
 
-def _similarity(a: Floats, b: Floats, peak: float, with_luminance: bool) -> float:
-    """Mean contrast and structure term of one scale, times luminance where asked for; ``a``, ``b`` around mid-grey."""
-    height, width = (side - _WINDOW + 1 for side in a.shape)
-    total = 0.0
-    for top in range(0, height, _BAND):  # as many rows at a time as stay in a cache: half the time
+def _similarity(total: Floats, difference: Floats, peak: float, with_luminance: bool) -> float:
+    """Mean contrast and structure term of one scale, times luminance where asked for.
+
+    Args:
+        total, difference: sum and difference of two planes around mid-grey: their variances together have in them what
+            the variances and the covariance of the planes have, and take fewer operations.
+    """
+    height, width = (side - _WINDOW + 1 for side in total.shape)
+    found = 0.0
+    for top in range(0, height, _BAND):  # as many rows at a time as stay in a cache
         rows = slice(top, top + _BAND + _WINDOW - 1)
-        total += float(_similarities(a[rows], b[rows], peak, with_luminance).sum(dtype=np.float64))
-    return total / float(height * width)
+        found += float(_similarities(total[rows], difference[rows], peak, with_luminance).sum(dtype=np.float64))
+    return found / float(height * width)
 
 
-def _similarities(a: Floats, b: Floats, peak: float, with_luminance: bool) -> Floats:
+def _similarities(total: Floats, difference: Floats, peak: float, with_luminance: bool) -> Floats:
     """The same of each window of some rows."""
     c1, c2 = np.float32((0.01 * peak) ** 2), np.float32((0.03 * peak) ** 2)
-    mean_a, mean_b = _blur(a), _blur(b)
-    product = mean_a * mean_b
-    squares = mean_a * mean_a + mean_b * mean_b
-    covariance = _blur(a * b) - product
-    variances = _blur(a * a + b * b) - squares
-    similarity: Floats = (2 * covariance + c2) / (variances + c2)
+    mean_total, mean_difference = _blur(total), _blur(difference)
+    # with a and b the planes: 2 (var a + var b) = var(a + b) + var(a - b), and 4 cov(a, b) = var(a + b) - var(a - b)
+    spread, apart = _blur(total * total), _blur(difference * difference)
+    spread -= mean_total * mean_total
+    apart -= mean_difference * mean_difference
+    similarity = spread - apart
+    similarity += 2 * c2
+    spread += apart
+    spread += 2 * c2
+    similarity /= spread
     if with_luminance:
-        mean_a += np.float32(peak / 2)
-        mean_b += np.float32(peak / 2)
-        similarity *= (2 * mean_a * mean_b + c1) / (mean_a * mean_a + mean_b * mean_b + c1)
+        mean_total += np.float32(peak)
+        squares, apart = mean_total * mean_total, mean_difference * mean_difference
+        similarity *= (squares - apart + 2 * c1) / (squares + apart + 2 * c1)
     return similarity
 
 

@@ -38,7 +38,7 @@ are decided by VECTOR_WEIGHT at all qualities."""
 
 _FURTHEST_RADIUS = 16
 _PIECE = 1 << 12
-"""Blocks whose Hadamard coefficients are reckoned at a time: as many as stay in a cache (measured at 1280x720: a fifth
+"""Blocks that are matched at a time: as many as stay in a cache (measured at 1280x720: a fifth
 off the time of the search, a quarter off that of the block sizes)."""
 
 
@@ -183,7 +183,7 @@ class Matcher:
 
     def of(self, which: Tensor | slice, vectors: Tensor) -> Tensor:
         """The same [n] of some blocks of the batch, given by their places [n] in it."""
-        return self._of(which, vectors) if self._scale is None else in_pieces(self._of, _PIECE, which, vectors)
+        return in_pieces(self._of, _PIECE, which, vectors)
 
     def _of(self, which: Tensor | slice, vectors: Tensor) -> Tensor:
         v, h = vectors[:, 0], vectors[:, 1]

@@ -27,6 +27,9 @@ UNIT = 128.0
 WEIGHT_MAX = 127
 SHIFT_MAX = 14
 SUM_LIMIT = 2.0**24
+_POSITIONS = 1 << 11
+"""Positions at which CPUs widen and narrow at a time: as many as stay in a cache (measured for 64 channels of 1280x720
+on one thread: 7 ms instead of 17)."""
 KNOTS = 8
 """Qualities 1...100 are interpolated between this many learned points."""
 
@@ -174,14 +177,13 @@ class ExactLayer(nn.Module):
         weight, bias = self.weight.double().flatten(1), self.bias.double() * UNIT
         if not bool(torch.isfinite(weight).all() and torch.isfinite(bias).all()):
             raise ModelError(f"layer {name} holds a value that is not finite")
-        shift = torch.zeros_like(bias)
-        for _ in range(SHIFT_MAX + 1):
-            values = torch.cat([weight, bias[:, None]], 1) * torch.exp2(shift)[:, None]
-            off = (values != values.round()).any(1)
-            if not bool(off.any()):
-                return shift
-            shift = shift + off.double()
-        raise ModelError(f"layer {name} has weights that lie on no grid of 2^-{SHIFT_MAX}")
+        finest = 1 << SHIFT_MAX
+        values = torch.cat([weight, bias[:, None]], 1).abs_().mul_(finest)
+        if not bool((values == values.round()).all()):
+            raise ModelError(f"layer {name} has weights that lie on no grid of 2^-{SHIFT_MAX}")
+        steps = values.clamp_max_(2.0**62).long()
+        lowest = torch.where(steps == 0, finest, steps & -steps)  # the lowest bit that is set
+        return SHIFT_MAX - lowest.amin(1).clamp_max_(finest).double().log2().round()
 
     @torch.no_grad()
     def prove(self, name: str) -> None:
@@ -265,10 +267,16 @@ class Block(nn.Module):
         self.narrow = Conv(inner, channels, gain=gain)
 
     def forward(self, x: Tensor) -> Tensor:
-        added: Tensor = self.narrow(self.widen(self.spatial(x)))
-        if self.narrow.exact:  # nothing else holds it
-            return added.add_(x).clamp_(-ACT_MAX, ACT_MAX)
-        return clamp(x + added)
+        spatial = self.spatial(x)
+        if not self.narrow.exact:
+            return clamp(x + self.narrow(self.widen(spatial)))
+        if x.is_cuda:  # nothing else holds what is added, and there are no gradients
+            return torch.clamp_(self.narrow(self.widen(spatial)).add_(x), -ACT_MAX, ACT_MAX)
+        result = torch.empty_like(x)
+        rows = max(1, _POSITIONS // (len(x) * x.shape[3]))
+        for into, given, part in zip(*(each.split(rows, 2) for each in (result, x, spatial)), strict=True):
+            torch.clamp(self.narrow(self.widen(part)).add_(given), -ACT_MAX, ACT_MAX, out=into)
+        return result
 
 
 def clamp(x: Tensor) -> Tensor:
