@@ -1,6 +1,8 @@
 """Crops side by side: which frame, which part of it, and at which rate."""
 
 from collections.abc import Iterator, Sequence
+from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,7 +12,7 @@ from lvc.bench.cache import Cache, Row
 from lvc.bench.clips import Clip
 from lvc.bench.codecs import CodecSpec, parse_codec
 from lvc.bench.crops import CROP_HEIGHT, CROP_WIDTH, MATCHED, CropRow, make_crops
-from lvc.bench.measure import Conditions, measure
+from lvc.bench.measure import Conditions, measure, row_key
 from lvc.errors import LvcError
 from lvc.media import peers
 from lvc.video import Plane
@@ -78,12 +80,37 @@ def test_another_lvc_shows_its_point_of_the_nearest_rate(clip: Clip, monkeypatch
     specs = [parse_codec("lvc"), parse_codec("lvc:preset=slow")]
     sizes = {"lvc medium": (100, 400, 900), "lvc slow": (150, 210, 900)}
     made_up: list[Row] = [
-        {"codec": name, "bytes": size, "bpp": size / 1e3, "frames": FRAMES} for name in sizes for size in sizes[name]
+        {"key": "", "codec": name, "bytes": size, "bpp": size / 1e3, "frames": FRAMES}
+        for name in sizes
+        for size in sizes[name]
     ]
     row = make_crops(clip, specs, made_up, CONDITIONS, NO_CACHE)
     bits = 8 / (FRAMES * 352 * 240)
     # in ratios 210 is nearer to 400 than 900 is
     assert rates(row) == {"lvc medium": round(400 * bits, 4), "lvc slow": round(210 * bits, 4)}
+
+
+def test_the_middle_picture_of_lvc_is_not_decoded_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "small.mkv"
+    make_clip(path, width=64, height=64, frames=FRAMES, lossless=True)
+    clip, spec, cache = Clip(path, FRAMES), parse_codec("lvc:quality=30"), Cache(tmp_path / "cache")
+    keys = [row_key(clip, spec, 30, CONDITIONS)]
+    keep = partial(cache.keep, keys[0]), partial(cache.keep_picture, keys[0])
+    rows = [measure(clip, spec, 30, CONDITIONS, *keep)]
+    decoded = make_crops(clip, [spec], rows, CONDITIONS, NO_CACHE)
+
+    def fail(*_: object) -> Iterator[Sequence[Plane]]:
+        raise AssertionError
+
+    monkeypatch.setattr(crops, "_our_pictures", fail)
+    kept = make_crops(clip, [spec], rows, CONDITIONS, cache)
+    assert kept.frame == decoded.frame == FRAMES // 2
+    assert [crop.note for crop in kept.crops] == [crop.note for crop in decoded.crops]
+    assert np.array_equal(kept.crops[1].pixels, decoded.crops[1].pixels)
+    (file,) = cache.folder.glob("*.npz") if cache.folder else ()
+    file.write_bytes(file.read_bytes()[:-9])
+    with pytest.raises(AssertionError):
+        make_crops(clip, [spec], rows, CONDITIONS, cache)
 
 
 def test_a_peer_that_fails_costs_only_its_own_crop(

@@ -2,11 +2,18 @@
 
 import contextlib
 import hashlib
+import io
 import json
 import os
 import tempfile
+import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeGuard
+
+import numpy as np
+
+from lvc.video import Plane
 
 Row = dict[str, Any]
 
@@ -47,7 +54,7 @@ def key_of(parts: dict[str, Any]) -> str:
 
 
 class Cache:
-    """One JSON file per row in a folder, beside it the ``.lvc`` file where lvc made it.
+    """One JSON file per row in a folder, beside it the ``.lvc`` file and one decoded picture where lvc made it.
 
     A folder that cannot be written or a damaged file only costs time.
 
@@ -83,6 +90,23 @@ class Cache:
         try:
             return (self.folder / f"{key}.lvc").read_bytes()
         except OSError:
+            return None
+
+    def keep_picture(self, key: str, number: int, planes: Sequence[Plane]) -> None:
+        """Keep a decoded picture of a row, by its number in display order."""
+        file = io.BytesIO()
+        np.savez(file, *planes)
+        self._write(f"{key}.{number}.npz", file.getvalue())
+
+    def kept_picture(self, key: str, number: int) -> list[Plane] | None:
+        """Planes of a picture that was kept, or None."""
+        if self.folder is None:
+            return None
+        try:
+            data = (self.folder / f"{key}.{number}.npz").read_bytes()
+            with np.load(io.BytesIO(data), allow_pickle=False) as planes:
+                return [planes[name] for name in ("arr_0", "arr_1", "arr_2")]
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
             return None
 
     def _write(self, name: str, data: bytes) -> None:

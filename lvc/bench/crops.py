@@ -91,8 +91,7 @@ def make_crops(
         if not own:
             continue
         try:
-            size, decoded = _matched(clip, spec, own, conditions, cache, target["bytes"])
-            picture = next(islice(decoded, number, None), None)
+            size, picture = _matched(clip, spec, own, conditions, cache, target["bytes"], number)
             if picture is None:
                 raise LvcError(f"there is no frame {number}")
         except LvcError as error:
@@ -114,14 +113,17 @@ def make_crops(
 
 
 def _matched(
-    clip: Clip, spec: CodecSpec, rows: Sequence[Row], conditions: Conditions, cache: Cache, target: int
-) -> tuple[int, Iterator[Sequence[Plane]]]:
-    """Bytes and pictures of the run of a codec that is nearest to so many bytes."""
-    if spec.is_ours:
-        nearest = min(rows, key=lambda row: abs(float(np.log(row["bytes"] / target))))
-        return nearest["bytes"], _our_pictures(clip, spec, nearest, conditions, cache)
-    stream = _matched_peer(clip, spec, rows, conditions, target)
-    return stream.size, peers.decode(stream)
+    clip: Clip, spec: CodecSpec, rows: Sequence[Row], conditions: Conditions, cache: Cache, target: int, number: int
+) -> tuple[int, Sequence[Plane] | None]:
+    """Bytes of the run of a codec that is nearest to so many bytes, and one of its pictures, None if it has no such."""
+    if not spec.is_ours:
+        stream = _matched_peer(clip, spec, rows, conditions, target)
+        return stream.size, next(islice(peers.decode(stream), number, None), None)
+    nearest = min(rows, key=lambda row: abs(float(np.log(row["bytes"] / target))))
+    picture: Sequence[Plane] | None = cache.kept_picture(nearest["key"], number)
+    if picture is None:
+        picture = next(islice(_our_pictures(clip, spec, nearest, conditions, cache), number, None), None)
+    return nearest["bytes"], picture
 
 
 def _our_pictures(

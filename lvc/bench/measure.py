@@ -110,11 +110,13 @@ def measure(
     point: float,
     conditions: Conditions,
     on_stream: Callable[[bytes], None] | None = None,
+    on_middle: Callable[[int, Sequence[Plane]], None] | None = None,
 ) -> Row:
     """Code, decode and compare one clip at one point.
 
     Args:
         on_stream: called with the ``.lvc`` file where lvc ran.
+        on_middle: called with number and planes of its decoded picture in the middle, if it is known where that is.
 
     Returns:
         A row of ``results.jsonl``; bits per pixel count luma samples.
@@ -126,14 +128,18 @@ def measure(
     memory.reset_peak()
     stream, pictures, sizes = _code(clip, spec, point, conditions)
     peak = memory.peak_bytes()
-    if on_stream is not None and isinstance(stream, OurStream) and stream.pictures is None:
-        on_stream(stream.data)
+    ours = stream if isinstance(stream, OurStream) and stream.pictures is None else None
+    if on_stream is not None and ours is not None:
+        on_stream(ours.data)
+    middle = min(count for count in (clip.frames, info.frames, 1 << 62) if count) // 2
     frames = []
     rate = info.frame_rate or Fraction(25)
     reports = _FilterReports(info.width, info.height, info.bit_depth, rate)
     for source, planes in zip_longest(clip.read(), pictures):
         if source is None or planes is None:
             raise MeasureError(f"{spec.name} decodes to {'more' if source is None else 'fewer'} frames than went in")
+        if on_middle is not None and ours is not None and len(frames) == middle:
+            on_middle(middle, planes)
         frames.append(frame_quality(source.planes, planes, info.bit_depth))
         reports.add(source.planes, planes)
     count = len(frames)

@@ -154,7 +154,8 @@ def _collect(
 
 
 def _measure(task: Task, conditions: Conditions, cache: Cache) -> Row:
-    return measure(task.clip, task.spec, task.point, conditions, partial(cache.keep, task.key))
+    keep = partial(cache.keep, task.key), partial(cache.keep_picture, task.key)
+    return measure(task.clip, task.spec, task.point, conditions, *keep)
 
 
 def _pair(task: Task) -> tuple[str, str]:
