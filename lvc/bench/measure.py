@@ -12,7 +12,7 @@ from lvc.bench import memory
 from lvc.bench.cache import Row, key_of
 from lvc.bench.clips import Clip
 from lvc.bench.codecs import CodecSpec
-from lvc.bench.metrics import clip_quality, frame_quality
+from lvc.bench.metrics import FrameQuality, clip_quality, frame_quality
 from lvc.bench.ours import KEY_INTERVAL, OurStream, our_identity
 from lvc.errors import LvcError
 from lvc.media import filters, peers
@@ -132,7 +132,7 @@ def measure(
     if on_stream is not None and ours is not None:
         on_stream(ours.data)
     middle = min(count for count in (clip.frames, info.frames, 1 << 62) if count) // 2
-    frames = []
+    frames: list[FrameQuality] = []
     rate = info.frame_rate or Fraction(25)
     reports = _FilterReports(info.width, info.height, info.bit_depth, rate)
     for source, planes in zip_longest(clip.read(), pictures):
