@@ -16,6 +16,7 @@ from torch import Tensor
 from lvc.encoder.agreement import agreed
 from lvc.encoder.cost import coding_cost, lagrangian_of
 from lvc.exact.places import places
+from lvc.exact.warp import to_blocks
 from lvc.model.codec import FrameCodec
 from lvc.model.prediction import Picture, Prediction
 from lvc.model.quality import RATE_WEIGHT, nominal_step
@@ -88,7 +89,9 @@ def rows_of(residual: Tensor, quality: Tensor) -> Tensor:
     Args:
         quality: of the blocks, [B, 1, H/16, W/16], or of the pictures, [B, 1, 1, 1].
     """
-    return (F.pixel_unshuffle(residual, 16) / (4 * nominal_step(quality))).permute(0, 2, 3, 1).reshape(-1, 256)
+    b, _, height, width = residual.shape
+    steps = (4 * nominal_step(quality)).expand(b, 1, height // 16, width // 16).reshape(-1, 1)
+    return to_blocks(residual, 16).flatten(1) / steps
 
 
 def _choose_sizes(residual: Tensor, quality: Tensor, sizes: int) -> Tensor:

@@ -10,6 +10,8 @@ from lvc.exact.warp import to_blocks
 from lvc.model.quality import RATE_WEIGHT, nominal_step
 from lvc.rangecoder import Table
 
+_PIECE = 1 << 8
+"""Blocks that are filtered at a time: as many as stay in a cache."""
 FilterObserver = Callable[[Seen, Tensor, int], None]
 """Called with what filters look at, what the picture misses [1, 1, H, W], and how many pictures deep it lies between
 others, -1 for an intra picture."""
@@ -32,7 +34,10 @@ def choose_filter(
         return 0, luma
     wanted = to_blocks(target, seen.samples.shape[-1])[seen.at][:, 0]
     price = RATE_WEIGHT * float((4 * nominal_step(quality)).square())
-    blocks = [seen.samples, *(filtered(seen, weights) for weights in sets)]
-    errors = torch.stack([(wanted - each).square().sum() for each in blocks]).cpu().numpy()
-    best = int((errors + price * table.bits).argmin())
-    return best, put_back(luma, seen, blocks[best]) if best else luma
+    pieces = [[part.samples, *(filtered(part, weights) for weights in sets)] for part in seen.pieces(_PIECE)]
+    errors = [
+        torch.stack([(near - each).square_().sum() for each in ways])
+        for near, ways in zip(wanted.split(_PIECE), pieces, strict=True)
+    ]
+    best = int((torch.stack(errors).double().sum(0).cpu().numpy() + price * table.bits).argmin())
+    return best, put_back(luma, seen, torch.cat([ways[best] for ways in pieces])) if best else luma

@@ -9,7 +9,7 @@ from torch import Tensor
 from lvc.encoder.agreement import agreed
 from lvc.encoder.block_choice import lagrangian, rows_of
 from lvc.encoder.motion_search import VECTOR_WEIGHT, misses_of
-from lvc.exact.places import places
+from lvc.exact.places import enlarged, places
 from lvc.model.modes import BLOCK, BOTH, FIRST, NONE
 from lvc.model.quality import RATE_WEIGHT
 
@@ -71,7 +71,7 @@ def mixed(guesses: Sequence[Tensor], modes: Tensor, block: int = BLOCK) -> Tenso
     if len(guesses) == 1:
         return guesses[0]
     first, second = guesses
-    mode = modes.repeat_interleave(block, 2).repeat_interleave(block, 3)
+    mode = enlarged(modes, block)
     return torch.where(mode == BOTH, (first + second) * 0.5, torch.where(mode == FIRST, first, second))
 
 
@@ -83,7 +83,7 @@ def share_of(modes: Tensor, number: int) -> Tensor:
         number: 0 or 1, of the reference.
     """
     share = torch.where(modes == BOTH, 0.5, torch.where(modes == number, 1.0, 0.0))[:, 0]
-    return share.repeat_interleave(2, 1).repeat_interleave(2, 2)
+    return enlarged(share, 2)
 
 
 def target_beside(target: Tensor, other: Tensor | None, modes: Tensor) -> Tensor:
@@ -96,5 +96,5 @@ def target_beside(target: Tensor, other: Tensor | None, modes: Tensor) -> Tensor
     """
     if other is None:
         return target
-    both = (modes == BOTH).repeat_interleave(BLOCK, 2).repeat_interleave(BLOCK, 3)
+    both = enlarged(modes == BOTH, BLOCK)
     return torch.where(both, 2 * target - other, target)

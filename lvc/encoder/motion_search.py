@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from lvc.encoder.cost import lagrangian_of
+from lvc.exact.folding import pixel_unshuffle
 from lvc.exact.places import in_pieces, picked, places
 from lvc.exact.warp import BLOCK, FIRST, LAST
 from lvc.model.quality import RATE_WEIGHT, nominal_step
@@ -90,7 +91,7 @@ def misses_of(difference: Tensor, quality: Tensor, means: bool = True) -> Tensor
         means: whether the means of blocks count, too.
     """
     rows = _hadamard(difference.device)[0 if means else 1 :, :, None, None]
-    coefficients = F.conv2d(F.pixel_unshuffle(difference, BLOCK), rows) / _steps(quality)[:, None, None, None]
+    coefficients = F.conv2d(pixel_unshuffle(difference, BLOCK), rows) / _steps(quality)[:, None, None, None]
     return lagrangian_of(coefficients).sum(1, keepdim=True) * (1 / RATE_WEIGHT)
 
 

@@ -18,6 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lvc.errors import ModelError
+from lvc.exact.places import enlarged
 from lvc.exact.product import learned_pointwise, pointwise, repeatable_pointwise
 
 ACT_MAX = 2047
@@ -144,7 +145,7 @@ class ExactLayer(nn.Module):
                 offset = offset.round()
             offset = placed(offset, quality.where)
             if quality.where is not None and (finer := y.shape[2] // offset.shape[2]) > 1:
-                offset = offset.repeat_interleave(finer, 2).repeat_interleave(finer, 3)
+                offset = enlarged(offset, finer)
             y = y.add_(offset) if self.exact else y + offset
         if self.exact:  # nothing else holds y, and there are no gradients
             if self.act:

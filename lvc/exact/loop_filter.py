@@ -6,6 +6,7 @@ filter of thirteen taps, as in the adaptive loop filter of ITU-T H.266 (8.8.5), 
 come with the model. Skipped blocks stay as they are.
 """
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import torch
@@ -46,6 +47,11 @@ class Seen(NamedTuple):
     bends: Tensor
     classes: Tensor
 
+    def pieces(self, size: int) -> Iterator["Seen"]:
+        """So many blocks at a time; for :func:`filtered` alone."""
+        for parts in zip(*(each.split(size) for each in self[1:]), strict=True):
+            yield Seen(slice(None), *parts)
+
 
 def look(luma: Tensor, skip: Tensor | None) -> Seen:
     """Look at all blocks that are not skipped.
@@ -64,15 +70,19 @@ def look(luma: Tensor, skip: Tensor | None) -> Seen:
     x = torch.arange(cols, device=device)[None, None] * BLOCK
     start = (torch.arange(b, device=device)[:, None, None] * (tall * wide) + y + x).flatten()
     at = slice(None) if skip is None else places((skip == 0).flatten())
-    within = (torch.arange(size, device=device)[:, None] * wide + torch.arange(size, device=device)).flatten()
-    window = padded.reshape(-1).index_select(0, (start[at][:, None] + within).flatten()).view(-1, size, size)
+    flat = padded.reshape(-1)
+    begin = start[at][:, None] + torch.arange(size, device=device) * wide
+    window = flat.as_strided((len(flat) - size + 1, size), (1, 1)).index_select(0, begin.view(-1)).view(-1, size, size)
 
     def shifted(dy: int, dx: int) -> Tensor:
         return window[:, _MARGIN + dy : _MARGIN + dy + BLOCK, _MARGIN + dx : _MARGIN + dx + BLOCK]
 
     samples = shifted(0, 0)
     twice = samples * 2
-    bends = torch.stack([shifted(dy, dx) + shifted(-dy, -dx) - twice for dy, dx in PAIRS], 1)
+    bends = window.new_empty(len(window), len(PAIRS), BLOCK, BLOCK)
+    for number, (dy, dx) in enumerate(PAIRS):
+        bend = torch.sub(shifted(dy, dx), twice, out=bends[:, number])
+        bend.add_(shifted(-dy, -dx))
     cells = bends[:, :2].abs().view(-1, 2, CELL, CELL, CELL, CELL).sum((3, 5)) / (CELL * CELL)
     across, down = cells[:, 0], cells[:, 1]
     thresholds = torch.tensor(THRESHOLDS, dtype=torch.float32, device=device)

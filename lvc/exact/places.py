@@ -25,6 +25,13 @@ def picked(values: Tensor, which: Tensor | slice) -> Tensor:
     return values[which] if isinstance(which, slice) else values.index_select(0, which)
 
 
+def enlarged(values: Tensor, factor: int) -> Tensor:
+    """Each entry for factor x factor, [..., h, w] to [..., h * factor, w * factor]; faster than repeating twice."""
+    h, w = values.shape[-2:]
+    cells = values[..., :, None, :, None].expand(*values.shape[:-2], h, factor, w, factor)
+    return cells.reshape(*values.shape[:-2], h * factor, w * factor)
+
+
 def in_pieces(
     read: Callable[[Tensor | slice, Tensor], Tensor], size: int, which: Tensor | slice, vectors: Tensor
 ) -> Tensor:

@@ -22,7 +22,7 @@ from lvc.exact import warp
 from lvc.exact.layers import ACT_MAX, clamp, make_exact, placed
 from lvc.exact.layers import exact_layers as layers_of
 from lvc.exact.overlap import overlapped
-from lvc.exact.places import places
+from lvc.exact.places import enlarged, places
 from lvc.model.config import ModelConfig
 from lvc.model.modes import BOTH, FIRST, NONE
 from lvc.model.networks import (
@@ -166,14 +166,14 @@ class FrameCodec(nn.Module):
         if second is not None:
 
             def differ(a: Tensor, b: Tensor, factor: int) -> Tensor:
-                return torch.where(_enlarged(modes == BOTH, factor), a - b, 0.0)
+                return torch.where(enlarged(modes == BOTH, factor), a - b, 0.0)
 
             apart = Picture(
                 differ(first.picture.y, second.picture.y, 16), differ(first.picture.uv, second.picture.uv, 8)
             )
 
             def mix(a: Tensor, b: Tensor, factor: int) -> Tensor:
-                mode = modes.repeat_interleave(factor, 2).repeat_interleave(factor, 3)
+                mode = enlarged(modes, factor)
                 mean = (a + b) * 0.5
                 return torch.where(mode == BOTH, mean.round() if exact else mean, torch.where(mode == FIRST, a, b))
 
@@ -183,7 +183,7 @@ class FrameCodec(nn.Module):
             return first._replace(apart=apart)
 
         def blank(a: Tensor, b: Tensor, factor: int) -> Tensor:
-            return torch.where(_enlarged(modes == NONE, factor), b, a)
+            return torch.where(enlarged(modes == NONE, factor), b, a)
 
         y = first.picture.y
         mixture = _blockwise(blank, first, self.nothing(len(y), (y.shape[2], y.shape[3]), y.device))
@@ -262,9 +262,9 @@ class FrameCodec(nn.Module):
         if self.exact:
             y, uv = y.round_(), uv.round_()
         if prediction.skip is not None:
-            y = torch.where(_enlarged(prediction.skip, 16), prediction.picture.y, y)
-            uv = torch.where(_enlarged(prediction.skip, 8), prediction.picture.uv, uv)
-            state = torch.where(_enlarged(prediction.skip, 2), prediction.past.state, state)
+            y = torch.where(enlarged(prediction.skip.bool(), 16), prediction.picture.y, y)
+            uv = torch.where(enlarged(prediction.skip.bool(), 8), prediction.picture.uv, uv)
+            state = torch.where(enlarged(prediction.skip.bool(), 2), prediction.past.state, state)
         step = self.step_of(prediction)
         if self.exact:
             magnitudes = (latents.abs().double() * 16.0 / step.double()).round().float()
@@ -335,11 +335,6 @@ def _sizes(prediction: Prediction) -> Tensor:
 def _transforms(sizes: Tensor) -> Tensor:
     """Sizes of transforms, given these or WIDE."""
     return sizes.clamp_max(SIZES - 1)
-
-
-def _enlarged(flags: Tensor, factor: int) -> Tensor:
-    """Flags [B, 1, h, w] as bool [B, 1, h * factor, w * factor]."""
-    return flags.bool().repeat_interleave(factor, 2).repeat_interleave(factor, 3)
 
 
 _NO_SCALE = -float(1 << 20)

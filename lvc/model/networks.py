@@ -1,9 +1,9 @@
 """The networks around the transform: context, hyper-latent, prior, in-loop decoder (all exact), analysis (free)."""
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
+from lvc.exact.folding import pixel_shuffle, pixel_unshuffle
 from lvc.exact.layers import UNIT, Block, Conv, Qualities, clamp
 from lvc.model.config import ModelConfig
 from lvc.model.transform import BANDS, LATENTS, SIZES, dct_matrix
@@ -27,7 +27,7 @@ LOG_STEP = 256.0
 
 def fold(y: Tensor, uv: Tensor) -> Tensor:
     """Picture [B, 1, H, W], [B, 2, H/2, W/2] to features [B, 96, H/8, W/8]."""
-    return _laid_out(torch.cat([F.pixel_unshuffle(y, 8), F.pixel_unshuffle(uv, 4)], 1))
+    return _laid_out(torch.cat([pixel_unshuffle(y, 8), pixel_unshuffle(uv, 4)], 1))
 
 
 def _laid_out(features: Tensor) -> Tensor:
@@ -41,7 +41,7 @@ def _laid_out(features: Tensor) -> Tensor:
 
 def unfold(x: Tensor) -> tuple[Tensor, Tensor]:
     """Inverse of :func:`fold`."""
-    return F.pixel_shuffle(x[:, :64], 8), F.pixel_shuffle(x[:, 64:], 4)
+    return pixel_shuffle(x[:, :64], 8), pixel_shuffle(x[:, 64:], 4)
 
 
 def half_mask(half: int | None, like: Tensor) -> Tensor:
@@ -124,7 +124,7 @@ class Context(nn.Module):
         if apart is not None:
             entered = clamp(entered + self.join(self.apart(apart, quality)))
         c8 = self.fine(entered)
-        down = torch.cat([F.pixel_unshuffle(c8, 2), self.latents(latents)], 1)
+        down = torch.cat([pixel_unshuffle(c8, 2), self.latents(latents)], 1)
         return c8, self.coarse(self.down(down, quality))
 
 
@@ -150,12 +150,12 @@ class Hyper(nn.Module):
     def analyse(self, normal: Tensor, c16: Tensor | None, sizes: Tensor, quality: Qualities) -> Tensor:
         """Normalised latents [B, 384, h, w], context and planes to [B, 8, h/2, w/2], not yet rounded. Encoder only."""
         features = self.encode_enter(_joined(normal.abs(), c16, sizes), quality)
-        proposal: Tensor = self.encode_out(F.pixel_unshuffle(features, 2)) / 32
+        proposal: Tensor = self.encode_out(pixel_unshuffle(features, 2)) / 32
         return proposal.clamp(-HYPER_MAX, HYPER_MAX)
 
     def forward(self, hyper: Tensor) -> Tensor:
         """Integers [B, 8, h/2, w/2] to features [B, coarse / 4, h, w]."""
-        return F.pixel_shuffle(self.decode(hyper * 64), 2)
+        return pixel_shuffle(self.decode(hyper * 64), 2)
 
 
 class Prior(nn.Module):

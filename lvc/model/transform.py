@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lvc.errors import ModelError
+from lvc.exact.folding import pixel_shuffle, pixel_unshuffle
 from lvc.exact.places import places
 
 LATENTS = 384
@@ -125,8 +126,8 @@ class Transform(nn.Module):
         Returns:
             [B, 384, H/16, W/16] in eighths of a grey level.
         """
-        luma = _by_size(F.pixel_unshuffle(y, 16), sizes, self.luma)
-        blocks = F.pixel_unshuffle(uv, 8)
+        luma = _by_size(pixel_unshuffle(y, 16), sizes, self.luma)
+        blocks = pixel_unshuffle(uv, 8)
         b, _, h, w = blocks.shape
         chroma = F.conv2d(blocks.reshape(b * 2, 64, h, w), self.chroma[:, :, None, None]).view(b, 128, h, w)
         return torch.cat([luma, chroma], 1).index_select(1, self.order) * LATENT_UNIT
@@ -152,7 +153,7 @@ class Transform(nn.Module):
         chroma = F.conv2d(parts, chroma_weight[:, :, None, None]).view(b, 128, h, w)
         if self.exact:
             luma, chroma = luma.round().float(), chroma.round().float()
-        return F.pixel_shuffle(luma, 16), F.pixel_shuffle(chroma, 8)
+        return pixel_shuffle(luma, 16), pixel_shuffle(chroma, 8)
 
     @torch.no_grad()
     def snap(self) -> None:
