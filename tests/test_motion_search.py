@@ -5,17 +5,14 @@ import pytest
 import torch
 
 from lvc.encoder import motion_search
+from lvc.encoder.matching import VECTOR_WEIGHT, Matcher, misses_of, vector_weight
 from lvc.encoder.motion_blocks import RateChooser, block_sizes
 from lvc.encoder.motion_search import (
     FAST,
     MEDIUM,
     SLOW,
     TRAINING,
-    VECTOR_WEIGHT,
-    Matcher,
     SearchEffort,
-    misses_of,
-    vector_weight,
 )
 from lvc.exact import warp
 from lvc.model.motion import (

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from lvc.encoder.matching import misses_of
 from lvc.encoder.mode_choice import mixed
-from lvc.encoder.motion_search import misses_of
 from lvc.exact.warp import BLOCK, LUMA, Interpolator, from_blocks
 from lvc.model.modes import NONE
 

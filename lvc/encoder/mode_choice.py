@@ -8,7 +8,7 @@ from torch import Tensor
 
 from lvc.encoder.agreement import agreed
 from lvc.encoder.block_choice import lagrangian, rows_of
-from lvc.encoder.motion_search import VECTOR_WEIGHT, misses_of
+from lvc.encoder.matching import VECTOR_WEIGHT, misses_of
 from lvc.exact.places import enlarged, places
 from lvc.model.modes import BLOCK, BOTH, FIRST, NONE
 from lvc.model.quality import RATE_WEIGHT

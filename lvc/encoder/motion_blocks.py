@@ -7,14 +7,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from lvc.encoder.matching import Matcher, vector_weight
 from lvc.encoder.motion_search import (
-    Matcher,
     neighbour_median,
     neighbours,
     pool,
     spread,
     vector_bits,
-    vector_weight,
 )
 from lvc.encoder.vector_costs import VectorBits, cheaper
 from lvc.model.known_vectors import Ints, Known

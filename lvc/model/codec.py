@@ -262,9 +262,10 @@ class FrameCodec(nn.Module):
         if self.exact:
             y, uv = y.round_(), uv.round_()
         if prediction.skip is not None:
-            y = torch.where(enlarged(prediction.skip.bool(), 16), prediction.picture.y, y)
-            uv = torch.where(enlarged(prediction.skip.bool(), 8), prediction.picture.uv, uv)
-            state = torch.where(enlarged(prediction.skip.bool(), 2), prediction.past.state, state)
+            skip = prediction.skip.bool()
+            y = torch.where(enlarged(skip, 16), prediction.picture.y, y)
+            uv = torch.where(enlarged(skip, 8), prediction.picture.uv, uv)
+            state = torch.where(enlarged(skip, 2), prediction.past.state, state)
         step = self.step_of(prediction)
         if self.exact:
             magnitudes = (latents.abs().double() * 16.0 / step.double()).round().float()
