@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from lvc.encoder.cost import NONZERO_BITS, coding_cost, lagrangian_of
-from lvc.encoder.motion_search import misses_of
+from lvc.encoder.matching import misses_of
 from lvc.model.entropy import HYPER_PRICE, SymbolCoder, cheap_hyper
 from lvc.model.group import fresh_tables
 from lvc.model.networks import HYPER_CHANNELS, HYPER_MAX, hyper_limit
