@@ -137,7 +137,7 @@ def decode_all(options: argparse.Namespace) -> None:
 
 def in_environment(options: argparse.Namespace, folder: Path, changes: dict[str, str]) -> Iterator[dict[str, Any]]:
     """What :func:`decode_all` says in a process with these variables."""
-    command = [sys.executable, __file__, "--decode", folder]
+    command: list[str | Path] = [sys.executable, __file__, "--decode", folder]
     if options.model:
         command += ["--model", options.model]
     clean = {name: value for name, value in os.environ.items() if name not in LOWEST}

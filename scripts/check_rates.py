@@ -44,9 +44,9 @@ class Frames:
 
 def luma_psnr(a: list[Frame], b: list[Frame], depth: int) -> float:
     """Mean over frames, in dB."""
-    peak = (1 << depth) - 1
+    peak = float((1 << depth) - 1)
     errors = [np.mean((x.planes[0].astype(float) - y.planes[0]) ** 2) for x, y in zip(a, b, strict=True)]
-    return float(np.mean([10 * np.log10(peak**2 / max(error, 1e-9)) for error in errors]))
+    return float(np.mean([10 * np.log10(peak**2 / max(float(error), 1e-9)) for error in errors]))
 
 
 def main() -> int:

@@ -190,7 +190,7 @@ def draw(browser: str, page: str, scale: float, times: int = 1) -> Image:
         ]
         subprocess.run(command, check=True, capture_output=True, timeout=60)
         with av.open(str(picture)) as container:
-            image: Image = next(container.decode(video=0)).to_ndarray(format="rgb24")
+            image: Image = next(container.decode(video=0)).to_ndarray(format="rgb24").astype(np.uint8, copy=False)
             return image
 
 

@@ -13,6 +13,7 @@ from lvc.bench.clips import Clip
 from lvc.bench.codecs import CodecSpec, parse_codec
 from lvc.bench.crops import CROP_HEIGHT, CROP_WIDTH, MATCHED, CropRow, make_crops
 from lvc.bench.measure import Conditions, measure, row_key
+from lvc.bench.png import to_rgb
 from lvc.errors import LvcError
 from lvc.media import peers
 from lvc.video import Plane
@@ -56,7 +57,7 @@ def test_frames(clip: Clip, rows: list[Row], frame: int | None, shown: int) -> N
     source = list(clip.read())[shown].planes
     left, top, width, height = row.place
     assert (width, height) == (CROP_WIDTH, CROP_HEIGHT)
-    assert np.array_equal(row.crops[0].pixels, crops.to_rgb(source, clip.info, left, top, width, height))
+    assert np.array_equal(row.crops[0].pixels, to_rgb(source, clip.info, left, top, width, height))
 
 
 def test_the_place_is_where_the_codecs_together_lose_most() -> None:

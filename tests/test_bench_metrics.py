@@ -138,5 +138,5 @@ def test_ssim_of_many_bits_does_not_overflow() -> None:
     decoded = worse([source], 8, 12, 8)[0]
     for bit_depth in (12, 16):
         shift = bit_depth - 8
-        many = [plane.astype(np.uint16) << shift for plane in (source, decoded)]
-        assert metrics.ssim(*many, bit_depth) == pytest.approx(metrics.ssim(source, decoded), abs=2e-3)
+        deep, deep_decoded = (plane.astype(np.uint16) << shift for plane in (source, decoded))
+        assert metrics.ssim(deep, deep_decoded, bit_depth) == pytest.approx(metrics.ssim(source, decoded), abs=2e-3)

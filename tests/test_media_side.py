@@ -86,11 +86,11 @@ def test_everything_survives_in_matroska(rich: Path, tmp_path: Path) -> None:
     before, after = side_tracks(rich), side_tracks(tmp_path / "b.mkv")
     assert [t.codec for t in before] == ["aac", "opus", "srt"]
     assert [t.codec for t in after] == ["aac", "opus", "srt"]
-    for a, b in zip(before, after, strict=True):
-        assert a.digest == b.digest
-        assert a.times == b.times
-        assert (a.tags["language"], a.tags.get("title")) == (b.tags["language"], b.tags.get("title"))
-        assert a.disposition == b.disposition
+    for old, new in zip(before, after, strict=True):
+        assert old.digest == new.digest
+        assert old.times == new.times
+        assert (old.tags["language"], old.tags.get("title")) == (new.tags["language"], new.tags.get("title"))
+        assert old.disposition == new.disposition
     with av.open(str(rich)) as a, av.open(str(tmp_path / "b.mkv")) as b:
         assert a.metadata == b.metadata
         assert a.chapters() == b.chapters()
@@ -98,7 +98,7 @@ def test_everything_survives_in_matroska(rich: Path, tmp_path: Path) -> None:
         video = b.streams.video[0]
         assert (video.metadata["language"], video.metadata["title"]) == ("jpn", "Picture")
         fonts = [s for s in b.streams if s.type == "attachment"]
-        assert [(s.name, s.mimetype, s.data) for s in fonts] == [
+        assert [(s.name, s.mimetype, s.data) for s in fonts] == [  # type: ignore[attr-defined]
             ("a.ttf", "application/x-truetype-font", b"font" * 100)
         ]
         packet = next(b.demux(b.streams.video[1]))
@@ -255,7 +255,8 @@ def test_nothing_beside_the_video(tmp_path: Path) -> None:
 def light_of(path: Path) -> dict[str, bytes]:
     with av.open(str(path)) as container:
         picture = next(container.decode(video=0))
-        return {d.type.name: bytes(d) for d in picture.side_data if d.type.name != "SEI_UNREGISTERED"}
+        data = [(d.type.name, bytes(d)) for d in picture.side_data]  # type: ignore[attr-defined]
+        return {name: value for name, value in data if name != "SEI_UNREGISTERED"}
 
 
 @pytest.mark.parametrize("codec", ["libx264", "libx265"])

@@ -7,13 +7,12 @@ from lvc.encoder.motion_search import (
     VECTOR_MAX,
 )
 from lvc.encoder.vector_costs import VectorBits, cheaper
-from lvc.model.known_vectors import OPTIONS, Known
+from lvc.model.known_vectors import OPTIONS, Ints, Known
 from lvc.model.motion import (
     LENGTHS,
     LEVELS,
     SMALL,
     VECTOR_LIMIT,
-    Ints,
     MotionField,
     MotionTables,
     _code_vectors,

@@ -138,7 +138,7 @@ def test_nothing_else_is_taken_for_the_same_encode(
 ) -> None:
     """Another version, groups that were not verified, another kind of device, a file of that name elsewhere."""
     known: list[str] = []
-    original = ends.open_resumable
+    original = open_resumable
 
     def noted(target: str, key: str, *, resume: bool) -> AbstractContextManager[tuple[BinaryIO, Path | None]]:
         known.append(key)

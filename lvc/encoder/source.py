@@ -9,7 +9,10 @@ from lvc.video import Frame, VideoInfo
 class Source(Iterable[Frame], Protocol):
     """What is encoded: frames with what is true of all of them, and the packets of other streams."""
 
-    info: VideoInfo
+    @property
+    def info(self) -> VideoInfo:
+        """What is true of all frames."""
+        ...
 
     def take_side(self) -> bytes | None:
         """See :class:`lvc.media.VideoReader`."""
