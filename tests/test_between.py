@@ -12,7 +12,8 @@ from lvc import group_decoder
 from lvc.container import BETWEEN, GopChunk, Step, coding_order
 from lvc.decoder import Decoder
 from lvc.edit import Span
-from lvc.encoder import group
+from lvc.encoder import group, run_choice
+from lvc.encoder.run_choice import Cost, between_cost, is_hard, run_cost
 from lvc.encoder.settings import (
     BETWEEN_BONUS,
     CASCADE,
@@ -295,11 +296,13 @@ def test_the_cheaper_way_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     assert result.estimated_bits / 8 == pytest.approx(len(between), rel=0.1)
 
 
-@pytest.mark.parametrize(("dearer_from", "between", "looks"), [(4, True, [4]), (7, True, [4, 5, 6, 7]), (9, False, [])])
+@pytest.mark.parametrize(
+    ("dearer_from", "between", "looks"), [(2, True, [2]), (7, True, [*range(2, 8)]), (9, False, [])]
+)
 def test_a_trial_is_given_up_half_way(
     dearer_from: int, between: bool, looks: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where anchors only are on the way to cost more than pictures between, not before."""
+    """Where anchors only are on the way to cost more than pictures between, not before there are two."""
     seen: list[int] = []
 
     def cost(self: group.GroupEncoder, run: list[Frame], coded: list[group.CodedPicture]) -> float:
@@ -310,29 +313,68 @@ def test_a_trial_is_given_up_half_way(
 
     clip = Clip("zoom", 48, 48, 9)
     plain, _ = encode(clip, preset="slow", ablate=frozenset({"nobetween"}))
-    monkeypatch.setattr(group.GroupEncoder, "_cost", cost)
+    monkeypatch.setattr(group.GroupEncoder, "_run_cost", cost)
+    monkeypatch.setattr(run_choice, "is_hard", lambda *_: False)
     data, _ = encode(clip, preset="slow")
     assert kinds_of(data) == [[0, *([2] * 7 if between else [1] * 7), 1]]
-    assert seen == (looks or [4, 5, 6, 7, 8, 8])
+    assert seen == (looks or [*range(2, 9), 8])
     assert len(decode(data)) == 9
     if not between:
         assert data == plain
 
 
-def test_what_a_run_will_cost(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of pictures that are all alike, the first half costs half, but for what the last one is worth to later ones."""
-    costs: list[tuple[int, float]] = []
-    original = group.GroupEncoder._cost
+@pytest.mark.parametrize(
+    ("expected", "really", "between", "coded"),
+    [(12.0, 9.0, False, [8, *range(1, 9)]), (9.0, 9.0, True, [8, *range(1, 9), 4, 2, 1, 3, 6, 5, 7]),
+     (9.0, 12.0, False, [8, *range(1, 9), 4, 2, 1, 3, 6, 5, 7])],
+)  # fmt: skip
+def test_what_is_hard_to_predict_is_tried_without_pictures_between_first(
+    expected: float, really: float, between: bool, coded: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Pictures between are coded only if their anchor does not tell that they are dearer; what is left is as if only
+    the cheaper way had been tried.
+    """
+    steps: list[int] = []
+    code = group.GroupEncoder._code
+
+    def noted(self: group.GroupEncoder, frame: Frame, step: Step) -> group.CodedPicture:
+        steps.extend([step.position] if step.position else [])  # the intra picture may be coded twice
+        return code(self, frame, step)
 
     def cost(self: group.GroupEncoder, run: list[Frame], coded: list[group.CodedPicture]) -> float:
-        if coded[0].step.depth:
-            return 1e12
-        found = original(self, [run[0]] * len(run), [coded[0]] * len(coded))
-        costs.append((len(coded), found))
-        return found
+        return really if any(picture.step.depth for picture in coded) else 10.0
 
-    monkeypatch.setattr(group.GroupEncoder, "_cost", cost)
-    encode(Clip("pan", 32, 32, 9), preset="slow")
-    assert [number for number, _ in costs] == [4, 5, 6, 7, 8, 8]
-    assert [found for _, found in costs] == pytest.approx([costs[0][1]] * 6)
-    assert costs[0][1] > 0
+    clip = Clip("zoom", 48, 48, 9)
+    monkeypatch.setattr(group.GroupEncoder, "_run_cost", cost)
+    monkeypatch.setattr(run_choice, "is_hard", lambda *_: False)
+    same_way, _ = encode(clip, preset="slow")
+    plain, _ = encode(clip, preset="slow", ablate=frozenset({"nobetween"}))
+    monkeypatch.setattr(run_choice, "is_hard", lambda *_: True)
+    monkeypatch.setattr(run_choice, "between_cost", lambda *_: expected)
+    monkeypatch.setattr(group.GroupEncoder, "_code", noted)
+    data, _ = encode(clip, preset="slow")
+    assert steps == coded
+    assert kinds_of(data) == [[0, *([2] * 7 if between else [1] * 7), 1]]
+    assert data == (same_way if between else plain)
+
+
+def test_what_a_run_will_cost() -> None:
+    """Of pictures that are all alike, two cost a quarter, but for what the last one is worth to later ones."""
+    costs = [Cost(100.0, 20.0)] * 8
+    assert [run_cost(costs[:count], 8) for count in range(1, 9)] == pytest.approx([960 + 2.4 * 20] * 8)
+    dear = [Cost(1000.0, 20.0), *costs[1:]]
+    assert run_cost(dear[:4], 8) == pytest.approx(1020 + 7 * 120 + 2.4 * 20)
+
+
+def test_hard_is_what_takes_half_of_an_intra_picture() -> None:
+    assert is_hard(Cost(600.0, 1.0), 1000.0, 60, 8)
+    assert not is_hard(Cost(400.0, 1.0), 1000.0, 60, 8)
+    # nothing is known of short runs and of high qualities
+    assert not is_hard(Cost(600.0, 1.0), 1000.0, 60, 7)
+    assert not is_hard(Cost(600.0, 1.0), 1000.0, 71, 8)
+
+
+def test_pictures_between_are_expected_to_cost_more_where_the_anchor_is_worse() -> None:
+    plain = [Cost(50.0, 50.0)] * 8
+    good, bad = (between_cost(Cost(100.0, error), plain) for error in (20.0, 40.0))
+    assert good < run_cost(plain, 8) < bad

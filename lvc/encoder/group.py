@@ -9,12 +9,13 @@ import numpy as np
 import torch
 
 from lvc.container import BETWEEN, INTRA, PREDICTED, FrameRecord, Step, coding_order
+from lvc.encoder import run_choice
 from lvc.encoder.block_choice import Blocks, choose_blocks, wide_blocks, with_wide
 from lvc.encoder.chroma_choice import choose_chroma_drop
 from lvc.encoder.contrast import RATE_WEIGHTS, exactly, kept_distance, nearly, wanted_levels
 from lvc.encoder.loop_filter_choice import FilterObserver, choose_filter
 from lvc.encoder.predictor import Past, Predictor
-from lvc.encoder.settings import ANCHOR_WEIGHT, RUN, TRY_EVERY, EncoderSettings, quality_bonus
+from lvc.encoder.settings import RUN, TRY_EVERY, EncoderSettings, quality_bonus
 from lvc.encoder.still import stillness
 from lvc.exact import loop_filter
 from lvc.model import Model
@@ -155,50 +156,72 @@ class GroupEncoder:
         """Code what follows an anchor, with pictures between anchors or without."""
         first = len(self.records)
         ways = [[PREDICTED, *[kind] * (len(run) - 1), PREDICTED] for kind in (PREDICTED, BETWEEN)]
-        orders = [[step.moved(first - 1) for step in coding_order(way)[1:]] for way in ways]
-        if self._runs % self._try_every:
-            coded, _ = self._attempt(run, orders[self._is_between_better])
+        plain, between = ([step.moved(first - 1) for step in coding_order(way)[1:]] for way in ways)
+        if self._runs % self._try_every == 0:
+            coded = self._code_cheaper(run, plain, between)
         else:
-            before = self._state.copy(), self.estimated_bits
-            coded, cost = self._attempt(run, orders[True])
-            after = self._state, self.estimated_bits
-            self._state, self.estimated_bits = before
-            plain, other = self._attempt(run, orders[False], cost)
-            self._is_between_better = cost < other
-            if self._is_between_better:
-                self._state, self.estimated_bits = after
-            else:
-                coded = plain
+            coded, _ = self._attempt(run, between if self._is_between_better else plain)
         self._runs += 1
         return coded
 
-    def _attempt(self, run: list[Frame], steps: list[Step], most: float = math.inf) -> tuple[list[CodedPicture], float]:
+    def _code_cheaper(self, run: list[Frame], plain: list[Step], between: list[Step]) -> list[CodedPicture]:
+        """Code a run in two orders, as far as it takes to know which is cheaper, and go on from that one."""
+        before = self._state.copy(), self.estimated_bits
+        begun = [self._code(run[-1], between[0])]
+        anchor = self._cost(run[-1], begun[0])
+        if run_choice.is_hard(anchor, 8.0 * len(self.records[0].payload), self.quality, len(run)):
+            after_anchor = self._state, self.estimated_bits
+            self._state, self.estimated_bits = before
+            coded, cost = self._attempt(run, plain)
+            costs = [self._cost(frame, done) for frame, done in zip(run, coded, strict=True)]
+            self._is_between_better = False
+            if run_choice.between_cost(anchor, costs) >= cost:
+                return coded
+            after = self._state, self.estimated_bits
+            self._state, self.estimated_bits = after_anchor
+            other, other_cost = self._attempt(run, between[1:], begun)
+            self._is_between_better = other_cost < cost
+            if self._is_between_better:
+                return other
+            self._state, self.estimated_bits = after
+            return coded
+        coded, cost = self._attempt(run, between[1:], begun)
+        after = self._state, self.estimated_bits
+        self._state, self.estimated_bits = before
+        other, other_cost = self._attempt(run, plain, most=cost)
+        self._is_between_better = cost < other_cost
+        if not self._is_between_better:
+            return other
+        self._state, self.estimated_bits = after
+        return coded
+
+    def _attempt(
+        self, run: list[Frame], steps: list[Step], begun: Sequence[CodedPicture] = (), most: float = math.inf
+    ) -> tuple[list[CodedPicture], float]:
         """Code pictures in an order; gives them in display order, and their bits plus lambda times distortion.
 
         Args:
-            most: an attempt that will not cost less, as it goes, is given up half way; only in display order.
+            begun: what of the run has been coded before.
+            most: an attempt that will not cost less, as it goes, is given up; only in display order.
         """
         first = len(self.records)
-        coded: list[CodedPicture] = []
+        coded = list(begun)
         for step in steps:
             coded.append(self._code(run[step.position - first], step))
-            if math.isfinite(most) and 2 * len(coded) >= len(steps) and self._cost(run, coded) > most:
+            if math.isfinite(most) and len(coded) > 1 and self._run_cost(run, coded) > most:
                 return coded, math.inf
         coded.sort(key=_position)
-        return coded, self._cost(run, coded)
+        return coded, self._run_cost(run, coded)
 
-    def _cost(self, run: list[Frame], coded: list[CodedPicture]) -> float:
-        """Bits plus lambda times distortion of a run, if the rest of it is like the first pictures, which are coded.
+    def _run_cost(self, run: list[Frame], coded: list[CodedPicture]) -> float:
+        """See :func:`lvc.encoder.run_choice.run_cost`."""
+        costs = [self._cost(frame, done) for frame, done in zip(run, coded, strict=False)]
+        return run_choice.run_cost(costs, len(run))
 
-        The very first one may be much dearer than others: in a still scene it has all there is to improve.
-        """
-        depth = self._info.bit_depth
+    def _cost(self, frame: Frame, coded: CodedPicture) -> run_choice.Cost:
         step = float(nominal_step(torch.tensor(self.quality)))
-        price = 1 / (step * step * RATE_WEIGHT)
-        errors = [_error(frame.planes, done.planes, depth) for frame, done in zip(run, coded, strict=False)]
-        costs = [8.0 * len(done.record.payload) + price * error for done, error in zip(coded, errors, strict=True)]
-        each = min(float(np.mean(costs)), float(np.mean(costs[1:] or costs)))
-        return sum(costs) + each * (len(run) - len(coded)) + ANCHOR_WEIGHT * errors[-1] * price
+        error = _error(frame.planes, coded.planes, self._info.bit_depth)
+        return run_choice.Cost(8.0 * len(coded.record.payload), error / (step * step * RATE_WEIGHT))
 
     def _quality(self, step: Step) -> int:
         # a fraction of a quality is a share of pictures one quality finer, spread evenly

@@ -30,10 +30,6 @@ road -3 %, others 0)."""
 TRY_EVERY = {"fast": 0, "medium": 8, "slow": 1}
 """After so many runs of pictures it is tried again whether they are cheaper with pictures between or without; 0: never,
 and all pictures are anchors."""
-ANCHOR_WEIGHT = 2.4
-"""What the error of the last picture of a run counts in that beyond its own: later ones inherit it. Measured over ten
-clips at three qualities, 25 frames: right decisions would bring 8.1 % against anchors only, those after the first run
-bring 7.7 % with this weight, 7.3 % with 1 and 6.7 % with none."""
 ABLATIONS = ("scalar", "noadapt", "nomotion", "noskip", "nosizes", "nofilter", "nobetween", "nocascade", "nodrop")
 """Parts to switch off for measurements: ``scalar`` (codebooks replaced by integers), ``noadapt`` (tables keep
 the model's counts), ``nomotion`` (all vectors zero), ``noskip`` (no block is), ``nosizes`` (all blocks are transformed

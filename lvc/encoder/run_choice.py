@@ -1,0 +1,70 @@
+"""Whether a run of pictures is cheaper with pictures between its anchors or without, from as little of it as will do.
+
+A cost is in bits: those of the file, and squared errors times what one is worth in bits.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+ANCHOR_WEIGHT = 2.4
+"""What the error of the last picture of a run counts in that beyond its own: later ones inherit it. Measured over ten
+clips at three qualities, 25 frames: right decisions would bring 8.1 % against anchors only, those after the first run
+bring 7.7 % with this weight, 7.3 % with 1 and 6.7 % with none."""
+HARD = 0.5
+"""Share of the bits of the intra picture from which on a picture eight pictures later is hard to predict. Over 58 other
+clips at qualities 25 and 60 a run without pictures between was cheaper in 12 % of all cases, in half of these."""
+PREDICTABLE_RUN, PREDICTABLE_QUALITY = 8, 70
+"""For runs of so many pictures and up to this quality :func:`between_cost` holds: finer ones code noise."""
+_BETWEEN = (0.9, 9.6, 1.4, 1.0, -7.5)
+"""Weights in that, fitted to 68 clips at qualities 25 and 60, where what it tells is off by 2.8 % (standard deviation).
+To leave a run by it costs 0.01 % of the bits there, and 7 of 8 pictures are not coded for nothing."""
+
+
+class Cost(NamedTuple):
+    """Of one coded picture: its bits, and its squared error in bits."""
+
+    bits: float
+    error: float
+
+    @property
+    def total(self) -> float:
+        """Both."""
+        return self.bits + self.error
+
+
+def run_cost(costs: Sequence[Cost], length: int) -> float:
+    """Cost of a run of that length, if the rest of it is like the first pictures, whose costs are given.
+
+    The very first one may be much dearer than others: in a still scene it has all there is to improve. Without pictures
+    between it is nearly always more that comes out in the end, since errors add up: of 68 clips at two qualities none
+    came out more than 8 % cheaper than it looked after two pictures, and a fifth dearer is the rule.
+    """
+    totals = [cost.total for cost in costs]
+    rest = totals[1:] or totals
+    each = min(sum(totals) / len(totals), sum(rest) / len(rest))
+    return sum(totals) + each * (length - len(totals)) + ANCHOR_WEIGHT * costs[-1].error
+
+
+def is_hard(anchor: Cost, intra_bits: float, quality: float, length: int) -> bool:
+    """Whether to see first what a run costs without pictures between, by what its anchor takes with them.
+
+    Args:
+        anchor: of the last picture of the run, predicted from the one before the run.
+        intra_bits: of the intra picture of its group.
+        quality: of the run, as in the settings.
+        length: of the run.
+    """
+    if length != PREDICTABLE_RUN or quality > PREDICTABLE_QUALITY:
+        return False
+    return anchor.bits > HARD * intra_bits
+
+
+def between_cost(anchor: Cost, plain: Sequence[Cost]) -> float:
+    """What a run is likely to cost with pictures between, in what :func:`run_cost` gives.
+
+    Args:
+        anchor: of its last picture, coded first.
+        plain: of all its pictures, coded without.
+    """
+    known = anchor.bits, anchor.error, sum(p.bits for p in plain), sum(p.error for p in plain), plain[-1].error
+    return sum(weight * value for weight, value in zip(_BETWEEN, known, strict=True))
