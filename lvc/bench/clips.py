@@ -13,6 +13,7 @@ from lvc.bench.names import distinct_names
 from lvc.errors import InputError
 from lvc.media import VideoReader
 from lvc.output import reason_of
+from lvc.spool import read_frames
 from lvc.video import Frame, VideoInfo
 
 _VIDEO = {".mkv", ".mp4", ".mov", ".webm", ".avi", ".y4m", ".m4v", ".ts", ".mpg", ".ogv"}
@@ -28,11 +29,13 @@ class Clip:
         path: the file.
         frames: how many frames from its start are used; None for all.
         alias: what tables call it; None for its file name without the suffix.
+        kept: these frames, as :mod:`lvc.spool` writes them, to be read instead of the clip.
     """
 
     path: Path
     frames: int | None = None
     alias: str | None = None
+    kept: Path | None = None
 
     @property
     def name(self) -> str:
@@ -79,6 +82,9 @@ class Clip:
         Raises:
             InputError: the clip is damaged or has no frames.
         """
+        if self.kept is not None:
+            yield from read_frames(self.kept, self.info)
+            return
         rows, cols = self.info.height, self.info.width
         with VideoReader(self.path) as reader:
             for frame in islice(reader, self.frames):

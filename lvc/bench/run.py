@@ -1,12 +1,13 @@
 """All points of a benchmark, each once: from the report folder, from the cache, or measured."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 
 from lvc.bench.cache import Cache, Row
 from lvc.bench.clips import Clip
 from lvc.bench.codecs import CodecSpec
+from lvc.bench.kept import KeptClips
 from lvc.bench.measure import Conditions, MeasureError, measure, row_key
 from lvc.bench.ours import our_identity
 from lvc.bench.results import Results
@@ -108,30 +109,33 @@ def run_plan(
         OutputError: the results cannot be written.
     """
     failed: set[tuple[str, str]] = set()
+    unknown = [task.clip for task in plan.tasks if _known(task, results, cache) is None]
     # not torch, which would count in the memory of peers
-    with Workers[Task](jobs, ("lvc.bench.measure",)) as workers:
+    with KeptClips(unknown) as clips, Workers[Task](jobs, ("lvc.bench.measure",)) as workers:
         for task in plan.tasks:
             while workers.is_full:
-                yield from _collect(workers, plan, conditions, results, cache, failed)
-            row = results.finished(task.key) or cache.load(task.key)
+                yield from _collect(workers, clips, plan, conditions, results, cache, failed)
+            row = _known(task, results, cache)
             if row is not None:
                 row = named(task, row)
                 results.add(row)
                 yield task, row
             elif _pair(task) in failed:
+                clips.done(task.clip)
                 yield task, None
             else:
                 if on_start is not None:
                     on_start(task)
-                workers.start(task, _measure, task, conditions, cache)
+                workers.start(task, _measure, replace(task, clip=clips.of(task.clip)), conditions, cache)
                 while jobs == 1 and not workers.is_idle:
-                    yield from _collect(workers, plan, conditions, results, cache, failed)
+                    yield from _collect(workers, clips, plan, conditions, results, cache, failed)
         while not workers.is_idle:
-            yield from _collect(workers, plan, conditions, results, cache, failed)
+            yield from _collect(workers, clips, plan, conditions, results, cache, failed)
 
 
 def _collect(
     workers: Workers[Task],
+    clips: KeptClips,
     plan: Plan,
     conditions: Conditions,
     results: Results,
@@ -140,6 +144,7 @@ def _collect(
 ) -> Iterator[tuple[Task, Row | None]]:
     """Wait for a point or more, and keep what came of it."""
     for task, answer in workers.finished():
+        clips.done(task.clip)
         if isinstance(answer, dict) and answer["key"] != task.key:
             answer = MeasureError("the clip, the model or lvc's own code changed during this run; start it again")
         if isinstance(answer, LvcError):
@@ -169,9 +174,12 @@ def named(task: Task, row: Row) -> Row:
 
 def known_weight(plan: Plan, results: Results, cache: Cache) -> int:
     """Luma samples of the tasks that need not be measured."""
-    return sum(
-        task.weight for task in plan.tasks if results.finished(task.key) is not None or cache.load(task.key) is not None
-    )
+    return sum(task.weight for task in plan.tasks if _known(task, results, cache) is not None)
+
+
+def _known(task: Task, results: Results, cache: Cache) -> Row | None:
+    """The row of a point that need not be measured."""
+    return results.finished(task.key) or cache.load(task.key)
 
 
 def _failure(task: Task, conditions: Conditions, error: LvcError) -> Row:
