@@ -74,7 +74,7 @@ VECTORS = (
     Vector("still", "tiny", "static", (64, 32), 6, 50),
     Vector("groups", "tiny", "textures", (48, 32), 7, 40, keyint=3, preset="slow"),
     Vector("side", "tiny", "pan", (32, 48), 2, 35, side=b"anything"),
-    Vector("levels", "tiny", "mix", (80, 48), 10, 40, tune="ssim"),
+    Vector("levels", "tiny", "mix", (80, 48), 8, 40, tune="ssim"),
     Vector("lite-levels", "lite", "mix", (112, 80), 9, 40, tune="ssim"),
     Vector("lite", "lite", "mix", (97, 65), 8, 50, keyint=5),
     Vector("lite-worst", "lite", "pan", (160, 96), 6, 1),

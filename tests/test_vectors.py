@@ -7,6 +7,7 @@ something is broken, or the format has changed, which needs a new version.
 import functools
 import hashlib
 import io
+import itertools
 import json
 import lzma
 from pathlib import Path
@@ -15,7 +16,7 @@ from typing import Any
 import pytest
 import torch
 
-from lvc.container import Reader
+from lvc.container import BETWEEN, INTRA, PREDICTED, GopChunk, Reader
 from lvc.decoder import Decoder
 from lvc.errors import ModelError
 from lvc.model import Model, model_for
@@ -48,6 +49,18 @@ def pictures(data: bytes, model: str, batch: int = 1) -> list[str]:
         for item in decoder
         if isinstance(item, Frame)
     ]
+
+
+def test_every_kind_of_picture_is_there_with_a_quality_map_and_without() -> None:
+    """What the encoder decides must not take something of the format out of these files unnoticed."""
+    found = {
+        (frame.kind, frame.has_levels)
+        for name in ENTRIES
+        for item in Reader(io.BytesIO((FOLDER / f"{name}.lvc").read_bytes()))
+        if isinstance(item, GopChunk)
+        for frame in item.gop.frames
+    }
+    assert found == set(itertools.product((INTRA, PREDICTED, BETWEEN), (False, True)))
 
 
 @pytest.mark.parametrize("name", list(ENTRIES))
