@@ -13,9 +13,9 @@ def always_between(monkeypatch: pytest.MonkeyPatch, run: int = 4) -> None:
     """Until the test is over anchors are ``run`` pictures apart, with every preset, also in what is cheaper without."""
     original = group.GroupEncoder._attempt
 
-    def attempt(self: group.GroupEncoder, *arguments: Any, **named: Any) -> tuple[list[group.CodedPicture], float]:
-        coded, cost = original(self, *arguments, **named)
-        return coded, cost if any(picture.step.depth for picture in coded) else math.inf
+    def attempt(self: group.GroupEncoder, *arguments: Any, **named: Any) -> group._Attempt:
+        found = original(self, *arguments, **named)
+        return found if found.has_between else found._replace(cost=math.inf)
 
     monkeypatch.setattr(group.GroupEncoder, "_attempt", attempt)
     monkeypatch.setattr(group, "RUN", run)

@@ -305,19 +305,21 @@ def test_a_trial_is_given_up_half_way(
     """Where anchors only are on the way to cost more than pictures between, not before there are two."""
     seen: list[int] = []
 
-    def cost(self: group.GroupEncoder, run: list[Frame], coded: list[group.CodedPicture]) -> float:
-        if any(picture.step.depth for picture in coded):
+    def cost(depths: list[int], length: int) -> float:
+        assert length == 8
+        if any(depths):
             return 10.0
-        seen.append(len(coded))
-        return 11.0 if len(coded) >= dearer_from else 9.0
+        seen.append(len(depths))
+        return 11.0 if len(depths) >= dearer_from else 9.0
 
     clip = Clip("zoom", 48, 48, 9)
     plain, _ = encode(clip, preset="slow", ablate=frozenset({"nobetween"}))
-    monkeypatch.setattr(group.GroupEncoder, "_run_cost", cost)
+    monkeypatch.setattr(group.GroupEncoder, "_cost", lambda _self, _frame, coded: coded.step.depth)
+    monkeypatch.setattr(run_choice, "run_cost", cost)
     monkeypatch.setattr(run_choice, "is_hard", lambda *_: False)
     data, _ = encode(clip, preset="slow")
     assert kinds_of(data) == [[0, *([2] * 7 if between else [1] * 7), 1]]
-    assert seen == (looks or [*range(2, 9), 8])
+    assert seen == [1, *(looks or [*range(2, 9), 8])]  # first the anchor of the other way, alone
     assert len(decode(data)) == 9
     if not between:
         assert data == plain
@@ -341,11 +343,13 @@ def test_what_is_hard_to_predict_is_tried_without_pictures_between_first(
         steps.extend([step.position] if step.position else [])  # the intra picture may be coded twice
         return code(self, frame, step)
 
-    def cost(self: group.GroupEncoder, run: list[Frame], coded: list[group.CodedPicture]) -> float:
-        return really if any(picture.step.depth for picture in coded) else 10.0
+    def cost(depths: list[int], length: int) -> float:
+        assert length == 8
+        return really if any(depths) else 10.0
 
     clip = Clip("zoom", 48, 48, 9)
-    monkeypatch.setattr(group.GroupEncoder, "_run_cost", cost)
+    monkeypatch.setattr(group.GroupEncoder, "_cost", lambda _self, _frame, coded: coded.step.depth)
+    monkeypatch.setattr(run_choice, "run_cost", cost)
     monkeypatch.setattr(run_choice, "is_hard", lambda *_: False)
     same_way, _ = encode(clip, preset="slow")
     plain, _ = encode(clip, preset="slow", ablate=frozenset({"nobetween"}))

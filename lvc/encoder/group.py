@@ -47,8 +47,39 @@ class CodedPicture(NamedTuple):
     step: Step
 
 
-def _position(picture: CodedPicture) -> int:
-    return picture.step.position
+class _Place(NamedTuple):
+    """From where a group can be gone on with: what its pictures have left, and their estimated bits."""
+
+    state: GroupState
+    estimated_bits: float
+
+    def copied(self) -> "_Place":
+        """One that stays as it is while the group goes on."""
+        return self._replace(state=self.state.copy())
+
+
+class _Attempt(NamedTuple):
+    """A run of pictures, or the beginning of one, coded in some order.
+
+    coded, costs: in display order.
+    cost: of the whole run as far as is known, see :func:`lvc.encoder.run_choice.run_cost`; infinite where it was given
+        up.
+    end: where it has led to.
+    """
+
+    coded: list[CodedPicture]
+    costs: list[run_choice.Cost]
+    cost: float
+    end: _Place
+
+    @property
+    def has_between(self) -> bool:
+        """Whether there are pictures between its anchors."""
+        return any(picture.step.depth for picture in self.coded)
+
+
+def _total(attempt: _Attempt) -> float:
+    return attempt.cost
 
 
 def _kind(step: Step) -> int:
@@ -141,13 +172,13 @@ class GroupEncoder:
 
     def _code_first(self, frame: Frame) -> CodedPicture:
         """Code the intra picture, once more if it shows that chroma should be coarser."""
-        before = self._state.copy(), self.estimated_bits
+        before = self._place.copied()
         coded = self._code(frame, self._step())
-        if self._settings.tune != "psnr" or "nodrop" in self._settings.ablate:
+        if "nodrop" in self._settings.ablate:
             return coded
         drop = choose_chroma_drop(frame.planes, coded.planes)
         if drop:
-            self._state, self.estimated_bits = before
+            self._go_on_from(before)
             self._state.chroma_drop = drop
             coded = self._code(frame, self._step())
         return coded
@@ -158,65 +189,58 @@ class GroupEncoder:
         ways = [[PREDICTED, *[kind] * (len(run) - 1), PREDICTED] for kind in (PREDICTED, BETWEEN)]
         plain, between = ([step.moved(first - 1) for step in coding_order(way)[1:]] for way in ways)
         if self._runs % self._try_every == 0:
-            coded = self._code_cheaper(run, plain, between)
+            attempt = self._cheaper(run, plain, between)
+            self._is_between_better = attempt.has_between
         else:
-            coded, _ = self._attempt(run, between if self._is_between_better else plain)
+            attempt = self._attempt(run, between if self._is_between_better else plain)
         self._runs += 1
-        return coded
+        return attempt.coded
 
-    def _code_cheaper(self, run: list[Frame], plain: list[Step], between: list[Step]) -> list[CodedPicture]:
+    def _cheaper(self, run: list[Frame], plain: list[Step], between: list[Step]) -> _Attempt:
         """Code a run in two orders, as far as it takes to know which is cheaper, and go on from that one."""
-        before = self._state.copy(), self.estimated_bits
-        begun = [self._code(run[-1], between[0])]
-        anchor = self._cost(run[-1], begun[0])
+        start = self._place.copied()
+        begun = self._attempt(run, between[:1])
+        anchor = begun.costs[0]
         if run_choice.is_hard(anchor, 8.0 * len(self.records[0].payload), self.quality, len(run)):
-            after_anchor = self._state, self.estimated_bits
-            self._state, self.estimated_bits = before
-            coded, cost = self._attempt(run, plain)
-            costs = [self._cost(frame, done) for frame, done in zip(run, coded, strict=True)]
-            self._is_between_better = False
-            if run_choice.between_cost(anchor, costs) >= cost:
-                return coded
-            after = self._state, self.estimated_bits
-            self._state, self.estimated_bits = after_anchor
-            other, other_cost = self._attempt(run, between[1:], begun)
-            self._is_between_better = other_cost < cost
-            if self._is_between_better:
-                return other
-            self._state, self.estimated_bits = after
-            return coded
-        coded, cost = self._attempt(run, between[1:], begun)
-        after = self._state, self.estimated_bits
-        self._state, self.estimated_bits = before
-        other, other_cost = self._attempt(run, plain, most=cost)
-        self._is_between_better = cost < other_cost
-        if not self._is_between_better:
-            return other
-        self._state, self.estimated_bits = after
-        return coded
+            self._go_on_from(start)
+            best = self._attempt(run, plain)
+            if run_choice.between_cost(anchor, best.costs) < best.cost:
+                self._go_on_from(begun.end)
+                best = min(best, self._attempt(run, between[1:], begun), key=_total)
+        else:
+            best = self._attempt(run, between[1:], begun)
+            self._go_on_from(start)
+            best = min(self._attempt(run, plain, most=best.cost), best, key=_total)
+        self._go_on_from(best.end)
+        return best
 
     def _attempt(
-        self, run: list[Frame], steps: list[Step], begun: Sequence[CodedPicture] = (), most: float = math.inf
-    ) -> tuple[list[CodedPicture], float]:
-        """Code pictures in an order; gives them in display order, and their bits plus lambda times distortion.
+        self, run: list[Frame], steps: list[Step], begun: _Attempt | None = None, most: float = math.inf
+    ) -> _Attempt:
+        """Code pictures of a run in an order.
 
         Args:
             begun: what of the run has been coded before.
             most: an attempt that will not cost less, as it goes, is given up; only in display order.
         """
         first = len(self.records)
-        coded = list(begun)
+        coded, costs = ([], []) if begun is None else (list(begun.coded), list(begun.costs))
         for step in steps:
-            coded.append(self._code(run[step.position - first], step))
-            if math.isfinite(most) and len(coded) > 1 and self._run_cost(run, coded) > most:
-                return coded, math.inf
-        coded.sort(key=_position)
-        return coded, self._run_cost(run, coded)
+            frame = run[step.position - first]
+            coded.append(self._code(frame, step))
+            costs.append(self._cost(frame, coded[-1]))
+            if math.isfinite(most) and len(costs) > 1 and run_choice.run_cost(costs, len(run)) > most:
+                return _Attempt(coded, costs, math.inf, self._place)
+        order = sorted(range(len(coded)), key=lambda index: coded[index].step.position)
+        coded, costs = [coded[index] for index in order], [costs[index] for index in order]
+        return _Attempt(coded, costs, run_choice.run_cost(costs, len(run)), self._place)
 
-    def _run_cost(self, run: list[Frame], coded: list[CodedPicture]) -> float:
-        """See :func:`lvc.encoder.run_choice.run_cost`."""
-        costs = [self._cost(frame, done) for frame, done in zip(run, coded, strict=False)]
-        return run_choice.run_cost(costs, len(run))
+    @property
+    def _place(self) -> _Place:
+        return _Place(self._state, self.estimated_bits)
+
+    def _go_on_from(self, place: _Place) -> None:
+        self._state, self.estimated_bits = place
 
     def _cost(self, frame: Frame, coded: CodedPicture) -> run_choice.Cost:
         step = float(nominal_step(torch.tensor(self.quality)))
