@@ -131,7 +131,7 @@ class GroupDecoder:
         planes = self._decode_pictures(records, list(part.values()), [states[index] for index in part])
         row = {}
         for (index, step), record, found in zip(part.items(), records, planes, strict=True):
-            if self._layers == len(BANDS) and checksum(found, self.info) != record.picture_crc:
+            if self._layers == len(BANDS) and checksum(found, self.info) != record.check:
                 number = groups[index].first_frame + step.position
                 raise MismatchError(f"picture {number} differs from the one that was encoded")
             row[index] = Frame(found, record.pts, record.duration)

@@ -82,12 +82,18 @@ class Table:
         self._model = self._bits = None
 
 
-END_BITS = 18
-"""What the end of a payload takes beyond its symbols, on average: the coder writes whole words of 32 bits."""
+END_BITS = 3
+"""What the end of a payload takes beyond its symbols, on average: it is written in whole bytes."""
+_WORD, _STATE = 32, 64
+"""Bits of the words that constriction writes, and of what it keeps of its interval."""
 
 
 class Coder(Protocol):
-    """What a syntax needs to know of the coder that it is read from or written to."""
+    """What a syntax needs to know of the coder that it is read from or written to.
+
+    Attributes:
+        bits: what all symbols up to here cost by their probabilities; 0 when reading.
+    """
 
     bits: float
 
@@ -97,10 +103,6 @@ class Coder(Protocol):
 
     def raw(self, values: Symbols | None, count: int, width: int) -> Symbols:
         """Code ``count`` integers 0 ... 2^width - 1 at ``width`` bits each."""
-        ...
-
-    def position(self) -> int:
-        """Bytes up to here, about."""
         ...
 
 
@@ -138,14 +140,22 @@ class RangeEncoder:
         twin._coder, twin.bits = self._coder.clone(), self.bits
         return twin
 
-    def position(self) -> int:
-        """See :class:`Coder`."""
-        return int(self._coder.num_bits()) // 8
-
     def finish(self) -> bytes:
-        """The payload; trailing zero bytes are left out, the decoder puts them back."""
+        """The payload: the shortest bytes that lie within the final interval when zeros follow them."""
         words: npt.NDArray[np.uint32] = self._coder.get_compressed()
-        return words.astype(">u4").tobytes().rstrip(b"\0")
+        count: int
+        low: int
+        size: int
+        count, (low, size) = self._coder.pos()
+        # what constriction writes lies somewhere in the interval, whose whole words it may still hold back for a carry
+        length = _WORD * count + _STATE
+        within = int.from_bytes(words.astype(">u4").tobytes(), "big") << (length - _WORD * len(words))
+        first = within - (within - low) % (1 << _STATE)
+        for cut in range(length, -1, -8):
+            fraction: int = -(-first >> cut)
+            if fraction << cut < first + size:
+                return fraction.to_bytes((length - cut) // 8, "big")
+        raise ValueError("an empty interval")
 
 
 class RangeDecoder:
@@ -184,7 +194,3 @@ class RangeDecoder:
         except (AssertionError, ValueError) as error:
             raise FormatError(f"a payload does not decode: {error}") from error
         return total
-
-    def position(self) -> int:
-        """Not known while decoding."""
-        return 0

@@ -192,9 +192,8 @@ def _moved(gop: Gop, factor: Fraction, shift: int) -> Gop:
     def moved(ticks: int) -> int:
         return int(ticks * factor)
 
-    return Gop(
-        tuple(replace(frame, pts=moved(frame.pts) + shift, duration=moved(frame.duration)) for frame in gop.frames)
-    )
+    frames = (replace(frame, pts=moved(frame.pts) + shift, duration=moved(frame.duration)) for frame in gop.frames)
+    return replace(gop, frames=tuple(frames))
 
 
 def _check(first: _Opened, other: _Opened, video_only: bool) -> None:

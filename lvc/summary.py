@@ -121,10 +121,8 @@ def _count(reader: Reader, parts: dict[str, int]) -> Iterator[tuple[GopSummary, 
             parts["side"] += len(item.data)
             continue
         yield _summary_of(item), sum(frame.kind == INTRA for frame in item.gop.frames)
-        for frame in item.gop.frames:
-            parts["motion"] += frame.motion_bytes
-            parts["hyper"] += frame.hyper_bytes
-            parts["latents"] += len(frame.payload) - frame.motion_bytes - frame.hyper_bytes
+        for part, size in item.gop.parts.items():
+            parts[part] += size
 
 
 def _summary_of(item: GopChunk) -> GopSummary:

@@ -26,17 +26,18 @@ HEADER = Header(model_id=bytes(range(32)), info=INFO, quality=60, keyint=250)
 
 def frame(i: int, payload: bytes = b"payload", pts: int | None = None, quality: int = 60) -> FrameRecord:
     kind, shown = int(i > 0), i if pts is None else pts
-    return FrameRecord(shown, 1, kind, quality, len(payload) // 3, 1 if payload else 0, zlib.crc32(payload), payload)
+    return FrameRecord(shown, 1, kind, quality, zlib.crc32(payload) & 0xFFFF, payload)
 
 
 def group(first_pts: int, count: int, size: int = 7) -> Gop:
-    return Gop(tuple(frame(i, random.Random(i).randbytes(size), first_pts + i) for i in range(count)))
+    frames = tuple(frame(i, random.Random(i).randbytes(size), first_pts + i) for i in range(count))
+    return Gop(frames, count * size // 3, count * size // 2)
 
 
 def mixed(kinds: Sequence[int], first_pts: int = 0) -> Gop:
     """Frames of these kinds."""
-    frames = group(first_pts, len(kinds)).frames
-    return Gop(tuple(replace(record, kind=kind) for record, kind in zip(frames, kinds, strict=True)))
+    gop = group(first_pts, len(kinds))
+    return replace(gop, frames=tuple(replace(each, kind=kind) for each, kind in zip(gop.frames, kinds, strict=True)))
 
 
 def write(*items: Gop | bytes, header: Header = HEADER, close: bool = True) -> bytes:

@@ -261,7 +261,7 @@ def test_a_wrong_checksum_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     always_between(monkeypatch)
     data, _ = encode(Clip("pan", 32, 32, 5))
     frames = list(groups(data)[0].gop.frames)
-    frames[2] = replace(frames[2], picture_crc=frames[2].picture_crc ^ 1)
+    frames[2] = replace(frames[2], check=frames[2].check ^ 1)
     with pytest.raises(MismatchError, match="picture 2 differs"):
         decode(written(data, [replace(groups(data)[0].gop, frames=tuple(frames))]))
 

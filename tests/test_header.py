@@ -8,7 +8,7 @@ from fractions import Fraction
 
 import pytest
 
-from lvc.container import Reader
+from lvc.container import VERSION, Reader
 from lvc.container.header import pack_header
 from lvc.errors import FormatError, LimitError
 from lvc.video import Colour
@@ -37,8 +37,8 @@ def changed_header(change: Callable[[bytearray], None]) -> bytes:
 
 
 def test_other_versions_and_sizes_over_the_limits_are_refused() -> None:
-    with pytest.raises(FormatError, match="version 2"):
-        read(changed_header(lambda body: body.__setitem__(0, 2)))
+    with pytest.raises(FormatError, match=f"version {VERSION + 1}"):
+        read(changed_header(lambda body: body.__setitem__(0, VERSION + 1)))
     with pytest.raises(LimitError, match="2097088x353"):
         read(changed_header(lambda body: body.__setitem__(slice(33, 35), b"\xc0\xff\x7f")))
     with pytest.raises(FormatError, match="unexpected"):
@@ -75,7 +75,7 @@ def test_bad_video_descriptions_are_refused(change: dict[str, int]) -> None:
 
 
 FIELDS: dict[str, bytes] = {
-    "version": b"\1",
+    "version": b"\2",
     "model": bytes(range(32)),
     "size": b"\x81\5\xe1\2",
     "depth": b"\x0a",
@@ -108,6 +108,7 @@ def test_fields_are_where_the_format_says() -> None:
     ("field", "data"),
     [
         ("version", b"\0"),
+        ("version", b"\1"),
         ("version", b"\x81\0"),
         ("size", b"\x81\x85\0\xe1\2"),
         ("depth", b"\x09"),

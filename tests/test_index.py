@@ -34,6 +34,18 @@ def test_index_and_seek(close: bool) -> None:
         assert item.first_frame == index[i].first_frame
 
 
+@pytest.mark.parametrize("count", [0, 1])
+def test_files_of_hardly_a_group_have_no_index(count: int) -> None:
+    data = write(*(group(3, 4) for _ in range(count)))
+    assert b"INDX" not in data
+    index = Reader(io.BytesIO(data)).read_index()
+    assert [(entry.position, entry.first_pts, entry.frames) for entry in index] == [(FIRST_CHUNK, 3, 4)][:count]
+    end = data[-38:]
+    of_one = chunk.pack_chunk(chunk.INDEX, 0, b"\1" + bytes([FIRST_CHUNK]) + b"\x08\6")
+    with pytest.raises(FormatError, match="INDEX"):
+        read(data[:-38] + of_one + end)
+
+
 def test_positions_count_from_where_the_data_begin() -> None:
     stream = io.BytesIO(b"something else" + SMALL)
     stream.seek(14)

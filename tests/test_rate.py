@@ -21,7 +21,7 @@ from lvc.cli import main
 from lvc.compute import crew_of, processes
 from lvc.container import BETWEEN, INTRA, PREDICTED, FrameRecord, Gop, GopChunk, Reader, Step, coding_order
 from lvc.encoder import EncoderSettings, aiming, encode_stream, search
-from lvc.encoder.rate import FRAME_BYTES, GROUP_BYTES, SLOPE, Aim, Pace, RateControl
+from lvc.encoder.rate import FILE_BYTES, FRAME_BYTES, GROUP_BYTES, SLOPE, Aim, Pace, RateControl
 from lvc.encoder.settings import INTRA_BONUS, STILL_BONUS, quality_bonus
 from lvc.errors import InputError
 from lvc.passes import passes_for
@@ -73,7 +73,7 @@ def coded(quality: float, step: Step, pts: int, dearness: float) -> FrameRecord:
     whole += quality_bonus(step, whole)
     kind = INTRA if step.first is None else BETWEEN if step.depth else PREDICTED
     size = round(dearness * (5300 if kind == INTRA else 1000) * math.exp(SLOPE * 0.9 * (whole - 50))) - FRAME_BYTES
-    return FrameRecord(pts, 1, kind, min(100, whole), 0, 0, 0, bytes(max(1, size)))
+    return FrameRecord(pts, 1, kind, min(100, whole), 0, bytes(max(1, size)))
 
 
 def spent(aim: Aim, frames: int, group: int, dearness: Callable[[int], float], run: int = 1) -> float:
@@ -142,22 +142,22 @@ def test_a_plan_between_its_points() -> None:
 def test_bits_of_an_intra_picture_are_held_until_the_next_one() -> None:
     """How much finer it was meant to be than the rest, and what that is worth, the next picture's quality tells."""
     aim = Aim(50, 100, 300_000)
-    intra = FrameRecord(0, 1, INTRA, 77, 0, 0, 0, bytes(9_000))
-    other = FrameRecord(1, 1, PREDICTED, 48, 0, 0, 0, bytes(900))
+    intra = FrameRecord(0, 1, INTRA, 77, 0, bytes(9_000))
+    other = FrameRecord(1, 1, PREDICTED, 48, 0, bytes(900))
     step = Step(1, 0)
     pace = Pace(aim, clip_info(32, 32, 2))
     pace.add(intra, Step(0))
-    assert pace._spent == 8 * (9_000 + FRAME_BYTES + GROUP_BYTES)
+    assert pace._spent == 8 * (FILE_BYTES + 9_000 + FRAME_BYTES + GROUP_BYTES)
     assert pace._cost == 0
     pace.add(other, step)
     both = 8 * (9_000 + 900 + 2 * FRAME_BYTES + GROUP_BYTES)
-    assert pace._spent == both
+    assert pace._spent == 8 * FILE_BYTES + both
     plain = 48 - quality_bonus(step, 48)
     assert pace._cost == pytest.approx(both * math.exp(SLOPE * (50 - plain)))
     pace.add(other, step)  # nothing is left
     extra = 8 * (900 + FRAME_BYTES)
     assert pace._cost == pytest.approx((both + extra) * math.exp(SLOPE * (50 - plain)))
-    assert pace._spent == both + extra
+    assert pace._spent == 8 * FILE_BYTES + both + extra
     # whatever quality the intra picture had
     twin = Pace(aim, clip_info(32, 32, 2))
     twin.add(replace(intra, quality=59), Step(0))
@@ -172,12 +172,12 @@ def test_groups_of_one_picture_count_with_the_next() -> None:
     sizes = [1_000, 3_000, 2_000, 4_000, 500]
     pace = Pace(aim, clip_info(32, 32, 5))
     for number, size in enumerate(sizes):
-        pace.add(FrameRecord(number, 1, INTRA, 50 + INTRA_BONUS, 0, 0, 0, bytes(size)), Step(0))
+        pace.add(FrameRecord(number, 1, INTRA, 50 + INTRA_BONUS, 0, bytes(size)), Step(0))
         counted = sizes[: (number + 1) // 2 * 2]
         assert pace._cost == pytest.approx(8 * (sum(counted) + len(counted) * (FRAME_BYTES + GROUP_BYTES)))
         pace = pickle.loads(pickle.dumps(copy.copy(pace)))
     assert pace._held == 8 * (500 + FRAME_BYTES + GROUP_BYTES)
-    assert pace._spent == 8 * (sum(sizes) + 5 * (FRAME_BYTES + GROUP_BYTES))
+    assert pace._spent == 8 * (FILE_BYTES + sum(sizes) + 5 * (FRAME_BYTES + GROUP_BYTES))
 
 
 # Sources that are read once

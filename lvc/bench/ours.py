@@ -136,7 +136,7 @@ def _encode_without(
     """Encode as ``lvc.encoder`` does, but keep what the encoder reconstructs, because no decoder reads such a file."""
     import torch
 
-    from lvc.container import Gop, Header, Writer
+    from lvc.container import Header, Writer
     from lvc.encoder.group import CodedPicture, GroupEncoder
     from lvc.encoder.plan import stretches
     from lvc.encoder.still import with_later
@@ -157,7 +157,7 @@ def _encode_without(
             for frame, later in with_later(stretch):
                 keep(group.encode(frame, later))
             keep(group.finish())
-            writer.write_gop(Gop(tuple(group.records)))
+            writer.write_gop(group.gop)
     if not pictures:
         raise InputError("the input holds no frames")
     writer.close()

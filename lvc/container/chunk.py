@@ -23,7 +23,7 @@ class ChunkHead(NamedTuple):
 
     Attributes:
         type: four ASCII characters.
-        flags: bit 0 see ``MANDATORY``; the others are 0 in version 1.
+        flags: bit 0 see ``MANDATORY``; the others are 0.
         length: bytes of payload.
         position: byte offset in the file of the chunk.
         payload_position: byte offset in the file of its payload.

@@ -25,7 +25,8 @@ _QUALITY_SHIFT = 4
 _OWN_QUALITY = 15
 _HAS_LEVELS = 1 << 7
 """Added to a quality."""
-_LEAST_FRAME_BYTES = 8
+_LEAST_FRAME_BYTES = 4
+_CHECK_BYTES = 2
 
 
 @dataclass(frozen=True)
@@ -37,9 +38,7 @@ class FrameRecord:
         duration: in ticks, 0 where unknown.
         kind: 0 intra, 1 predicted, 2 between; 3 is reserved.
         quality: 1 to 100 for this frame.
-        motion_bytes, hyper_bytes: how many of the payload's bytes belong to modes and motion, and to skip map,
-            transform sizes, quality map and hyper-latent (informative; together at most the payload).
-        picture_crc: CRC-32 of the decoded picture.
+        check: checksum of the decoded picture, see :func:`lvc.picture.checksum`.
         payload: the range coder's bytes.
         has_levels: whether there is a quality map in it.
     """
@@ -48,9 +47,7 @@ class FrameRecord:
     duration: int
     kind: int
     quality: int
-    motion_bytes: int
-    hyper_bytes: int
-    picture_crc: int
+    check: int
     payload: bytes
     has_levels: bool = False
 
@@ -61,9 +58,27 @@ class Gop:
 
     The first is intra; frames between follow an anchor and lead to a predicted one, no more than ``limits.MAX_BETWEEN``
     at a time; see :mod:`lvc.container.order`.
+
+    Attributes:
+        frames: in display order.
+        motion_bytes, hyper_bytes: about how many bytes of their payloads belong to modes and motion, and to skip map,
+            transform sizes, quality map and hyper-latent (informative; together at most all of them).
     """
 
     frames: tuple[FrameRecord, ...]
+    motion_bytes: int = 0
+    hyper_bytes: int = 0
+
+    @property
+    def payload_bytes(self) -> int:
+        """Of all frames together."""
+        return sum(len(frame.payload) for frame in self.frames)
+
+    @property
+    def parts(self) -> dict[str, int]:
+        """The same by what they are for: motion, hyper, latents."""
+        rest = self.payload_bytes - self.motion_bytes - self.hyper_bytes
+        return {"motion": self.motion_bytes, "hyper": self.hyper_bytes, "latents": rest}
 
 
 class Preamble(NamedTuple):
@@ -115,6 +130,8 @@ def pack_gop(gop: Gop, first_frame: int) -> bytes:
             raise LimitError(f"a frame at {frame.pts} for {frame.duration} ticks, {limits.MAX_TICKS} are possible")
         if problem := _problem(frame):
             raise ValueError(problem)
+    if min(gop.motion_bytes, gop.hyper_bytes) < 0 or gop.motion_bytes + gop.hyper_bytes > gop.payload_bytes:
+        raise ValueError(f"{gop.motion_bytes} + {gop.hyper_bytes} bytes for motion and hyper-latent are too many")
     if any(after.pts <= before.pts for before, after in pairwise(frames)):
         raise ValueError("presentation times do not increase")
     qualities = list(dict.fromkeys(_quality_byte(frame) for frame in frames))[:_OWN_QUALITY]
@@ -128,6 +145,8 @@ def pack_gop(gop: Gop, first_frame: int) -> bytes:
     put_varint(table, clock.duration)
     table.append(len(qualities))
     table += bytes(qualities)
+    put_varint(table, gop.motion_bytes)
+    put_varint(table, gop.hyper_bytes)
     for i, frame in enumerate(frames):
         late = 0 if i == 0 else frame.pts - clock.expected()
         longer = frame.duration - clock.duration
@@ -142,11 +161,9 @@ def pack_gop(gop: Gop, first_frame: int) -> bytes:
             table.append(_quality_byte(frame))
         clock.advance(frame.pts, frame.duration)
         put_varint(table, len(frame.payload))
-        put_varint(table, frame.motion_bytes)
-        put_varint(table, frame.hyper_bytes)
-        table += frame.picture_crc.to_bytes(4, "big")
+        table += frame.check.to_bytes(_CHECK_BYTES, "big")
     table += zlib.crc32(table).to_bytes(4, "big")
-    if (size := len(table) + sum(len(frame.payload) for frame in frames)) > limits.MAX_CHUNK_BYTES:
+    if (size := len(table) + gop.payload_bytes) > limits.MAX_CHUNK_BYTES:
         raise LimitError(f"a group of {size} bytes, {limits.MAX_CHUNK_BYTES} are possible: use a shorter key interval")
     return b"".join([table, *(frame.payload for frame in frames)])
 
@@ -183,9 +200,12 @@ def unpack_gop(data: bytes | bytearray, base: int, *, partial: bool = False) -> 
         raise fields.error(f"{len(qualities)} qualities listed")
     if len(set(qualities)) < len(qualities) or not all(1 <= byte & ~_HAS_LEVELS <= 100 for byte in qualities):
         raise fields.error("a list of qualities with one twice, or with one that is not within 1 to 100")
+    motion, hyper = fields.varint(), fields.varint()
     rows = [_row(fields, clock, qualities, i == 0) for i in range(preamble.frames)]
     if problem := _misplaced([values[2] for _, _, values in rows]):
         raise fields.error(problem)
+    if motion + hyper > sum(size for size, _, _ in rows):
+        raise fields.error(f"{motion} + {hyper} bytes for motion and hyper-latent, more than there are")
     table_crc = zlib.crc32(memoryview(data)[: fields.offset])
     if fields.uint(4) != table_crc:
         raise FormatError("GOP: wrong checksum of the table of frames", base)
@@ -198,7 +218,9 @@ def unpack_gop(data: bytes | bytearray, base: int, *, partial: bool = False) -> 
         fields.finish()
     while frames and frames[-1].kind == BETWEEN:  # cut off: what these lie between is missing
         frames.pop()
-    return preamble, Gop(tuple(frames))
+    if len(frames) < len(rows):  # how much of what is left it was is not known
+        motion = hyper = 0
+    return preamble, Gop(tuple(frames), motion, hyper)
 
 
 def _preamble(fields: Cursor) -> Preamble:
@@ -226,7 +248,7 @@ def _misplaced(kinds: Sequence[int]) -> str | None:
     return None
 
 
-_Values = tuple[int, int, int, int, int, int, int]
+_Values = tuple[int, int, int, int, int]
 
 
 def _row(fields: Cursor, clock: _Clock, qualities: bytes, first: bool) -> tuple[int, bool, _Values]:
@@ -245,9 +267,9 @@ def _row(fields: Cursor, clock: _Clock, qualities: bytes, first: bool) -> tuple[
         quality = qualities[choice]
     else:
         raise fields.error(f"quality number {choice} of {len(qualities)}")
-    size, motion, hyper, crc = fields.varint(), fields.varint(), fields.varint(), fields.uint(4)
+    size, check = fields.varint(), fields.uint(_CHECK_BYTES)
     has_levels, quality = bool(quality & _HAS_LEVELS), quality & ~_HAS_LEVELS
-    values = (pts, duration, flags & _KIND_MASK, quality, motion, hyper, crc)
+    values = (pts, duration, flags & _KIND_MASK, quality, check)
     if first and (flags & _OWN_PTS or flags & _OWN_DURATION or values[2] != INTRA):
         raise fields.error("the first frame is not intra, or its time is given twice")
     if problem := _out_of_range(values, size):
@@ -259,22 +281,21 @@ def _row(fields: Cursor, clock: _Clock, qualities: bytes, first: bool) -> tuple[
 
 
 def _problem(frame: FrameRecord) -> str | None:
-    values = (frame.pts, frame.duration, frame.kind, frame.quality)
-    parts = (frame.motion_bytes, frame.hyper_bytes, frame.picture_crc)
-    return _out_of_range((*values, *parts), len(frame.payload))
+    values = (frame.pts, frame.duration, frame.kind, frame.quality, frame.check)
+    return _out_of_range(values, len(frame.payload))
 
 
 def _out_of_range(values: _Values, size: int) -> str | None:
     """The first field of a frame outside its range, in words; None when there is none."""
-    pts, duration, kind, quality, motion, hyper, crc = values
+    pts, duration, kind, quality, check = values
     if not -limits.MAX_TICKS <= pts <= limits.MAX_TICKS or not 0 <= duration <= limits.MAX_TICKS:
         return f"presentation time {pts} or duration {duration} out of range"
     if not 0 <= kind <= HIGHEST_KIND:
         return f"unknown kind of frame {kind}"
     if not 1 <= quality <= 100:
         return f"quality {quality} is not within 1 to 100"
-    if size > limits.MAX_CHUNK_BYTES or motion < 0 or hyper < 0 or motion + hyper > size:
-        return f"a frame of {size} bytes with {motion} for motion and {hyper} for the hyper-latent"
-    if not 0 <= crc < 1 << 32:
-        return f"picture checksum {crc} has more than 32 bits"
+    if size > limits.MAX_CHUNK_BYTES:
+        return f"a frame of {size} bytes"
+    if not 0 <= check < 1 << 8 * _CHECK_BYTES:
+        return f"picture checksum {check} has more than {8 * _CHECK_BYTES} bits"
     return None

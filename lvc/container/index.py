@@ -67,8 +67,8 @@ class Totals:
         self._last = (position, times[0][0], len(times))
 
     def pack_index(self) -> bytes | None:
-        """The payload of INDEX; None where there are more groups than it may hold."""
-        if self._gops > limits.MAX_INDEX_GOPS:
+        """The payload of INDEX; None where there are more groups than it may hold, or so few that it is of no use."""
+        if not 1 < self._gops <= limits.MAX_INDEX_GOPS:
             return None
         out = bytearray()
         put_varint(out, self._gops)
@@ -87,7 +87,7 @@ def unpack_index(data: bytes | bytearray, base: int) -> list[IndexEntry]:
     """
     fields = Cursor(data, base, "INDEX")
     count = fields.varint()
-    if count > limits.MAX_INDEX_GOPS or 3 * count > fields.remaining:
+    if not 1 < count <= limits.MAX_INDEX_GOPS or 3 * count > fields.remaining:
         raise fields.error(f"{count} groups of pictures do not fit")
     entries = []
     position = first_pts = frames = first_frame = step = 0

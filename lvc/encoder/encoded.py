@@ -45,10 +45,8 @@ class EncodedFile:
             last = gop.frames[-1]
             self._first = gop.frames[0].pts if self._first is None else self._first
             self._end = last.pts + last.duration
-            for record in gop.frames:
-                result.parts["motion"] += record.motion_bytes
-                result.parts["hyper"] += record.hyper_bytes
-                result.parts["latents"] += len(record.payload) - record.motion_bytes - record.hyper_bytes
+            for part, size in gop.parts.items():
+                result.parts[part] += size
         result.estimated_bits += coded.estimated_bits
         result.verify_seconds += coded.verify_seconds
         self._pending = max(0, self._pending - coded.payload_bytes)

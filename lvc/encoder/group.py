@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from lvc.container import BETWEEN, INTRA, PREDICTED, FrameRecord, Step, coding_order
+from lvc.container import BETWEEN, INTRA, PREDICTED, FrameRecord, Gop, Step, coding_order
 from lvc.encoder import run_choice
 from lvc.encoder.block_choice import Blocks, choose_blocks, wide_blocks, with_wide
 from lvc.encoder.chroma_choice import choose_chroma_drop
@@ -40,11 +40,18 @@ MOST_WIDENINGS = 4
 
 
 class CodedPicture(NamedTuple):
-    """One coded picture, its planes as a decoder will see them, and its place in the coding order."""
+    """One coded picture.
+
+    planes: as a decoder will see them.
+    step: its place in the coding order.
+    motion_bits, hyper_bits: see :class:`lvc.container.Gop`.
+    """
 
     record: FrameRecord
     planes: list[Plane]
     step: Step
+    motion_bits: float
+    hyper_bits: float
 
 
 class _Place(NamedTuple):
@@ -129,7 +136,15 @@ class GroupEncoder:
         self._predictor = Predictor(model.codec, info, settings, device)
         self.quality = settings.quality
         self.records: list[FrameRecord] = []
+        self._motion_bits = self._hyper_bits = 0.0
         self.estimated_bits = 0.0
+
+    @property
+    def gop(self) -> Gop:
+        """The coded pictures so far as a group."""
+        size = sum(len(record.payload) for record in self.records)
+        motion = min(round(self._motion_bits / 8), size)
+        return Gop(tuple(self.records), motion, min(round(self._hyper_bits / 8), size - motion))
 
     @property
     def tables(self) -> GroupTables:
@@ -162,7 +177,10 @@ class GroupEncoder:
             coded = self._code_run(run)
         else:
             coded = [self._code(frame, self._step()) for frame in run]
-        self.records += [picture.record for picture in coded]
+        for picture in coded:
+            self.records.append(picture.record)
+            self._motion_bits += picture.motion_bits
+            self._hyper_bits += picture.hyper_bits
         return coded
 
     def _step(self) -> Step:
@@ -261,7 +279,7 @@ class GroupEncoder:
         coder = RangeEncoder()
         state = self._state
         past = self._predictor.predict(coder, state, step, target.y, qualities)
-        motion_end = coder.position()
+        motion_bits = coder.bits
         intra = step.first is None
         if intra:
             code_chroma_drop(coder, state.chroma_drop)
@@ -279,20 +297,16 @@ class GroupEncoder:
         planes = to_planes(memory.picture, self._info)[0]
         payload = coder.finish()
         self.estimated_bits += coder.bits
-        motion_bytes = min(motion_end, len(payload))
-        hyper_bytes = min(max(symbols.hyper_end[0] - motion_bytes, 0), len(payload) - motion_bytes)
         record = FrameRecord(
             pts=frame.pts,
             duration=frame.duration,
             kind=_kind(step),
             quality=quality,
-            motion_bytes=motion_bytes,
-            hyper_bytes=hyper_bytes,
-            picture_crc=checksum(planes, self._info),
+            check=checksum(planes, self._info),
             payload=payload,
             has_levels=prediction.levels is not None,
         )
-        return CodedPicture(record, planes, step)
+        return CodedPicture(record, planes, step, motion_bits, symbols.hyper_end[0] - motion_bits)
 
     def _filtered(
         self, coder: RangeEncoder, step: Step, memory: Memory, prediction: Prediction, target: Picture

@@ -19,8 +19,8 @@ from lvc.video import VideoInfo
 
 SLOPE = 0.045
 """By how much the logarithm of the rate grows with the quality: step sizes shrink by this, too."""
-FRAME_BYTES, GROUP_BYTES = 11, 36
-"""What the file holds of a picture and of a group beside payloads, about."""
+FRAME_BYTES, GROUP_BYTES, FILE_BYTES = 5, 34, 110
+"""What there is of a picture, of a group and of a file beside payloads, about."""
 _CHEAPER, _DEARER = 0.25, 2.0
 """Share of its usual rate that the rest gets at least and at most."""
 _RECOVERY_SECONDS, _RECOVERY_SHARE, _RECOVERY_MOST = 1.0, 0.06, 10.0
@@ -75,6 +75,8 @@ class Pace:
         self._aim, self._base = aim, info.time_base
         self._now = 0.0
         self._spent = self._expected = 0.0
+        # what the file itself takes, until the first picture is counted
+        self._unspent = 8.0 * FILE_BYTES
         # the same two at the quality of the start, and with old pictures forgotten
         self._cost = self._worth = 0.0
         # bits of an intra picture that are not yet in the cost
@@ -110,7 +112,8 @@ class Pace:
     def add(self, record: FrameRecord, step: Step) -> None:
         """Take note of a coded picture."""
         bits = 8.0 * (len(record.payload) + FRAME_BYTES + (GROUP_BYTES if step.first is None else 0))
-        self._spent += bits
+        self._spent += bits + self._unspent
+        self._unspent = 0.0
         if step.first is None and not self._held:  # how much finer it was meant to be, the next one tells
             self._held = bits
             return

@@ -11,10 +11,10 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from lvc.container import Gop
 from lvc.container.gop import pack_gop
 from lvc.encoder.group import GroupEncoder
 from lvc.encoder.plan import stretches
+from lvc.encoder.rate import FILE_BYTES
 from lvc.encoder.settings import EncoderSettings
 from lvc.encoder.source import Source
 from lvc.encoder.still import with_later
@@ -32,8 +32,6 @@ WINDOWS, WINDOW_FRAMES = 24, 20
 """Samples of longer ones: many short ones, since one shot says little of the next. Where the length is not known, or
 greater than stated, there are up to twice as many."""
 MOST_TRIES = 9
-_FILE_BYTES = 150
-"""Header, INDEX and END, about."""
 
 
 @dataclass(frozen=True)
@@ -190,7 +188,7 @@ class Samples:
                     ssims += _ssims([compare.add(planes, decoded)])
             if compare is not None:
                 ssims += _ssims(compare.finish())
-            size = len(pack_gop(Gop(tuple(group.records)), 0)) + 20
+            size = len(pack_gop(group.gop, 0)) + 20
             head = len(group.records[0].payload)
             self._costs.append((head, (size - head) / max(1, len(group.records) - 1)))
             intra, other, count = intra + head, other + size - head, count + len(group.records)
@@ -199,7 +197,7 @@ class Samples:
         else:
             pieces = len(self._samples)
             total = self.groups * intra / pieces + (self.frames - self.groups) * other / max(1, count - pieces)
-        total += _FILE_BYTES
+        total += FILE_BYTES
         return Try(
             quality,
             round(total),

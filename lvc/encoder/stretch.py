@@ -46,7 +46,7 @@ class Coded:
     @property
     def payload_bytes(self) -> int:
         """Of all its frames."""
-        return sum(len(record.payload) for gop in self.gops for record in gop.frames)
+        return sum(gop.payload_bytes for gop in self.gops)
 
 
 @dataclass(frozen=True)
@@ -105,7 +105,7 @@ def code_stretch(
 
     def take(coded: list[CodedPicture]) -> None:
         nonlocal size, last
-        for record, _, step in coded:
+        for record, step in ((picture.record, picture.step) for picture in coded):
             if rate is not None:
                 rate.pace.add(record, step)
             size += len(record.payload)
@@ -116,7 +116,7 @@ def code_stretch(
         nonlocal bits, seconds
         with exact_arithmetic():
             take(group.finish())
-        gops.append(Gop(tuple(group.records)))
+        gops.append(group.gop)
         bits += group.estimated_bits + END_BITS * len(group.records)
         if coding.verify:
             began = time.monotonic()

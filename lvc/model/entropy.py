@@ -88,6 +88,7 @@ class SymbolCoder:
         observer: called with kind (0 intra, 1 predicted), class and residuals (in steps) of everything that is coded.
 
     Attributes:
+        hyper_end: for each picture, how many bits there are up to the end of the hyper-latent; only when writing.
         lost: for each picture, of latents that are taken for nothing although they are large: numbers of their blocks
             and what they are, in steps; only when writing.
     """
@@ -107,7 +108,7 @@ class SymbolCoder:
         self.quantiser = quantisers[self.kind]
         self.coders, self.tables = coders, tables
         self.thresholds = class_thresholds(LOG_STEP)
-        self.hyper_end = [0] * len(coders)
+        self.hyper_end = [0.0] * len(coders)
         self.lost: list[list[tuple[Tensor, Tensor]]] = [[] for _ in coders]
 
     def hyper(self, proposal: Tensor | None, mask: Tensor) -> Tensor:
@@ -121,7 +122,7 @@ class SymbolCoder:
                 given = None if wanted is None else wanted[index, channel][at] + HYPER_MAX
                 symbols = coder.code(tables.hyper[self.kind][channel], given, int(at.sum()))
                 found[index, channel][at] = symbols - HYPER_MAX
-            self.hyper_end[index] = coder.position()
+            self.hyper_end[index] = coder.bits
         return torch.from_numpy(found).float().to(mask.device)
 
     def _wanted_hyper(self, proposal: Tensor) -> Symbols:
