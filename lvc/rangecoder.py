@@ -151,11 +151,9 @@ class RangeEncoder:
         length = _WORD * count + _STATE
         within = int.from_bytes(words.astype(">u4").tobytes(), "big") << (length - _WORD * len(words))
         first = within - (within - low) % (1 << _STATE)
-        for cut in range(length, -1, -8):
-            fraction: int = -(-first >> cut)
-            if fraction << cut < first + size:
-                return fraction.to_bytes((length - cut) // 8, "big")
-        raise ValueError("an empty interval")
+        cut = next(bits for bits in range(_STATE, -1, -8) if -(-first >> bits) << bits < first + size)
+        fraction: int = -(-first >> cut)
+        return fraction.to_bytes((length - cut) // 8, "big").rstrip(b"\0")
 
 
 class RangeDecoder:
