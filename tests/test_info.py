@@ -24,9 +24,9 @@ def test_info_json_adds_up(small: Path) -> None:
         fields = json.loads(result.stdout)
         assert fields["bytes"] == len(SMALL) == sum(fields["bytes_by_part"].values())
         assert fields["bytes_by_part"]["side"] == len(b"side data" + b"more")
-        assert fields["bytes_by_part"]["motion"] == 5 * 2
-        assert fields["bytes_by_part"]["hyper"] == 5
-        assert fields["bytes_by_part"]["latents"] == 5 * 4
+        assert fields["bytes_by_part"]["motion"] == 3 * 7 // 3 + 2 * 7 // 3
+        assert fields["bytes_by_part"]["hyper"] == 3 * 7 // 2 + 2 * 7 // 2
+        assert fields["bytes_by_part"]["latents"] == 5 * 7 - 11 - 17
         assert [gop["frames"] for gop in fields["gops"]] == [3, 2]
         assert fields["header"]["frame_rate"] == "30000/1001"
         assert (fields["truncated"], fields["damage"]) == (False, [])
