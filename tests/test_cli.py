@@ -79,7 +79,7 @@ def test_light_commands_are_quick(small: Path, arguments: list[str], seconds: fl
     """Processor time, since these commands wait for nothing, best of some runs: other work should not matter."""
     command = [sys.executable, "-m", "lvc", *arguments, *([str(small)] if arguments == ["info"] else [])]
     best = 10.0
-    for _ in range(25):
+    for _ in range(8):
         before = os.times()
         subprocess.run(command, check=True, capture_output=True)
         after = os.times()

@@ -3,6 +3,7 @@
 import copy
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -142,9 +143,10 @@ class GroupEncoder:
     @property
     def gop(self) -> Gop:
         """The coded pictures so far as a group."""
-        size = sum(len(record.payload) for record in self.records)
-        motion = min(round(self._motion_bits / 8), size)
-        return Gop(tuple(self.records), motion, min(round(self._hyper_bits / 8), size - motion))
+        gop = Gop(tuple(self.records))
+        motion = min(round(self._motion_bits / 8), gop.payload_bytes)
+        hyper = min(round(self._hyper_bits / 8), gop.payload_bytes - motion)
+        return replace(gop, motion_bytes=motion, hyper_bytes=hyper)
 
     @property
     def tables(self) -> GroupTables:

@@ -75,8 +75,8 @@ class Pace:
         self._aim, self._base = aim, info.time_base
         self._now = 0.0
         self._spent = self._expected = 0.0
-        # what the file itself takes, until the first picture is counted
-        self._unspent = 8.0 * FILE_BYTES
+        # bits of the file itself, which count with its first picture
+        self._file_bits = 8.0 * FILE_BYTES
         # the same two at the quality of the start, and with old pictures forgotten
         self._cost = self._worth = 0.0
         # bits of an intra picture that are not yet in the cost
@@ -112,8 +112,8 @@ class Pace:
     def add(self, record: FrameRecord, step: Step) -> None:
         """Take note of a coded picture."""
         bits = 8.0 * (len(record.payload) + FRAME_BYTES + (GROUP_BYTES if step.first is None else 0))
-        self._spent += bits + self._unspent
-        self._unspent = 0.0
+        self._spent += bits + self._file_bits
+        self._file_bits = 0.0
         if step.first is None and not self._held:  # how much finer it was meant to be, the next one tells
             self._held = bits
             return

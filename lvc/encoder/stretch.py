@@ -105,9 +105,10 @@ def code_stretch(
 
     def take(coded: list[CodedPicture]) -> None:
         nonlocal size, last
-        for record, step in ((picture.record, picture.step) for picture in coded):
+        for picture in coded:
+            record = picture.record
             if rate is not None:
-                rate.pace.add(record, step)
+                rate.pace.add(record, picture.step)
             size += len(record.payload)
             report(FrameDone(record.duration if last is None else record.pts - last, len(record.payload)))
             last = record.pts
