@@ -46,7 +46,7 @@ def neighbours(field: Ints, used: npt.NDArray[np.bool_], dy: int, dx: int) -> In
     return found
 
 
-@pytest.mark.parametrize("everywhere", [False, True])
+@pytest.mark.parametrize("way", ["compiled", "by places", "everywhere"])
 @pytest.mark.parametrize("own", [False, True])
 @pytest.mark.parametrize("piece", [warp.PIECE, 5])
 @pytest.mark.parametrize(("filters", "ramp"), [(warp.LUMA, overlap.LUMA), (warp.CHROMA, overlap.CHROMA)])
@@ -55,10 +55,12 @@ def test_overlap_equals_integers(
     ramp: tuple[int, ...],
     piece: int,
     own: bool,
-    everywhere: bool,
+    way: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(places, "_EVERYWHERE", everywhere)
+    monkeypatch.setattr(places, "_EVERYWHERE", way == "everywhere")
+    if way != "compiled":
+        monkeypatch.setattr(overlap, "is_compiled", lambda _: False)
     monkeypatch.setattr(warp, "PIECE", piece)
     random = np.random.default_rng(len(ramp))
     block = len(ramp)
@@ -126,23 +128,27 @@ import sys, torch
 from lvc.bench.memory import peak_bytes
 from lvc.exact import overlap, warp
 from lvc.exact.arithmetic import exact_arithmetic
-warp.PIECE = int(sys.argv[1])
+if int(sys.argv[1]):
+    warp.PIECE, overlap.is_compiled = int(sys.argv[1]), lambda _: False
 rows, cols = 128, 256
 with exact_arithmetic():
     picture = torch.randint(0, 1024, (1, 1, 8 * rows, 8 * cols)).float()
     field = torch.randint(-40, 40, (1, rows, cols, 2))
+    used = torch.ones(1, rows, cols, dtype=torch.bool)
     read = warp.Interpolator(picture, warp.LUMA)
+    overlap.overlapped(warp.Interpolator(picture[..., :64, :64], warp.LUMA), field[:, :8, :8], used[:, :8, :8])
     before = peak_bytes()
-    overlap.overlapped(read, field, torch.ones(1, rows, cols, dtype=torch.bool))
+    overlap.overlapped(read, field, used)
     print(peak_bytes() - before)
 """
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a process inherits the peak of the one that starts it")
 def test_memory_is_bounded_where_all_vectors_differ() -> None:
-    """32,768 blocks with four neighbours each: at once, and in pieces."""
-    at_once, in_pieces = (
+    """32,768 blocks with four neighbours each: at once, in pieces, and compiled."""
+    at_once, in_pieces, compiled = (
         int(subprocess.run([sys.executable, "-c", MEASURED, str(piece)], capture_output=True, check=True).stdout)
-        for piece in (1 << 20, 1 << 12)
+        for piece in (1 << 20, 1 << 12, 0)
     )
     assert in_pieces < at_once / 3
+    assert compiled < in_pieces

@@ -12,6 +12,9 @@ _ONE = 1 << 23
 logarithm but for 0.09 at most, and four times as fast."""
 _BIAS = 127 - 0.057
 """What the logarithm is less than that: the exponent's bias, and in the mean between powers of two."""
+PER_POWER = 2 * RATE_WEIGHT / _ONE
+LEAST = 1 / 12 + RATE_WEIGHT * (NONZERO_BITS - 2 * _BIAS)
+"""What a latent costs, in squared steps: by what its bits are as an integer, and besides."""
 
 
 def coding_cost(latents: Tensor) -> Tensor:
@@ -22,7 +25,7 @@ def coding_cost(latents: Tensor) -> Tensor:
     """
     powers = latents.abs().clamp_min_(0.5)
     powers.copy_(powers.view(torch.int32))  # each number becomes what its bits are as an integer, where it stands
-    return powers.mul_(2 * RATE_WEIGHT / _ONE).add_(1 / 12 + RATE_WEIGHT * (NONZERO_BITS - 2 * _BIAS))
+    return powers.mul_(PER_POWER).add_(LEAST)
 
 
 def lagrangian_of(latents: Tensor) -> Tensor:

@@ -7,11 +7,13 @@ and those of the four blocks beside it predict (as in ITU-T H.263, annex F, but 
 
 import functools
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from lvc.exact import warp
-from lvc.exact.places import places
+from lvc.exact.places import is_compiled, places
 from lvc.exact.warp import Interpolator, from_blocks, to_blocks
 
 WHOLE = 64
@@ -60,6 +62,8 @@ def overlapped(
         [B, C, H, W].
     """
     ramp = LUMA if read.block == len(LUMA) else CHROMA
+    if rounding and is_compiled(field):
+        return _compiled(read, field, used, own, ramp)
     blocks = read(slice(None), field.reshape(-1, 2)) if own is None else to_blocks(own, read.block)
     weights = _weights(ramp, field.device)[:, None]
     others = torch.stack([beside(field, dy, dx) for dy, dx in _SIDES])
@@ -78,3 +82,34 @@ def overlapped(
             change.mul_(weights.index_select(0, side))
             total.index_add_(0, block, change)
     return from_blocks(total.round() if rounding else total, field.shape[1], field.shape[2])
+
+
+def _compiled(read: Interpolator, field: Tensor, used: Tensor, own: Tensor | None, ramp: tuple[int, ...]) -> Tensor:
+    """The same by :mod:`lvc.kernels`."""
+    from lvc.kernels import interpolation, shared
+
+    overlap = interpolation.overlap_luma if ramp is LUMA else interpolation.overlap_chroma
+    filters, weights = _filters(read.sets), _weights_in_windows(ramp, len(read.sets[0][0]))
+    b, rows, cols = used.shape
+    shape = b, read.padded.shape[1], rows * read.block, cols * read.block
+    out = torch.empty(shape)
+    known = out[:, :, :0] if own is None else own
+    for number, smooth in enumerate(read.chosen.tolist()):
+        vectors, counted = field[number].contiguous().numpy(), used[number].contiguous().numpy()
+        for plane, mine, into in zip(read.padded[number], known[number], out[number], strict=True):
+            given = plane.numpy(), vectors, counted, filters[smooth], weights, np.float32(read.peak)
+            shared(overlap, rows, *given, mine.contiguous().numpy(), into.numpy())
+    return out
+
+
+@functools.cache
+def _filters(sets: tuple[warp.Taps, ...]) -> npt.NDArray[np.float32]:
+    """[sets, positions, taps]."""
+    return np.array(sets, dtype=np.float32) / np.float32(64)
+
+
+@functools.cache
+def _weights_in_windows(ramp: tuple[int, ...], taps: int) -> npt.NDArray[np.float32]:
+    """Shares of the neighbours as rows of windows, [4, block * (block + taps - 1)]."""
+    weights = _weights(ramp, torch.device("cpu")).numpy()
+    return np.pad(weights, ((0, 0), (0, 0), (0, taps - 1))).reshape(len(weights), -1)

@@ -20,6 +20,11 @@ def places(mask: Tensor) -> Tensor | slice:
     return torch.nonzero(mask)[:, 0]
 
 
+def is_compiled(x: Tensor) -> bool:
+    """Whether what is done block by block is done to such a tensor by :mod:`lvc.kernels`."""
+    return x.device.type == "cpu" and not _EVERYWHERE
+
+
 def picked(values: Tensor, which: Tensor | slice) -> Tensor:
     """Some rows; faster than indexing."""
     return values[which] if isinstance(which, slice) else values.index_select(0, which)

@@ -22,7 +22,7 @@ from lvc.exact import warp
 from lvc.exact.layers import ACT_MAX, clamp, make_exact, placed
 from lvc.exact.layers import exact_layers as layers_of
 from lvc.exact.overlap import overlapped
-from lvc.exact.places import enlarged, places
+from lvc.exact.places import enlarged, is_compiled, places
 from lvc.model.config import ModelConfig
 from lvc.model.modes import BOTH, FIRST, NONE
 from lvc.model.networks import (
@@ -33,7 +33,7 @@ from lvc.model.networks import (
     size_planes,
     unfold,
 )
-from lvc.model.prediction import Memory, Picture, Prediction
+from lvc.model.prediction import ALIGN, Memory, Picture, Prediction
 from lvc.model.quality import Steps
 from lvc.model.sizes import WIDE, WIDE_SCALE
 from lvc.model.transform import BANDS, LATENT_MAX, LATENTS, SIZES, Transform
@@ -162,6 +162,8 @@ class FrameCodec(nn.Module):
             modes: [B, 1, H/16, W/16], see :mod:`lvc.model.modes`.
         """
         exact = self.exact
+        if exact and is_compiled(modes):
+            return self._mixed(first, second, modes)
         apart = None
         if second is not None:
 
@@ -188,6 +190,31 @@ class FrameCodec(nn.Module):
         y = first.picture.y
         mixture = _blockwise(blank, first, self.nothing(len(y), (y.shape[2], y.shape[3]), y.device))
         return mixture._replace(apart=apart)
+
+    def _mixed(self, first: Memory, second: Memory | None, modes: Tensor) -> Memory:
+        """The same by :mod:`lvc.kernels`."""
+        from lvc.kernels import shared, warping
+
+        if second is None and not bool((modes == NONE).any()):
+            return first
+        blank = self.nothing(1, (ALIGN, ALIGN), modes.device)
+
+        def mix(a: Tensor, b: Tensor, empty: Tensor, factor: int, differ: bool = False) -> tuple[Tensor, Tensor]:
+            out = torch.empty(a.shape)
+            apart = torch.empty(a.shape if differ else (len(a), 0, 0, 0))
+            nothing = empty[0, :, 0, 0].contiguous().numpy()
+            for n, each in enumerate(modes[:, 0]):
+                planes = a[n].contiguous().numpy(), b[n].contiguous().numpy()
+                where = each.contiguous().numpy(), factor, nothing
+                shared(warping.mix, len(each), *planes, *where, out[n].numpy(), apart[n].numpy())
+            return out, apart
+
+        other, differ = second or first, second is not None
+        y, y_apart = mix(first.picture.y, other.picture.y, blank.picture.y, 16, differ)
+        uv, uv_apart = mix(first.picture.uv, other.picture.uv, blank.picture.uv, 8, differ)
+        state, _ = mix(first.state, other.state, blank.state, 2)
+        magnitudes, _ = mix(first.magnitudes, other.magnitudes, blank.magnitudes, 1)
+        return Memory(Picture(y, uv), state, magnitudes, Picture(y_apart, uv_apart) if differ else None)
 
     def code(
         self, prediction: Prediction, missed: Tensor | None, coder: LatentCoder, layers: int = len(BANDS)

@@ -1,0 +1,59 @@
+"""Loops over samples and blocks, compiled for the processor at hand: the integer work between the networks on CPUs.
+
+PyTorch does what is the same for every sample. What depends on a vector, a flag or a class for each block it can only
+do by gathering and scattering, which moves several times as much memory as it computes with. These loops are compiled
+by numba when they are first called, a second or so each, and kept in its cache.
+
+They hold no lock of Python's, so :func:`shared` runs them on several threads at once. Nothing in them depends on the
+order in which sums are made: they add integers (held in float32, below 2^24), or sums of one thread alone.
+"""
+
+import functools
+import itertools
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+
+import numba
+import torch
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_LEAST_ROWS = 4
+"""Fewer rows than this are not worth another thread."""
+_lock = threading.Lock()
+
+
+def compiled(function: F) -> F:
+    """A function of numbers and arrays, compiled. No rearranging of sums, no division by zero that raises."""
+    options: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
+    try:
+        found: F = numba.njit(cache=True, **options)(function)
+    except RuntimeError:  # there is no folder to keep it in
+        found = numba.njit(**options)(function)
+    return found
+
+
+@functools.cache
+def _pool(threads: int) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(threads, "lvc")
+
+
+def shared(kernel: Callable[..., None], rows: int, *arguments: Any) -> None:
+    """Call ``kernel(*arguments, first, last)`` for all of some rows, by as many threads as PyTorch may use.
+
+    Args:
+        kernel: compiled; works on rows ``first`` to ``last - 1`` and writes nothing that other rows read.
+    """
+    threads = min(torch.get_num_threads(), rows // _LEAST_ROWS)
+    if threads < 2:
+        kernel(*arguments, 0, rows)
+        return
+    edges = [rows * part // threads for part in range(threads + 1)]
+    with _lock:
+        pool = _pool(threads - 1)
+    waiting = [pool.submit(kernel, *arguments, *ends) for ends in itertools.pairwise(edges[1:])]
+    kernel(*arguments, edges[0], edges[1])
+    for each in waiting:
+        each.result()

@@ -1,0 +1,99 @@
+"""Blocks of pictures between their samples, see :mod:`lvc.exact.warp`, overlapped, see :mod:`lvc.exact.overlap`."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from lvc.kernels import compiled
+
+Floats = npt.NDArray[np.float32]
+_ROUND = np.float32(3 << 22)
+"""Adding and subtracting it leaves the nearest integer, halves to even, of what is below 2^22."""
+
+
+def _overlapper(block: int, taps: int) -> Callable[..., Any]:
+    """For blocks of so many samples to a side and filters of so many taps."""
+    size, before = block + taps - 1, taps // 2 - 1
+    # what is computed of a block lies in rows as long as those of its window: so each step is one long loop, which is
+    # worth the samples beyond the block
+    across_length, length = size * size - taps + 1, (block - 1) * size + block
+
+    @compiled
+    def overlap(
+        reference: Floats,
+        field: npt.NDArray[np.int64],
+        used: npt.NDArray[np.bool_],
+        filters: Floats,
+        weights: Floats,
+        peak: np.float32,
+        own: Floats,
+        out: Floats,
+        first: int,
+        last: int,
+    ) -> None:
+        """Rows of blocks ``first`` to ``last - 1`` of one plane, as all vectors together predict it.
+
+        Args:
+            reference: [H + 2 size, W + 2 size], the plane with its border repeated, size being block + taps - 1.
+            field: [h, w, 2], as many positions between samples as there are filters.
+            used: [h, w].
+            filters: [positions, taps] of the set in use.
+            weights: [4, block * size]: above, below, left, right.
+            own: [H, W], or empty.
+            out: [H, W].
+        """
+        window, rows = np.empty(size * size, np.float32), np.empty(size * size, np.float32)
+        mine, other, total = np.empty(length, np.float32), np.empty(length, np.float32), np.empty(length, np.float32)
+        lowest, furthest = reference.shape[0] - size, reference.shape[1] - size
+        height, width = used.shape
+        positions = len(filters)
+        for i in range(first, last):
+            for j in range(width):
+                for side in range(-1, 4):
+                    ii = i + (1 if side == 1 else -1 if side == 0 else 0)
+                    jj = j + (1 if side == 3 else -1 if side == 2 else 0)
+                    if side >= 0:
+                        if ii < 0 or jj < 0 or ii >= height or jj >= width or not (used[i, j] and used[ii, jj]):
+                            continue
+                        if field[ii, jj, 0] == field[i, j, 0] and field[ii, jj, 1] == field[i, j, 1]:
+                            continue
+                    elif own.size:
+                        for r in range(block):
+                            for c in range(block):
+                                mine[r * size + c] = total[r * size + c] = own[i * block + r, j * block + c]
+                        continue
+                    v, h = field[ii, jj, 0], field[ii, jj, 1]
+                    # further out than the border is repeated all samples are the same
+                    top = max(0, min(i * block + v // positions - before + size, lowest))
+                    left = max(0, min(j * block + h // positions - before + size, furthest))
+                    for r in range(size):
+                        for c in range(size):
+                            window[r * size + c] = reference[top + r, left + c]
+                    across, down = filters[h % positions], filters[v % positions]
+                    for n in range(across_length):
+                        value = np.float32(0)
+                        for k in range(taps):
+                            value += across[k] * window[n + k]
+                        rows[n] = value
+                    for n in range(length):
+                        value = np.float32(0)
+                        for k in range(taps):
+                            value += down[k] * rows[n + k * size]
+                        other[n] = max(min((value + _ROUND) - _ROUND, peak), np.float32(0))
+                    if side < 0:
+                        for n in range(length):
+                            mine[n] = total[n] = other[n]
+                    else:
+                        for n in range(length):
+                            total[n] += (other[n] - mine[n]) * weights[side, n]
+                for r in range(block):
+                    for c in range(block):
+                        out[i * block + r, j * block + c] = (total[r * size + c] + _ROUND) - _ROUND
+
+    return overlap
+
+
+overlap_luma = _overlapper(8, 8)
+overlap_chroma = _overlapper(4, 4)
