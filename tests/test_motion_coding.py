@@ -181,7 +181,9 @@ def test_what_a_known_vector_saves(many: int) -> None:
     random = np.random.default_rng(many)
     tables = MotionTables()
     options = np.stack([np.array([[3 * k, -7 * k]]) for k in range(1, OPTIONS + 1)])
-    known = Known.of(np.zeros((1, 2), np.int64), np.array([2]), np.array([many % 2]), options, np.array([many]))
+    apart = np.abs(options[:many]).max(0, initial=0)
+    guess = np.zeros((1, 2), np.int64)
+    known = Known(guess, np.array([2]), np.array([many % 2]), options, np.array([many]), apart)
 
     def bits(vector: Ints) -> float:
         encoder = RangeEncoder()

@@ -9,19 +9,26 @@ one call searches every picture of a batch.
 
 from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from lvc.encoder.matching import Matcher, vector_weight
-from lvc.exact.places import places
-from lvc.model.quality import nominal_step
+from lvc.encoder.cost import LEAST, PER_POWER
+from lvc.encoder.matching import MEAN_SHARE, Matcher, steps_of, vector_weight
+from lvc.exact.places import is_compiled, places
+from lvc.exact.warp import BLOCK, FIRST
+from lvc.kernels import searching, shared
+from lvc.model.motion import VECTOR_LIMIT
+from lvc.model.quality import RATE_WEIGHT, nominal_step
 
 VECTOR_MAX = 2047
 """Largest component of a vector, in quarter samples."""
 LAMBDA_PER_STEP = 3.2
 """Lagrangian in 10-bit grey levels of summed absolute difference per bit, per nominal step (8-bit grey levels)."""
 _FURTHEST_RADIUS = 16
+_STEP_PRICE = 0.02
+"""What a sample of distance costs in a full search, in mean absolute differences."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +94,12 @@ def _full_search(target: Tensor, reference: Tensor, scale: int, radius: int, blo
     size = 2 * radius + 1
     padded = F.pad(ref, (radius, radius, radius, radius), mode="replicate")
     side = block // scale
-    penalty = 0.02 * torch.arange(-radius, radius + 1, device=target.device).abs().float()
+    if is_compiled(small):
+        found = torch.empty(len(small), -(-h // side), -(-w // side), 2, dtype=torch.int64)
+        for each, around, into in zip(small[:, 0], padded[:, 0], found, strict=True):
+            searching.full_search(each.numpy(), around.numpy(), side, radius, _STEP_PRICE, into.numpy())
+        return found * (4 * scale)
+    penalty = _STEP_PRICE * torch.arange(-radius, radius + 1, device=target.device).abs().float()
     best = best_at = None
     for dy in range(size):
         windows = padded[:, 0, dy : dy + h].unfold(2, w, 1)  # [B, h, size, w]
@@ -227,18 +239,28 @@ def search(
     Returns:
         Field [B, H/8, W/8, 2] int64 in quarter samples.
     """
-    price = (LAMBDA_PER_STEP * nominal_step(quality))[:, None, None]
-    best = _Candidates(Matcher(target, planes, grouped=True), price, len(target))
     # zero, the expected field, coarse full searches; then neighbours, then finer and finer steps
+    rows, cols = target.shape[2] // BLOCK, target.shape[3] // BLOCK
     found = _full_search(target, reference, 4, effort.radius, 16)
-    past = best.field if previous is None else previous[:, ::2, ::2]
+    nothing = torch.zeros_like(found)
+    past = nothing if previous is None else previous[:, ::2, ::2]
     moved = past + (found - past).flatten(1, 2).median(1).values[:, None, None]
-    candidates = [past, moved, found]
+    candidates = [nothing, past, moved, found]
     if effort.wide_radius:
         coarse = _full_search(target, reference, 16, effort.wide_radius, 64)
-        candidates.append(spread(coarse, 4, best.pairs))
+        candidates.append(spread(coarse, 4, (rows // 2, cols // 2)))
+    ways = _compiled if is_compiled(target) else _batched
+    return spread(ways(target, planes, candidates, moved, quality, effort), 2, (rows, cols))
+
+
+def _batched(
+    target: Tensor, planes: Tensor, candidates: list[Tensor], moved: Tensor, quality: Tensor, effort: SearchEffort
+) -> Tensor:
+    """The best of candidates [B, H/16, W/16, 2], and of what lies around them; all blocks at once, step by step."""
+    price = (LAMBDA_PER_STEP * nominal_step(quality))[:, None, None]
+    best = _Candidates(Matcher(target, planes, grouped=True), price, len(target))
     best.expect(moved)
-    for candidate in candidates:
+    for candidate in candidates[1:]:
         best.consider(candidate)
     best.recentre()
     for step in (8, 4):
@@ -248,4 +270,37 @@ def search(
     best.decide_by(Matcher(target, planes, quality, grouped=True), vector_weight(quality))
     for step in (2, 1):
         best.refine(step, effort.diagonal)
-    return spread(best.field, 2, (best.match.rows, best.match.cols))
+    return best.field
+
+
+_DIAGONALS = {"none": searching.NONE, "one": searching.ONE, "all": searching.ALL}
+_LOGARITHMS = np.log2(np.arange(1, 3 * VECTOR_MAX + VECTOR_LIMIT, dtype=np.float32))
+
+
+def _compiled(
+    target: Tensor, planes: Tensor, candidates: list[Tensor], moved: Tensor, quality: Tensor, effort: SearchEffort
+) -> Tensor:
+    """The same by :mod:`lvc.kernels`, all steps for each block."""
+    field, guess = torch.empty_like(moved), moved
+    coarse = (LAMBDA_PER_STEP * nominal_step(quality)).tolist()
+    fine, scales = vector_weight(quality).flatten().tolist(), (1 / steps_of(quality)).tolist()
+
+    def look(candidates: list[Tensor], steps: tuple[int, ...], is_fine: bool) -> Tensor:
+        tried, best = torch.stack(candidates), torch.empty_like(field)
+        for number in range(len(target)):
+            what = target[number, 0].numpy(), planes[number, 0].numpy(), -FIRST, best[number].numpy()
+            where = guess[number].contiguous().numpy(), tried[:, number].contiguous().numpy()
+            how = np.array(steps, np.int64), _DIAGONALS[effort.diagonal], is_fine
+            scale = scales[number] / BLOCK / RATE_WEIGHT**0.5
+            costs = PER_POWER / RATE_WEIGHT, LEAST / RATE_WEIGHT, MEAN_SHARE, _LOGARITHMS, VECTOR_MAX
+            price = (fine if is_fine else coarse)[number]
+            shared(searching.search, len(best[number]), *what, *where, *how, price, scale, *costs)
+        return best
+
+    field = look(candidates, (), False)
+    guess = neighbour_median(field, moved)
+    field = look([field], (8, 4), False)
+    for _ in range(effort.propagations):
+        field = look([field, *neighbours(field)], (), False)
+        guess = neighbour_median(field, moved)
+    return look([field], (2, 1), True)

@@ -18,6 +18,8 @@ import torch
 from torch import Tensor
 
 from lvc.errors import ModelError
+from lvc.exact.places import is_compiled
+from lvc.kernels import quantising, shared
 from lvc.model.quality import RATE_WEIGHT
 from lvc.rangecoder import Coder, Symbols, Table
 
@@ -149,6 +151,11 @@ def choose(book: Codebook, bits: npt.NDArray[np.float64], wanted: Tensor, rate_w
         return torch.where(outside, torch.full_like(index, k), index).long().cpu().numpy()
     entries = torch.from_numpy(book.entries).to(device, torch.float32) / UNIT
     price = torch.from_numpy(bits).to(device, torch.float32) * rate_weight
+    if book.dimension > 1 and is_compiled(wanted):
+        found = np.empty(len(wanted), np.int64)
+        vectors = wanted.contiguous().numpy()
+        shared(quantising.choose, len(found), entries.numpy(), price.numpy(), vectors, rate_weight, found)
+        return found
     if book.dimension == 1:  # entries are sorted
         axis = entries[:, 0].contiguous()
         x = wanted[:, 0].contiguous()

@@ -21,6 +21,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
+from lvc.kernels import vectors as kernels
 from lvc.model.known_vectors import FAR, OPTIONS, Ints, Known, known_vectors
 from lvc.model.modes import fresh_tables
 from lvc.rangecoder import Coder, Symbols, Table
@@ -270,8 +271,5 @@ def code_field(
             if given is not None and choose is not None:
                 given = choose(sy, sx, size, given, predicted, tables)
             found[sent] = _code_vectors(coder, tables, given, predicted)
-            block, cy, cx = cells_of(by, bx, size, rows, cols)
-            vectors[cy, cx] = found[block]
-            levels[cy, cx] = level
-            active[cy, cx] = False
+            kernels.place(by, bx, size, level, found, bordered[1:-1, 1:-1], levels, active)
     return MotionField(vectors.copy(), levels)

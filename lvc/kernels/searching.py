@@ -1,0 +1,276 @@
+"""Motion search, block by block: see :mod:`lvc.encoder.motion_search` and :mod:`lvc.encoder.matching` for reasons."""
+
+import numpy as np
+import numpy.typing as npt
+
+from lvc.kernels import compiled
+
+Floats = npt.NDArray[np.float32]
+Ints = npt.NDArray[np.int64]
+NONE, ONE, ALL = 0, 1, 2
+"""Diagonal steps: none, the one between the better two of the others, all four."""
+
+
+@compiled
+def _summed(values: Floats) -> None:
+    """Sums of 32 values for each of 16 lanes, [32 * 16]; they stand in the first 16, the others are overwritten."""
+    for n in range(256):
+        values[n] += values[n + 256]
+    for n in range(128):
+        values[n] += values[n + 128]
+    for n in range(64):
+        values[n] += values[n + 64]
+    for n in range(16):
+        values[n] = (values[n] + values[n + 32]) + (values[n + 16] + values[n + 48])
+
+
+@compiled
+def _hadamard(values: Floats) -> None:
+    """All sums and differences of 64 values for each of 16 lanes, [64 * 16]: eight times the orthonormal transform."""
+    for n in range(512):
+        a, b = values[n], values[n + 512]
+        values[n], values[n + 512] = a + b, a - b
+    for start in range(0, 1024, 512):
+        for n in range(start, start + 256):
+            a, b = values[n], values[n + 256]
+            values[n], values[n + 256] = a + b, a - b
+    for start in range(0, 1024, 256):
+        for n in range(start, start + 128):
+            a, b = values[n], values[n + 128]
+            values[n], values[n + 128] = a + b, a - b
+    for start in range(0, 1024, 128):
+        for n in range(start, start + 64):
+            a, b = values[n], values[n + 64]
+            values[n], values[n + 64] = a + b, a - b
+    for start in range(0, 1024, 64):
+        for n in range(start, start + 16):
+            a, b = values[n] + values[n + 32], values[n + 16] + values[n + 48]
+            c, d = values[n] - values[n + 32], values[n + 16] - values[n + 48]
+            values[n], values[n + 16], values[n + 32], values[n + 48] = a + b, a - b, c + d, c - d
+
+
+@compiled
+def search(
+    target: Floats,
+    planes: Floats,
+    margin: int,
+    field: Ints,
+    guess: Ints,
+    candidates: Ints,
+    steps: Ints,
+    diagonal: int,
+    is_fine: bool,
+    price: float,
+    scale: float,
+    per_power: float,
+    least: float,
+    mean_share: float,
+    logarithms: Floats,
+    furthest: int,
+    first: int,
+    last: int,
+) -> None:
+    """Find better vectors for rows ``first`` to ``last - 1`` of 16x16 blocks.
+
+    Args:
+        target: [H, W].
+        planes: [16, H + ..., W + ...], see :func:`lvc.exact.warp.phases`; ``margin`` before the first sample.
+        field: what is found, [h, w, 2].
+        guess: what vectors are predicted from, [h, w, 2].
+        candidates: [k, h, w, 2], looked at before steps are taken from the best of them.
+        steps: in quarter samples; four directions each, then ``diagonal`` ones.
+        is_fine: by Hadamard coefficients, else by absolute differences on every second row.
+        price: of a bit.
+        scale: of eighfold coefficients, to quantisation steps.
+        per_power, least: what an octave of a float's bits, read as an integer, costs, and what is added, both in bits,
+            as is the scale of a squared step.
+        mean_share: see :data:`lvc.encoder.matching.MEAN_SHARE`.
+        logarithms: binary ones of 1, 2, ...
+        furthest: largest component of a vector.
+    """
+    values, costs = np.zeros(1024, np.float32), np.zeros(1024, np.float32)
+    bits = costs.view(np.int32)
+    means, plain, totals = np.empty(16, np.float32), np.empty(16, np.float32), np.empty(16, np.float32)
+    tried, missed = np.zeros((4, 2), np.int64), np.zeros(4, np.float32)
+    low, right = planes.shape[1] - 8, planes.shape[2] - 8
+    size, factor, constant = np.float32(scale), np.float32(per_power), np.float32(least)
+    share, half = np.float32(2 * mean_share), np.float32(0.5)
+    rounds = (len(candidates) + 3) // 4
+    for by in range(first, last):
+        for bx in range(field.shape[1]):
+            best, best_v, best_h = np.float32(np.inf), 0, 0
+            centre_v = centre_h = 0
+            for number in range(rounds + 2 * len(steps)):
+                # up to four vectors are tried together
+                count = 4
+                if number < rounds:
+                    count = min(4, len(candidates) - 4 * number)
+                    for k in range(count):
+                        tried[k, 0] = candidates[4 * number + k, by, bx, 0]
+                        tried[k, 1] = candidates[4 * number + k, by, bx, 1]
+                elif (number - rounds) % 2 == 0:
+                    step = steps[(number - rounds) // 2]
+                    centre_v, centre_h = best_v, best_h
+                    for k in range(4):
+                        tried[k, 0] = centre_v + (step if k == 1 else -step if k == 0 else 0)
+                        tried[k, 1] = centre_h + (step if k == 3 else -step if k == 2 else 0)
+                elif diagonal == NONE:
+                    continue
+                else:
+                    step = steps[(number - rounds) // 2]
+                    for k in range(4):
+                        tried[k, 0] = centre_v + (step if k >= 2 else -step)
+                        tried[k, 1] = centre_h + (step if k % 2 else -step)
+                    if diagonal == ONE:
+                        count = 1
+                        tried[0, 0] = centre_v + (-step if missed[0] < missed[1] else step)
+                        tried[0, 1] = centre_h + (-step if missed[2] < missed[3] else step)
+                every = 1 if is_fine else 2
+                for k in range(count):
+                    v = tried[k, 0] = min(max(tried[k, 0], -furthest), furthest)
+                    h = tried[k, 1] = min(max(tried[k, 1], -furthest), furthest)
+                    seen = planes[(v & 3) * 4 + (h & 3)]
+                    for part in range(4):
+                        i, j = by * 16 + (part >> 1) * 8, bx * 16 + (part & 1) * 8
+                        row = max(0, min(i + (v >> 2) + margin, low))
+                        col = max(0, min(j + (h >> 2) + margin, right))
+                        lane = k * 4 + part
+                        for r in range(8 // every):
+                            for c in range(8):
+                                difference = seen[row + every * r, col + c] - target[i + every * r, j + c]
+                                values[(r * 8 + c) * 16 + lane] = difference
+                if is_fine:
+                    _hadamard(values)
+                    for n in range(1024):
+                        values[n] *= size
+                        costs[n] = max(abs(values[n]), half)
+                    for n in range(1024):
+                        values[n] = min(np.float32(bits[n]) * factor + constant, values[n] * values[n])
+                    for n in range(512):
+                        values[n] += values[n + 512]
+                    _summed(values)
+                    for lane in range(16):
+                        totals[lane] = values[lane]
+                else:
+                    for n in range(512):
+                        costs[n] = values[n]
+                    _summed(costs)
+                    for lane in range(16):
+                        means[lane] = costs[lane] * np.float32(1 / 32)
+                    for n in range(512):
+                        costs[n] = abs(values[n])
+                    _summed(costs)
+                    for lane in range(16):
+                        plain[lane] = costs[lane]
+                    for start in range(0, 512, 16):
+                        for lane in range(16):
+                            costs[start + lane] = abs(values[start + lane] - means[lane])
+                    _summed(costs)
+                    for lane in range(16):
+                        totals[lane] = costs[lane] * (np.float32(2) - share) + plain[lane] * share
+                for k in range(count):
+                    v, h = tried[k, 0], tried[k, 1]
+                    down, across = abs(v - guess[by, bx, 0]), abs(h - guess[by, bx, 1])
+                    rate = np.float32(2) * (logarithms[down] + logarithms[across])
+                    rate = rate + np.float32(2.5) if rate > 0 else np.float32(0.3)
+                    cost = (totals[4 * k] + totals[4 * k + 1]) + (totals[4 * k + 2] + totals[4 * k + 3])
+                    cost += np.float32(price) * rate
+                    if number >= rounds and (number - rounds) % 2 == 0:
+                        missed[k] = cost
+                    if cost < best:
+                        best, best_v, best_h = cost, v, h
+            field[by, bx, 0], field[by, bx, 1] = best_v, best_h
+
+
+@compiled
+def match(
+    target: Floats,
+    planes: Floats,
+    margin: int,
+    y: Ints,
+    x: Ints,
+    picture: Ints,
+    which: Ints,
+    vectors: Ints,
+    scales: Floats,
+    per_power: float,
+    least: float,
+    out: Floats,
+    first: int,
+    last: int,
+) -> None:
+    """What 8x8 blocks ``first`` to ``last - 1`` miss, by their Hadamard coefficients.
+
+    Args:
+        target: [B, H, W].
+        planes: [B, 16, H + ..., W + ...], see :func:`lvc.exact.warp.phases`; ``margin`` before the first sample.
+        y, x, picture: first sample of each block there is, and its picture in the batch.
+        which: [n] of these; empty for all.
+        vectors: [n, 2].
+        scales: of orthonormal coefficients to quantisation steps, of each block there is.
+        per_power, least: see :func:`search`, here of squared steps.
+        out: [n], in squared steps.
+    """
+    values, costs, sizes = np.zeros(1024, np.float32), np.empty(1024, np.float32), np.zeros(16, np.float32)
+    bits = costs.view(np.int32)
+    low, right = planes.shape[2] - 8, planes.shape[3] - 8
+    factor, constant, half = np.float32(per_power), np.float32(least), np.float32(0.5)
+    for start in range(first, last, 16):
+        count = min(16, last - start)
+        for lane in range(count):
+            at = which[start + lane] if which.size else start + lane
+            v, h = vectors[start + lane, 0], vectors[start + lane, 1]
+            i, j = max(0, y[at]), max(0, x[at])
+            row, col = max(0, min(i + (v >> 2) + margin, low)), max(0, min(j + (h >> 2) + margin, right))
+            seen, wanted = planes[picture[at], (v & 3) * 4 + (h & 3)], target[picture[at]]
+            sizes[lane] = scales[at] * np.float32(1 / 8)
+            for r in range(8):
+                for c in range(8):
+                    values[(r * 8 + c) * 16 + lane] = seen[row + r, col + c] - wanted[i + r, j + c]
+        _hadamard(values)
+        for k in range(0, 1024, 16):
+            for lane in range(16):
+                values[k + lane] *= sizes[lane]
+        for n in range(1024):
+            costs[n] = max(abs(values[n]), half)
+        for n in range(1024):
+            values[n] = min(np.float32(bits[n]) * factor + constant, values[n] * values[n])
+        for n in range(512):
+            values[n] += values[n + 512]
+        _summed(values)
+        for lane in range(count):
+            out[start + lane] = values[lane]
+
+
+@compiled
+def full_search(small: Floats, padded: Floats, side: int, radius: int, step_price: float, found: Ints) -> None:
+    """Search everywhere around each block.
+
+    Args:
+        small: [h, w].
+        padded: reference, [h + 2 radius, w + 2 radius].
+        side: of a block; those at the far borders may be smaller.
+        step_price: of each sample of distance, either way.
+        found: [ceil(h / side), ceil(w / side), 2], in samples.
+    """
+    size = 2 * radius + 1
+    sums, penalty = np.empty(size, np.float32), np.empty(size, np.float32)
+    for n in range(size):
+        penalty[n] = np.float32(step_price) * np.float32(abs(n - radius))
+    for by in range(found.shape[0]):
+        for bx in range(found.shape[1]):
+            bottom, right = min((by + 1) * side, small.shape[0]), min((bx + 1) * side, small.shape[1])
+            share = np.float32(1.0 / ((bottom - by * side) * (right - bx * side)))
+            best = np.float32(np.inf)
+            for down in range(size):
+                sums[:] = 0
+                for i in range(by * side, bottom):
+                    for j in range(bx * side, right):
+                        sample, row = small[i, j], padded[i + down, j : j + size]
+                        for n in range(size):
+                            sums[n] += abs(row[n] - sample)
+                for n in range(size):
+                    cost = sums[n] * share + (penalty[n] + penalty[down])
+                    if cost < best:
+                        best = cost
+                        found[by, bx, 0], found[by, bx, 1] = down - radius, n - radius

@@ -1,0 +1,118 @@
+"""What is known of vectors before they are coded; see :mod:`lvc.model.known_vectors` for what it means."""
+
+import numpy as np
+import numpy.typing as npt
+
+from lvc.kernels import compiled
+
+Ints = npt.NDArray[np.int64]
+
+
+@compiled
+def know(
+    field: Ints,
+    past: Ints,
+    y: Ints,
+    x: Ints,
+    size: int,
+    far: int,
+    guess: Ints,
+    near: Ints,
+    agree: Ints,
+    options: Ints,
+    many: Ints,
+    apart: Ints,
+) -> None:
+    """Of n blocks of a size.
+
+    Args:
+        field: with a border of one block all around it, [rows + 2, cols + 2, 2], ``far`` where nothing is known.
+        past: the expected field, [rows, cols, 2].
+        y, x: first 8x8 block of each, [n].
+        guess, near, agree, options, many, apart: results, see :class:`lvc.model.known_vectors.Known`.
+    """
+    rows, cols = past.shape[:2]
+    seen, ordered = np.empty((5, 2), np.int64), np.empty(5, np.int64)
+    for n in range(len(y)):
+        # with the border
+        above, left = y[n], x[n]
+        below, right = min(y[n] + size, rows) + 1, min(x[n] + size, cols) + 1
+        middle_y, middle_x = min(y[n] + size // 2, rows - 1) + 1, min(x[n] + size // 2, cols - 1) + 1
+        seen[0], seen[1] = field[middle_y, left], field[above, middle_x]
+        seen[2], seen[3] = field[middle_y, right], field[below, middle_x]
+        count = 0
+        for k in range(4):
+            count += seen[k, 0] != far
+        if count == 0:
+            seen[0], seen[1], seen[2], seen[3] = (
+                field[above, left],
+                field[above, right],
+                field[below, left],
+                field[below, right],
+            )
+            for k in range(4):
+                count += seen[k, 0] != far
+        seen[4] = past[middle_y - 1, middle_x - 1]
+        is_even = count % 2 == 0  # the past makes the number of candidates odd
+        same = 1
+        first = -1
+        for k in range(4):
+            if seen[k, 0] != far:
+                if first >= 0 and (seen[k, 0] != seen[first, 0] or seen[k, 1] != seen[first, 1]):
+                    same = 0
+                first = k
+        near[n], agree[n] = min(count, 2), same
+        for component in range(2):
+            total = 0
+            for k in range(4 + is_even):
+                value = seen[k, component]
+                if value != far:
+                    at = total
+                    while at > 0 and ordered[at - 1] > value:
+                        ordered[at] = ordered[at - 1]
+                        at -= 1
+                    ordered[at] = value
+                    total += 1
+            guess[n, component] = ordered[total // 2]
+        found = 0
+        apart[n] = 0
+        for k in range(5):
+            v, h = seen[k, 0], seen[k, 1]
+            is_new = v != far and (v != guess[n, 0] or h != guess[n, 1])
+            for before in range(found):
+                is_new = is_new and (v != options[before, n, 0] or h != options[before, n, 1])
+            if is_new:
+                options[found, n, 0], options[found, n, 1] = v, h
+                apart[n, 0] = max(apart[n, 0], abs(v - guess[n, 0]))
+                apart[n, 1] = max(apart[n, 1], abs(h - guess[n, 1]))
+                found += 1
+        many[n] = found
+
+
+@compiled
+def which_of(options: Ints, many: Ints, vectors: Ints, found: Ints) -> None:
+    """Number of the option that each vector [n, 2] is, from 1 on; 0 where it is none."""
+    for n in range(len(vectors)):
+        found[n] = 0
+        for k in range(many[n]):
+            if options[k, n, 0] == vectors[n, 0] and options[k, n, 1] == vectors[n, 1]:
+                found[n] = k + 1
+
+
+@compiled
+def place(
+    y: Ints, x: Ints, size: int, level: int, found: Ints, vectors: Ints, levels: Ints, active: npt.NDArray[np.bool_]
+) -> None:
+    """Give the 8x8 blocks that lie in n blocks and in the picture their vectors and levels; they are coded then.
+
+    Args:
+        y, x: first of each, [n].
+        found: [n, 2].
+        vectors, levels, active: of the picture, [rows, cols, ...].
+    """
+    rows, cols = levels.shape
+    for n in range(len(y)):
+        for i in range(y[n], min(y[n] + size, rows)):
+            for j in range(x[n], min(x[n] + size, cols)):
+                vectors[i, j, 0], vectors[i, j, 1] = found[n, 0], found[n, 1]
+                levels[i, j], active[i, j] = level, False
