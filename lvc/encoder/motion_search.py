@@ -283,7 +283,8 @@ def _compiled(
     """The same by :mod:`lvc.kernels`, all steps for each block."""
     field, guess = torch.empty_like(moved), moved
     coarse = (LAMBDA_PER_STEP * nominal_step(quality)).tolist()
-    fine, scales = vector_weight(quality).flatten().tolist(), (1 / steps_of(quality)).tolist()
+    # here by squared steps, not by bits
+    fine, scales = (RATE_WEIGHT * vector_weight(quality)).flatten().tolist(), (1 / steps_of(quality)).tolist()
 
     def look(candidates: list[Tensor], steps: tuple[int, ...], is_fine: bool) -> Tensor:
         tried, best = torch.stack(candidates), torch.empty_like(field)
@@ -291,9 +292,8 @@ def _compiled(
             what = target[number, 0].numpy(), planes[number, 0].numpy(), -FIRST, best[number].numpy()
             where = guess[number].contiguous().numpy(), tried[:, number].contiguous().numpy()
             how = np.array(steps, np.int64), _DIAGONALS[effort.diagonal], is_fine
-            scale = scales[number] / BLOCK / RATE_WEIGHT**0.5
-            costs = PER_POWER / RATE_WEIGHT, LEAST / RATE_WEIGHT, MEAN_SHARE, _LOGARITHMS, VECTOR_MAX
-            price = (fine if is_fine else coarse)[number]
+            price, scale = (fine if is_fine else coarse)[number], scales[number] / BLOCK
+            costs = PER_POWER, LEAST, MEAN_SHARE, _LOGARITHMS, VECTOR_MAX
             shared(searching.search, len(best[number]), *what, *where, *how, price, scale, *costs)
         return best
 

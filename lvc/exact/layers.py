@@ -18,8 +18,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lvc.errors import ModelError
-from lvc.exact.places import enlarged
+from lvc.exact.places import enlarged, is_compiled
 from lvc.exact.product import learned_pointwise, pointwise, repeatable_pointwise
+from lvc.kernels import layers as kernels
 
 ACT_MAX = 2047
 """Activations lie within +-ACT_MAX; such integers survive TF32 (11 significant bits)."""
@@ -126,8 +127,8 @@ class ExactLayer(nn.Module):
     def _parameters_now(self) -> tuple[Tensor, Tensor]:
         if self.exact:  # nothing changes any more
             if self._offset is None or self._offset.device != self.bias.device:
-                self._offset = self.bias * UNIT
-            return self.weight, self._offset
+                self._offset = self.bias.detach() * UNIT
+            return self.weight.detach(), self._offset
         if not self.fake:
             return self.weight, self.bias * UNIT
         if self._shift is None:
@@ -136,13 +137,42 @@ class ExactLayer(nn.Module):
         weight = self.weight + (snapped.view_as(self.weight) - self.weight).detach()
         return weight, self.bias * UNIT
 
+    @property
+    def offsets(self) -> Tensor:
+        """What is added to sums, [C_out]."""
+        return self._parameters_now()[1]
+
+    def _by_quality(self, quality: Qualities | None) -> Tensor | None:
+        """What is added to sums because of the quality, [B, n, C_out]; None where a layer does not depend on it."""
+        if self.knots is None:
+            return None
+        if quality is None:
+            raise ModelError("a quality-dependent layer was called without a quality")
+        offset = (quality.weights[..., None] * self.knots).sum(2) * UNIT
+        return offset.round() if self.exact else offset
+
+    def _offsets(self, sums: Tensor, quality: Qualities | None) -> Tensor:
+        """What :mod:`lvc.kernels` have to add to sums, [B, C_out]; what differs from place to place is added here."""
+        offset = self._by_quality(quality)
+        bias = self.offsets.expand(len(sums), -1)
+        if offset is None or quality is None:
+            return bias
+        if quality.where is None:
+            return bias + offset[:, 0]
+        offset = placed(offset, quality.where)
+        sums.add_(enlarged(offset, sums.shape[2] // offset.shape[2]))
+        return bias
+
+    def _compiled(self, sums: Tensor, quality: Qualities | None) -> Tensor:
+        """Activations of sums without their bias, in place, by :mod:`lvc.kernels`."""
+        offsets = self._offsets(sums, quality)
+        for each, offset in zip(sums.flatten(2), offsets, strict=True):
+            kernels.finish(each.numpy(), offset.contiguous().numpy(), self.act, float(ACT_MAX))
+        return sums
+
     def _finish(self, y: Tensor, quality: Qualities | None) -> Tensor:
-        if self.knots is not None:
-            if quality is None:
-                raise ModelError("a quality-dependent layer was called without a quality")
-            offset = (quality.weights[..., None] * self.knots).sum(2) * UNIT
-            if self.exact:
-                offset = offset.round()
+        offset = self._by_quality(quality)
+        if offset is not None and quality is not None:
             offset = placed(offset, quality.where)
             if quality.where is not None and (finer := y.shape[2] // offset.shape[2]) > 1:
                 offset = enlarged(offset, finer)
@@ -233,8 +263,14 @@ class Conv(ExactLayer):
 
     def forward(self, x: Tensor, quality: Qualities | None = None) -> Tensor:
         weight, bias = self._parameters_now()
+        if self.exact and is_compiled(x):
+            return self._compiled(self.sums(x), quality)
         product = self._product if self.exact else learned_pointwise
         return self._finish(product(x, weight, bias), quality)
+
+    def sums(self, x: Tensor) -> Tensor:
+        """Products alone, without bias, of an exact layer on a CPU."""
+        return self._product(x, self.weight.detach(), None).contiguous()
 
 
 class Depthwise(ExactLayer):
@@ -250,7 +286,12 @@ class Depthwise(ExactLayer):
 
     def forward(self, x: Tensor) -> Tensor:
         weight, bias = self._parameters_now()
-        return self._finish(F.conv2d(x, weight, bias, padding=1, groups=self.weight.shape[0]), None)
+        if not self.exact or not is_compiled(x):
+            return self._finish(F.conv2d(x, weight, bias, padding=1, groups=self.weight.shape[0]), None)
+        found, filters = torch.empty(x.shape), weight[:, 0].contiguous().numpy()
+        for into, given in zip(found, x.contiguous(), strict=True):
+            kernels.depthwise(given.numpy(), filters, bias.numpy(), float(ACT_MAX), into.numpy())
+        return found
 
 
 class Block(nn.Module):
@@ -273,10 +314,17 @@ class Block(nn.Module):
             return clamp(x + self.narrow(self.widen(spatial)))
         if x.is_cuda:  # nothing else holds what is added, and there are no gradients
             return torch.clamp_(self.narrow(self.widen(spatial)).add_(x), -ACT_MAX, ACT_MAX)
-        result = torch.empty_like(x)
-        rows = max(1, _POSITIONS // (len(x) * x.shape[3]))
-        for into, given, part in zip(*(each.split(rows, 2) for each in (result, x, spatial)), strict=True):
-            torch.clamp(self.narrow(self.widen(part)).add_(given), -ACT_MAX, ACT_MAX, out=into)
+        if not is_compiled(x):
+            return clamp(self.narrow(self.widen(spatial)).add_(x))
+        result, x = torch.empty(x.shape), x.contiguous()
+        rows = max(1, _POSITIONS // x.shape[3])
+        for into, given, every in zip(result.flatten(2), x.flatten(2), spatial.split(1), strict=True):
+            start = 0
+            for part in every.split(rows, 2):
+                sums = self.narrow.sums(self.widen(part)).flatten(2)[0]
+                offsets = self.narrow.offsets.numpy()
+                kernels.finish_and_add(sums.numpy(), offsets, float(ACT_MAX), given.numpy(), into.numpy(), start)
+                start += sums.shape[1]
         return result
 
 

@@ -9,21 +9,21 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-_Product = Callable[[Tensor, Tensor, Tensor], Tensor]
+_Product = Callable[[Tensor, Tensor, Tensor | None], Tensor]
 
-_TRIED = ((1, 32, 64, 64), (64, 32, 1, 1), (64,))
-"""What ways are compared with: shapes of picture, weights and biases."""
+_TRIED = (1, 32, 64, 64), (64, 32, 1, 1)
+"""What ways are compared with: shapes of picture and weights."""
 _ROUNDS = 5
 
 
-def pointwise(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+def pointwise(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     """1x1 convolution [B, C_in, H, W] -> [B, C_out, H, W]: a plain sum of products of integers, whoever computes it."""
     if x.device.type != "cpu":
         return F.conv2d(x, weight, bias)
     return _fastest(torch.get_num_threads(), _has_onednn())(x, weight, bias)
 
 
-def repeatable_pointwise(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+def repeatable_pointwise(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     """The same of other numbers, whose sums are rounded: by one library alone, so that encodes and trainings can be
     repeated.
     """
@@ -32,18 +32,21 @@ def repeatable_pointwise(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     return F.conv2d(x, weight, bias)
 
 
-def _as_product(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+def _as_product(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     """By the library for products of matrices."""
     b, channels, height, width = x.shape
     columns = x.reshape(b, channels, height * width)
-    if b == 1:
+    if bias is None:
+        matrix = weight.flatten(1)
+        found = torch.mm(matrix, columns[0]) if b == 1 else torch.bmm(matrix.expand(b, -1, -1), columns)
+    elif b == 1:
         found = torch.addmm(bias[:, None], weight.flatten(1), columns[0])
     else:
         found = torch.baddbmm(bias[:, None].expand(b, -1, -1), weight.flatten(1).expand(b, -1, -1), columns)
     return found.view(b, len(weight), height, width)
 
 
-def _by_onednn(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+def _by_onednn(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     """One thread alone would not get it from PyTorch."""
     found: Tensor = torch.ops.aten.mkldnn_convolution(x, weight, bias, (0, 0), (1, 1), (1, 1), 1)
     return found
@@ -59,16 +62,16 @@ def _fastest(threads: int, has_onednn: bool) -> _Product:  # noqa: ARG001 -- the
     if not has_onednn:
         return _as_product
     with torch.inference_mode():
-        given = [torch.ones(shape, device="cpu") for shape in _TRIED]
-        return min((_as_product, _by_onednn), key=lambda way: _seconds(way, *given))
+        x, weight = (torch.ones(shape, device="cpu") for shape in _TRIED)
+        return min((_as_product, _by_onednn), key=lambda way: _seconds(way, x, weight))
 
 
-def _seconds(way: _Product, *given: Tensor) -> float:
+def _seconds(way: _Product, x: Tensor, weight: Tensor) -> float:
     """The least time that a way takes in some rounds."""
     times = []
     for _ in range(_ROUNDS):
         begin = time.perf_counter()
-        way(*given)
+        way(x, weight, None)
         times.append(time.perf_counter() - begin)
     return min(times)
 

@@ -80,10 +80,9 @@ def search(
         candidates: [k, h, w, 2], looked at before steps are taken from the best of them.
         steps: in quarter samples; four directions each, then ``diagonal`` ones.
         is_fine: by Hadamard coefficients, else by absolute differences on every second row.
-        price: of a bit.
-        scale: of eighfold coefficients, to quantisation steps.
-        per_power, least: what an octave of a float's bits, read as an integer, costs, and what is added, both in bits,
-            as is the scale of a squared step.
+        price: of a bit, in squared steps where ``is_fine``, else in grey levels.
+        scale: of eightfold coefficients, to quantisation steps.
+        per_power, least: what a float's bits, read as an integer, cost each, and what is added, in squared steps.
         mean_share: see :data:`lvc.encoder.matching.MEAN_SHARE`.
         logarithms: binary ones of 1, 2, ...
         furthest: largest component of a vector.
@@ -208,7 +207,7 @@ def match(
         which: [n] of these; empty for all.
         vectors: [n, 2].
         scales: of orthonormal coefficients to quantisation steps, of each block there is.
-        per_power, least: see :func:`search`, here of squared steps.
+        per_power, least: see :func:`search`.
         out: [n], in squared steps.
     """
     values, costs, sizes = np.zeros(1024, np.float32), np.empty(1024, np.float32), np.zeros(16, np.float32)

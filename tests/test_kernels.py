@@ -1,0 +1,196 @@
+"""Compiled loops against what PyTorch makes of the same, which is what runs on GPUs and in training."""
+
+import threading
+from collections.abc import Callable, Iterator
+
+import numba
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from lvc import kernels
+from lvc.encoder import matching, motion_search
+from lvc.encoder.matching import Matcher
+from lvc.encoder.motion_search import FAST, MEDIUM, SLOW, TRAINING, SearchEffort
+from lvc.exact import layers, warp
+from lvc.exact.layers import ACT_MAX, Block, Conv, Depthwise, Qualities, make_exact, quality_knots
+from lvc.model import codebook, codec
+from lvc.model.codebook import lattice_codebook
+from lvc.model.modes import FIRST, NONE
+from lvc.model.prediction import Memory, Picture
+from tests.models import tiny_model
+
+MODULES = (codebook, codec, layers, matching, motion_search, warp)
+
+
+@pytest.fixture(autouse=True)
+def no_gradients() -> Iterator[None]:
+    with torch.inference_mode():
+        yield
+
+
+def both(monkeypatch: pytest.MonkeyPatch, call: Callable[[], Tensor]) -> tuple[Tensor, Tensor]:
+    """What is compiled, and what is not."""
+    compiled = call()
+    with monkeypatch.context() as patch:
+        for module in MODULES:
+            patch.setattr(module, "is_compiled", lambda _: False)
+        return compiled, call()
+
+
+def integers(*shape: int, most: int = ACT_MAX, seed: int = 0) -> Tensor:
+    return torch.from_numpy(np.random.default_rng(seed).integers(-most, most + 1, shape)).float()
+
+
+def texture(seed: int, height: int = 96, width: int = 160) -> Tensor:
+    """Neighbouring samples alike, 10-bit."""
+    noise = torch.from_numpy(np.random.default_rng(seed).integers(0, 1024, (1, 1, 4 * height, 4 * width))).float()
+    return torch.nn.functional.avg_pool2d(noise, 4).round()
+
+
+@pytest.mark.parametrize("threads", [1, 2, 5])
+@pytest.mark.parametrize("rows", [0, 1, 7, 8, 43])
+def test_every_row_has_its_turn_once(rows: int, threads: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
+    found, lock = np.zeros(rows, np.int64), threading.Lock()
+
+    def count(into: np.ndarray, first: int, last: int) -> None:
+        with lock:
+            into[first:last] += 1
+
+    kernels.shared(count, rows, found)
+    assert (found == 1).all()
+
+
+def test_what_a_thread_raises_is_raised(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
+
+    def fail(first: int, last: int) -> None:
+        if first:
+            raise ValueError("of the other half")
+
+    with pytest.raises(ValueError, match="of the other half"):
+        kernels.shared(fail, 100)
+
+
+def test_what_cannot_be_kept_is_compiled_nevertheless(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No folder to write to: numba refuses to keep what it compiles."""
+    compile_it = numba.njit
+
+    def refuse(*given: object, cache: bool = False, **options: object) -> object:
+        if cache:
+            raise RuntimeError("cannot cache function: no locator available")
+        return compile_it(*given, **options)
+
+    monkeypatch.setattr(numba, "njit", refuse)
+    assert kernels.compiled(lambda x: x + 1)(2) == 3
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 2), (3, 1), (7, 10)])
+@pytest.mark.parametrize("batch", [1, 3])
+def test_layers(batch: int, shape: tuple[int, int], monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(1)
+    with torch.inference_mode(False):
+        some = torch.nn.ModuleList([Depthwise(12), Block(12), Conv(12, 12, act=True), Conv(12, 12)])
+        for _, layer in layers.exact_layers(some):
+            layer.snap()
+            layer.bias.data = (integers(len(layer.bias), most=90) / layers.UNIT).detach()
+        make_exact(some)
+    x = integers(batch, 12, *shape)
+    for layer in some:
+        found, wanted = both(monkeypatch, lambda layer=layer: layer(x.clone()))
+        assert torch.equal(found, wanted)
+        assert float(found.abs().max()) > 0
+
+
+@pytest.mark.parametrize("places", [False, True])
+def test_layers_that_depend_on_the_quality(places: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(2)
+    with torch.inference_mode(False):
+        layer = Conv(8, 6, act=True, by_quality=True)
+        assert layer.knots is not None
+        layer.knots.data = (integers(layers.KNOTS, 6, most=300) / layers.UNIT).detach()
+        layer.snap()
+        make_exact(layer)
+    where = torch.from_numpy(np.random.default_rng(3).integers(0, 2, (2, 3, 4))) if places else None
+    quality = Qualities(quality_knots(torch.tensor([[3.0, 77.0], [50.0, 9.0]])[:, : 1 + places]), where)
+    x = integers(2, 8, 6, 8)
+    found, wanted = both(monkeypatch, lambda: layer(x, quality))
+    assert torch.equal(found, wanted)
+
+
+@pytest.mark.parametrize("shift", [5, 6])
+def test_warp(shift: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    x = integers(2, 5, 6, 9)
+    field = torch.from_numpy(np.random.default_rng(shift).integers(-400, 401, (2, 6, 9, 2)))
+    found, wanted = both(monkeypatch, lambda: warp.warp(x, field, shift))
+    assert torch.equal(found, wanted)
+
+
+@pytest.mark.parametrize("second", [True, False])
+def test_mixtures(second: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = tiny_model().codec
+    fine = model.config.fine
+
+    def memory(seed: int) -> Memory:
+        picture = Picture(integers(2, 1, 64, 96, most=500, seed=seed) + 512, integers(2, 2, 32, 48, seed=seed))
+        return Memory(picture, integers(2, fine, 8, 12, seed=seed), integers(2, 384, 4, 6, seed=seed))
+
+    a, b = memory(1), memory(2)
+    modes = torch.from_numpy(np.random.default_rng(4).integers(0, 4, (2, 1, 4, 6)))
+    modes = modes if second else torch.where(modes > 1, NONE, FIRST)
+
+    def mixed() -> Tensor:
+        found = model.mixed(a, b if second else None, modes)
+        assert (found.apart is None) == (not second)
+        parts = *found.picture, found.state, found.magnitudes, *(found.apart or ())
+        return torch.cat([part.flatten() for part in parts])
+
+    found, wanted = both(monkeypatch, mixed)
+    assert torch.equal(found, wanted)
+
+
+@pytest.mark.parametrize("log_scale", [-3.0, -0.5, 0.0, 0.9, 3.0, 6.0])
+def test_choice_of_entries(log_scale: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    book = lattice_codebook(log_scale)
+    wanted = np.random.default_rng(5).logistic(0, 2.0**log_scale, (1000, book.dimension)) * 1.5
+    bits, vectors = -np.log2(book.counts / book.counts.sum()), torch.from_numpy(wanted).float()
+    found, other = both(monkeypatch, lambda: torch.from_numpy(codebook.choose(book, bits, vectors)))
+    assert float((found == other).float().mean()) > 0.995  # two entries may cost the same but for rounding
+    assert bool((found == len(book.entries)).any()) == bool((other == len(book.entries)).any())
+
+
+@pytest.mark.parametrize("some", [False, True])
+def test_matches(some: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    random = np.random.default_rng(6)
+    target, reference = torch.cat([texture(1), texture(2)]), torch.cat([texture(2), texture(3)])
+    share = torch.from_numpy(random.random((2, 12, 20))).float()
+    match = Matcher(target, warp.phases(reference), torch.tensor([20.0, 70.0]), share, grouped=some)
+    which = torch.from_numpy(random.permutation(480)[:133]) if some else slice(None)
+    vectors = torch.from_numpy(random.integers(-900, 901, (133 if some else 480, 2)))
+    found, wanted = both(monkeypatch, lambda: match.of(which, vectors))
+    assert torch.allclose(found, wanted, rtol=1e-4, atol=1e-3)
+
+
+@pytest.mark.parametrize(("scale", "radius", "block"), [(4, 7, 16), (4, 3, 16), (16, 5, 64)])
+def test_full_search(scale: int, radius: int, block: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    target = torch.cat([texture(7), texture(8)])
+    reference = target.roll((9, -14), (2, 3)) + texture(9) / 8
+    found, wanted = both(monkeypatch, lambda: motion_search._full_search(target, reference, scale, radius, block))
+    assert found.shape == wanted.shape
+    assert float((found == wanted).all(-1).float().mean()) > 0.98
+
+
+@pytest.mark.parametrize("effort", [FAST, MEDIUM, SLOW, TRAINING])
+def test_search(effort: SearchEffort, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both ways try the same vectors; rarely they differ where two are as good but for rounding."""
+    target = torch.cat([texture(10), texture(11)])
+    reference = (target.roll((2, -7), (2, 3)) + (texture(12) - 512) / 4).round().clamp(0, 1023)
+    quality, planes = torch.tensor([30.0, 60.0]), warp.phases(reference)
+    previous = torch.tensor([8, -20]).expand(2, 12, 20, 2)
+    found, wanted = both(
+        monkeypatch, lambda: motion_search.search(target, reference, planes, previous, quality, effort)
+    )
+    assert float((found == wanted).all(-1).float().mean()) > 0.98
+    assert float((found != 0).float().mean()) > 0.5
