@@ -6,6 +6,7 @@ import numpy.typing as npt
 from lvc.kernels import compiled
 
 Ints = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
 
 
 @compiled
@@ -116,3 +117,78 @@ def place(
             for j in range(x[n], min(x[n] + size, cols)):
                 vectors[i, j, 0], vectors[i, j, 1] = found[n, 0], found[n, 1]
                 levels[i, j], active[i, j] = level, False
+
+
+@compiled
+def _difference_bits(
+    by_reach: Floats, down: int, across: int, apart: Ints, reaches: Ints, small: int, lengths: int
+) -> float:
+    """What a difference from the predicted vector costs; see :mod:`lvc.model.motion` for its symbols."""
+    total = 0.0
+    for component in range(2):
+        value = down if component == 0 else across
+        reach, far = 0, apart[component] + (2 * abs(down) if component else 0)
+        while reach < len(reaches) and reaches[reach] < far:
+            reach += 1
+        size = abs(value)
+        if size <= small:
+            total += by_reach[component, reach, value + small]
+        else:
+            length = 0
+            while (size - small) >> (length + 1):
+                length += 1
+            total += by_reach[component, reach, 2 * small + 1 + length + (lengths if value < 0 else 0)] + length
+    return total
+
+
+@compiled
+def save(
+    same: Floats,
+    which: Floats,
+    by_reach: Floats,
+    wanted: Ints,
+    guess: Ints,
+    near: Ints,
+    agree: Ints,
+    options: Ints,
+    many: Ints,
+    apart: Ints,
+    reaches: Ints,
+    small: int,
+    lengths: int,
+    saved: Floats,
+) -> None:
+    """How many bits less than vectors [n, 2] others cost: see :func:`lvc.encoder.vector_costs.cheaper`.
+
+    Args:
+        same, which, by_reach: see :class:`lvc.encoder.vector_costs.VectorBits`.
+        wanted: the vectors.
+        guess, near, agree, options, many, apart: see :class:`lvc.model.known_vectors.Known`.
+        reaches: see :data:`lvc.model.known_vectors.REACHES`.
+        small, lengths: see :mod:`lvc.model.motion`.
+        saved: [3 + options, n], result.
+    """
+    count = len(options)
+    for n in range(len(wanted)):
+        down, across = wanted[n, 0] - guess[n, 0], wanted[n, 1] - guess[n, 1]
+        differs, equals = same[near[n], agree[n], 0], same[near[n], agree[n], 1]
+        taken = 0
+        for k in range(many[n]):
+            if options[k, n, 0] == wanted[n, 0] and options[k, n, 1] == wanted[n, 1]:
+                taken = k + 1
+        sent = differs + which[0, many[n]]
+        if down == 0 and across == 0:
+            now = equals
+        elif taken:
+            now = differs + which[taken, many[n]]
+        else:
+            now = sent + _difference_bits(by_reach, down, across, apart[n], reaches, small, lengths)
+        saved[0, n] = now - equals
+        for k in range(count):
+            saved[1 + k, n] = now - (differs + which[1 + k, many[n]]) if k < many[n] else 0.0
+        saved[1 + count, n] = saved[2 + count, n] = 0.0
+        if taken == 0 and down != 0 and across != 0:
+            half = _difference_bits(by_reach, 0, across, apart[n], reaches, small, lengths)
+            saved[1 + count, n] = now - (sent + half)
+            half = _difference_bits(by_reach, down, 0, apart[n], reaches, small, lengths)
+            saved[2 + count, n] = now - (sent + half)
