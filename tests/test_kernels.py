@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from lvc import kernels
-from lvc.encoder import matching, motion_search
+from lvc.encoder import motion_search
 from lvc.encoder.matching import Matcher
 from lvc.encoder.motion_search import FAST, MEDIUM, SLOW, TRAINING, SearchEffort
 from lvc.exact import layers, warp
@@ -21,7 +21,7 @@ from lvc.model.modes import FIRST, NONE
 from lvc.model.prediction import Memory, Picture
 from tests.models import tiny_model
 
-MODULES = (codebook, codec, layers, matching, motion_search, warp)
+MODULES = (codebook, codec, layers, motion_search, warp)
 
 
 @pytest.fixture(autouse=True)
@@ -128,6 +128,14 @@ def test_warp(shift: int, monkeypatch: pytest.MonkeyPatch) -> None:
     assert torch.equal(found, wanted)
 
 
+def test_luma_between_samples(monkeypatch: pytest.MonkeyPatch) -> None:
+    luma = torch.cat([texture(1, 32, 64), texture(2, 32, 64)])
+    field = torch.from_numpy(np.random.default_rng(1).integers(-300, 301, (2, 4, 8, 2)))
+    field[:, :2] = torch.from_numpy(np.random.default_rng(2).integers(-9, 10, (2, 2, 8, 2)))
+    found, wanted = both(monkeypatch, lambda: warp.sample(warp.readable(luma), field, warp.BLOCK))
+    assert torch.equal(found, wanted)
+
+
 @pytest.mark.parametrize("second", [True, False])
 def test_mixtures(second: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     model = tiny_model().codec
@@ -166,10 +174,14 @@ def test_matches(some: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     random = np.random.default_rng(6)
     target, reference = torch.cat([texture(1), texture(2)]), torch.cat([texture(2), texture(3)])
     share = torch.from_numpy(random.random((2, 12, 20))).float()
-    match = Matcher(target, warp.phases(reference), torch.tensor([20.0, 70.0]), share, grouped=some)
+    quality = torch.tensor([20.0, 70.0])
     which = torch.from_numpy(random.permutation(480)[:133]) if some else slice(None)
     vectors = torch.from_numpy(random.integers(-900, 901, (133 if some else 480, 2)))
-    found, wanted = both(monkeypatch, lambda: match.of(which, vectors))
+
+    def matched() -> Tensor:
+        return Matcher(target, warp.readable(reference), quality, share, grouped=some).of(which, vectors)
+
+    found, wanted = both(monkeypatch, matched)
     assert torch.allclose(found, wanted, rtol=1e-4, atol=1e-3)
 
 
@@ -187,10 +199,12 @@ def test_search(effort: SearchEffort, monkeypatch: pytest.MonkeyPatch) -> None:
     """Both ways try the same vectors; rarely they differ where two are as good but for rounding."""
     target = torch.cat([texture(10), texture(11)])
     reference = (target.roll((2, -7), (2, 3)) + (texture(12) - 512) / 4).round().clamp(0, 1023)
-    quality, planes = torch.tensor([30.0, 60.0]), warp.phases(reference)
+    quality = torch.tensor([30.0, 60.0])
     previous = torch.tensor([8, -20]).expand(2, 12, 20, 2)
-    found, wanted = both(
-        monkeypatch, lambda: motion_search.search(target, reference, planes, previous, quality, effort)
-    )
+
+    def searched() -> Tensor:
+        return motion_search.search(target, reference, warp.readable(reference), previous, quality, effort)
+
+    found, wanted = both(monkeypatch, searched)
     assert float((found == wanted).all(-1).float().mean()) > 0.98
     assert float((found != 0).float().mean()) > 0.5

@@ -36,7 +36,7 @@ def found_by(
     target: torch.Tensor, reference: torch.Tensor, effort: SearchEffort, previous: torch.Tensor | None = None
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Field and levels after both steps, search and choice of block sizes."""
-    quality, planes = torch.full((len(target),), 60.0), warp.phases(reference)
+    quality, planes = torch.full((len(target),), 60.0), warp.readable(reference)
     field = motion_search.search(target, reference, planes, previous, quality, effort)
     assert torch.equal(field[:, ::2, ::2].repeat_interleave(2, 1).repeat_interleave(2, 2), field)
     return block_sizes(target, planes, field, quality)
@@ -49,13 +49,13 @@ def test_search_finds_a_shift(effort: SearchEffort, vector: tuple[int, int]) -> 
     reference = luma()
     rows, cols = reference.shape[2] // 8, reference.shape[3] // 8
     true = torch.tensor(vector).expand(1, rows, cols, 2)
-    target = warp.sample(warp.phases(reference), true, 8)
+    target = warp.sample(warp.readable(reference), true, 8)
     field, levels = found_by(target, reference, effort)
     assert field.shape == (1, rows, cols, 2)
     # the fast preset tries four directions only and may end a quarter sample beside
     away = (field - true).abs().amax(-1)[0, 4:-4, 4:-4]
     assert float((away <= (1 if effort is FAST else 0)).float().mean()) > 0.95
-    predicted = warp.sample(warp.phases(reference), field, 8)
+    predicted = warp.sample(warp.readable(reference), field, 8)
     assert float((predicted - target).abs()[..., 32:-32, 32:-32].mean()) < (3 if effort is FAST else 0.5)
     assert float(levels.float().mean()) > 1.5
 
@@ -65,7 +65,7 @@ def test_search_separates_two_motions() -> None:
     rows, cols = reference.shape[2] // 8, reference.shape[3] // 8
     true = torch.zeros(1, rows, cols, 2, dtype=torch.int64)
     true[:, :, cols // 2 :] = torch.tensor([8, -10])
-    target = warp.sample(warp.phases(reference), true, 8)
+    target = warp.sample(warp.readable(reference), true, 8)
     field, levels = found_by(target, reference, MEDIUM)
     assert float((field == true).all(-1)[0, 2:-2, 2:-2].float().mean()) > 0.9
     assert float(levels[0, :, cols // 2 - 1].float().mean()) <= float(levels.float().mean())
@@ -78,7 +78,7 @@ def test_a_mismatch_that_does_not_matter_splits_nothing() -> None:
     random = np.random.default_rng(4)
     true = torch.from_numpy(random.integers(-20, 21, (1, rows // 2, cols // 2, 2)))
     true = true.repeat_interleave(2, 1).repeat_interleave(2, 2)
-    quality, planes = torch.tensor([60.0]), warp.phases(reference)
+    quality, planes = torch.tensor([60.0]), warp.readable(reference)
     target = warp.sample(planes, true, 8)
     _, levels = block_sizes(target, planes, true, quality)
     assert float((levels == 1).float().mean()) > 0.9
@@ -101,7 +101,7 @@ def test_a_mismatch_that_does_not_matter_splits_nothing() -> None:
 
 def test_half_of_a_mismatch_counts_where_a_reference_has_half_a_share() -> None:
     reference, quality = luma(), torch.tensor([60.0])
-    planes = warp.phases(reference)
+    planes = warp.readable(reference)
     target = (reference + torch.randn(reference.shape, generator=torch.Generator().manual_seed(5)) * 30).round()
     still = torch.zeros(1, reference.shape[2] // 8, reference.shape[3] // 8, 2, dtype=torch.int64)
     half = torch.full(still.shape[:-1], 0.5)

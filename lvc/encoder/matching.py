@@ -14,8 +14,8 @@ from torch import Tensor
 
 from lvc.encoder.cost import LEAST, PER_POWER, lagrangian_of
 from lvc.exact.folding import pixel_unshuffle
-from lvc.exact.places import in_pieces, is_compiled, picked
-from lvc.exact.warp import BLOCK, FIRST, LAST
+from lvc.exact.places import in_pieces, picked
+from lvc.exact.warp import BLOCK, BORDER, FIRST, LAST, LUMA, filter_sets
 from lvc.kernels import searching, shared
 from lvc.model.quality import RATE_WEIGHT, nominal_step
 
@@ -74,7 +74,8 @@ class Matcher:
 
     Args:
         target: [B, 1, H, W] luma.
-        planes: interpolated reference, from :func:`lvc.exact.warp.phases`.
+        planes: reference, from :func:`lvc.exact.warp.readable`; for absolute differences from
+            :func:`lvc.exact.warp.phases`.
         fine: qualities [B]: what Hadamard coefficients cost, as in :func:`misses_of`; None: sums of absolute
             differences on every second row, means counted in part.
         share: of the difference that is left to code in each block, [B, H/8, W/8]; None: all. Only with ``fine``.
@@ -90,7 +91,6 @@ class Matcher:
         grouped: bool = False,
     ) -> None:
         b, _, height, width = target.shape
-        every = 2 if fine is None else 1
         self.rows, self.cols = height // BLOCK, width // BLOCK
         device = self.device = target.device
         group = 2 if grouped else 1
@@ -101,23 +101,26 @@ class Matcher:
             rest = of_blocks.shape[3:]
             return of_blocks.reshape(b, *across, *rest).transpose(2, 3).reshape(-1, *rest)
 
+        y = torch.arange(self.rows, device=device)[None, :, None] * BLOCK
+        x = torch.arange(self.cols, device=device)[None, None, :] * BLOCK
+        self._y, self._x = (ordered(each.expand(b, self.rows, self.cols)) for each in (y, x))
+        self._scale = None if fine is None else (1 / steps_of(fine)).repeat_interleave(self.rows * self.cols)[:, None]
+        if self._scale is not None and share is not None:
+            self._scale = self._scale * ordered(share)[:, None]
+        self._whole, self._planes = target, planes
+        if planes.ndim == 4:  # what follows is not needed
+            return
+        every = 2 if fine is None else 1
         blocks = target.view(b, self.rows, BLOCK, self.cols, BLOCK)[:, :, ::every].transpose(2, 3)
         self._target = ordered(blocks).flatten(1)
         hp, wp = planes.shape[-2:]
         self._area, self._wp = hp * wp, wp
-        self._whole, self._planes = target, planes
         # what begins at any sample and is as wide as a block
         self._rows = planes.reshape(-1).as_strided((planes.numel() - BLOCK + 1, BLOCK), (1, 1))
         # places are 32 bits wide where that is enough: there are many of them
         self._type = torch.int32 if planes.numel() < 1 << 31 else torch.int64
         self._within = (torch.arange(0, BLOCK, every, device=device) * wp).to(self._type)
-        y = torch.arange(self.rows, device=device)[None, :, None] * BLOCK
-        x = torch.arange(self.cols, device=device)[None, None, :] * BLOCK
-        self._y, self._x = (ordered(each.expand(b, self.rows, self.cols)) for each in (y, x))
         self._start = torch.arange(b, device=device).repeat_interleave(self.rows * self.cols) * (16 * self._area)
-        self._scale = None if fine is None else (1 / steps_of(fine)).repeat_interleave(self.rows * self.cols)[:, None]
-        if self._scale is not None and share is not None:
-            self._scale = self._scale * ordered(share)[:, None]
         self._lowest, self._furthest = height + LAST + 1 - BLOCK, width + LAST + 1 - BLOCK
 
     def __call__(self, field: Tensor) -> Tensor:
@@ -148,14 +151,14 @@ class Matcher:
 
     def of(self, which: Tensor | slice, vectors: Tensor) -> Tensor:
         """The same [n] of some blocks of the batch, given by their places [n] in it."""
-        if self._scale is not None and is_compiled(vectors):
+        if self._planes.ndim == 4:
             return self._compiled(which, vectors)
         return in_pieces(self._of, _PIECE, which, vectors)
 
     def _compiled(self, which: Tensor | slice, vectors: Tensor) -> Tensor:
         """The same by :mod:`lvc.kernels`."""
         out = torch.empty(len(vectors))
-        what = self._whole[:, 0].numpy(), self._planes[:, 0].numpy(), -FIRST, *self._blocks
+        what = self._whole[:, 0].numpy(), self._planes[:, 0].numpy(), BORDER, filter_sets(LUMA)[0], *self._blocks
         where = _NOWHERE if isinstance(which, slice) else which.numpy(), vectors.contiguous().numpy()
         shared(searching.match, len(out), *what, *where, self._scales, PER_POWER, LEAST, out.numpy())
         return out.mul_(1 / RATE_WEIGHT)

@@ -17,7 +17,7 @@ from torch import Tensor
 from lvc.encoder.cost import LEAST, PER_POWER
 from lvc.encoder.matching import MEAN_SHARE, Matcher, steps_of, vector_weight
 from lvc.exact.places import is_compiled, places
-from lvc.exact.warp import BLOCK, FIRST
+from lvc.exact.warp import BLOCK, BORDER, LUMA, filter_sets
 from lvc.kernels import searching, shared
 from lvc.model.motion import VECTOR_LIMIT
 from lvc.model.quality import RATE_WEIGHT, nominal_step
@@ -232,7 +232,7 @@ def search(
     Args:
         target: [B, 1, H, W] luma of the picture to predict, 10-bit.
         reference: [B, 1, H, W] reconstructed luma of the reference picture.
-        planes: its interpolation, from :func:`lvc.exact.warp.phases`.
+        planes: the same, from :func:`lvc.exact.warp.readable`.
         previous: the field that is expected, [B, H/8, W/8, 2], or None.
         quality: [B].
 
@@ -249,7 +249,7 @@ def search(
     if effort.wide_radius:
         coarse = _full_search(target, reference, 16, effort.wide_radius, 64)
         candidates.append(spread(coarse, 4, (rows // 2, cols // 2)))
-    ways = _compiled if is_compiled(target) else _batched
+    ways = _compiled if planes.ndim == 4 else _batched
     return spread(ways(target, planes, candidates, moved, quality, effort), 2, (rows, cols))
 
 
@@ -289,8 +289,8 @@ def _compiled(
     def look(candidates: list[Tensor], steps: tuple[int, ...], is_fine: bool) -> Tensor:
         tried, best = torch.stack(candidates), torch.empty_like(field)
         for number in range(len(target)):
-            what = target[number, 0].numpy(), planes[number, 0].numpy(), -FIRST, best[number].numpy()
-            where = guess[number].contiguous().numpy(), tried[:, number].contiguous().numpy()
+            what = target[number, 0].numpy(), planes[number, 0].numpy(), BORDER, filter_sets(LUMA)[0]
+            where = best[number].numpy(), guess[number].contiguous().numpy(), tried[:, number].contiguous().numpy()
             how = np.array(steps, np.int64), _DIAGONALS[effort.diagonal], is_fine
             price, scale = (fine if is_fine else coarse)[number], scales[number] / BLOCK
             costs = PER_POWER, LEAST, MEAN_SHARE, _LOGARITHMS, VECTOR_MAX

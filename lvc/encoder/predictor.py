@@ -131,7 +131,7 @@ class Predictor:
         for known, planes in self._planes:
             if known is luma:
                 return planes
-        planes = warp.phases(luma)
+        planes = warp.readable(luma)
         if luma.numel() <= _KEPT_PLANES_SAMPLES:
             self._planes = [*self._planes[-2:], (luma, planes)]
         return planes

@@ -89,7 +89,7 @@ def _compiled(read: Interpolator, field: Tensor, used: Tensor, own: Tensor | Non
     from lvc.kernels import interpolation, shared
 
     overlap = interpolation.overlap_luma if ramp is LUMA else interpolation.overlap_chroma
-    filters, weights = _filters(read.sets), _weights_in_windows(ramp, len(read.sets[0][0]))
+    filters, weights = warp.filter_sets(read.sets), _weights_in_windows(ramp, len(read.sets[0][0]))
     b, rows, cols = used.shape
     shape = b, read.padded.shape[1], rows * read.block, cols * read.block
     out = torch.empty(shape)
@@ -97,15 +97,9 @@ def _compiled(read: Interpolator, field: Tensor, used: Tensor, own: Tensor | Non
     for number, smooth in enumerate(read.chosen.tolist()):
         vectors, counted = field[number].contiguous().numpy(), used[number].contiguous().numpy()
         for plane, mine, into in zip(read.padded[number], known[number], out[number], strict=True):
-            given = plane.numpy(), vectors, counted, filters[smooth], weights, np.float32(read.peak)
+            given = plane.numpy(), read.border, vectors, counted, filters[smooth], weights, np.float32(read.peak)
             shared(overlap, rows, *given, mine.contiguous().numpy(), into.numpy())
     return out
-
-
-@functools.cache
-def _filters(sets: tuple[warp.Taps, ...]) -> npt.NDArray[np.float32]:
-    """[sets, positions, taps]."""
-    return np.array(sets, dtype=np.float32) / np.float32(64)
 
 
 @functools.cache

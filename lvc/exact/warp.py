@@ -8,6 +8,8 @@ one of two sets of filters: sharp ones keep detail, smooth ones take noise away.
 import functools
 from typing import NamedTuple
 
+import numpy as np
+import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -17,6 +19,8 @@ from lvc.exact.places import in_pieces, is_compiled, picked
 BLOCK = 8
 MARGIN = 16
 """Samples by which a reference is extended on every side before it is interpolated."""
+BORDER = 24
+"""The same where it is interpolated as it is read: more than the window of a block of 16x16 has to a side."""
 _STRIP = 32
 """Rows that are interpolated at a time: as many as stay in a cache until they are rounded (measured at 1280x720: 60
 instead of 90 ms for all sixteen planes)."""
@@ -102,17 +106,26 @@ def _limited(samples: Tensor, peak: float, rounding: bool) -> Tensor:
     return samples.round_().clamp_(0, peak) if rounding else samples.clamp(0, peak)
 
 
+def readable(luma: Tensor) -> Tensor:
+    """What searches read of a reference, and :func:`sample` of luma: its :func:`phases`, or, where blocks are
+    interpolated as they are read, itself, with its border repeated by BORDER samples, [B, 1, H + ..., W + ...].
+    """
+    return F.pad(luma, (BORDER,) * 4, mode="replicate") if is_compiled(luma) else phases(luma)
+
+
 def sample(planes: Tensor, field: Tensor, block: int) -> Tensor:
-    """Read a predicted picture out of interpolated planes.
+    """Read a predicted picture out of a reference.
 
     Args:
-        planes: [B, C, 16, H + 25, W + 25] from :func:`phases`.
+        planes: [B, C, 16, H + 25, W + 25] from :func:`phases`, or from :func:`readable` of luma.
         field: [B, H / block, W / block, 2] int64, quarter samples of these planes.
-        block: samples that share a vector.
+        block: samples that share a vector; BLOCK for luma that is interpolated now.
 
     Returns:
         [B, C, H, W].
     """
+    if planes.ndim == 4:
+        return _interpolated(planes, field)
     b, c, _, hp, wp = planes.shape
     rows, cols = field.shape[1], field.shape[2]
     height, width = rows * block, cols * block
@@ -130,6 +143,25 @@ def sample(planes: Tensor, field: Tensor, block: int) -> Tensor:
     if b == 1 and not flat.requires_grad:
         return flat[0].index_select(1, index.view(-1)).view(1, c, height, width)
     return flat.gather(2, index.expand(b, c, -1)).view(b, c, height, width)
+
+
+def _interpolated(bordered: Tensor, field: Tensor) -> Tensor:
+    """Luma from :func:`readable`, by :mod:`lvc.kernels`."""
+    from lvc.kernels import interpolation, shared
+
+    b, rows, cols = field.shape[:3]
+    out, nowhere = torch.empty(b, 1, rows * BLOCK, cols * BLOCK), np.zeros((rows, cols), dtype=bool)
+    weights, own = np.zeros((4, BLOCK * (BLOCK + len(_SHARP[0]) - 1)), np.float32), np.zeros((0, 0), np.float32)
+    for into, given, vectors in zip(out[:, 0], bordered[:, 0], field, strict=True):
+        what = given.numpy(), BORDER, vectors.contiguous().numpy(), nowhere, filter_sets(LUMA)[0], weights
+        shared(interpolation.overlap_luma, rows, *what, np.float32(1023), own, into.numpy())
+    return out
+
+
+@functools.cache
+def filter_sets(sets: tuple[Taps, ...]) -> npt.NDArray[np.float32]:
+    """The filters for :mod:`lvc.kernels`, [sets, positions, taps]."""
+    return np.array(sets, dtype=np.float32) / np.float32(64)
 
 
 @functools.cache
@@ -172,7 +204,8 @@ class Interpolator:
 
     Attributes:
         block: samples to a side of a block.
-        padded: the reference, its border repeated by as many samples as a window has to a side, [B, C, ...].
+        padded: the reference, its border repeated by ``border`` samples to each side, [B, C, ...].
+        border: as many as a window has to a side.
         sets: as ``filters``.
         chosen: number of the set of each picture, [B] int64.
         peak: likewise.
@@ -190,7 +223,7 @@ class Interpolator:
         self.block = BLOCK if filters is LUMA else BLOCK // 2
         self.peak, self._rounding = peak, rounding
         self._taps = len(filters[0][0])
-        self._size = size = self.block + self._taps - 1
+        self.border = self._size = size = self.block + self._taps - 1
         self._shape = reference.shape
         self.padded = F.pad(reference, (size, size, size, size), mode="replicate")
         self.chosen = torch.zeros(len(reference), dtype=torch.int64) if smooth is None else smooth.to(torch.int64)

@@ -23,6 +23,7 @@ def _overlapper(block: int, taps: int) -> Callable[..., Any]:
     @compiled
     def overlap(
         reference: Floats,
+        border: int,
         field: npt.NDArray[np.int64],
         used: npt.NDArray[np.bool_],
         filters: Floats,
@@ -36,7 +37,8 @@ def _overlapper(block: int, taps: int) -> Callable[..., Any]:
         """Rows of blocks ``first`` to ``last - 1`` of one plane, as all vectors together predict it.
 
         Args:
-            reference: [H + 2 size, W + 2 size], the plane with its border repeated, size being block + taps - 1.
+            reference: [H + 2 border, W + 2 border], the plane with its border repeated so far: by block + taps - 1 or
+                more samples.
             field: [h, w, 2], as many positions between samples as there are filters.
             used: [h, w].
             filters: [positions, taps] of the set in use.
@@ -66,8 +68,8 @@ def _overlapper(block: int, taps: int) -> Callable[..., Any]:
                         continue
                     v, h = field[ii, jj, 0], field[ii, jj, 1]
                     # further out than the border is repeated all samples are the same
-                    top = max(0, min(i * block + v // positions - before + size, lowest))
-                    left = max(0, min(j * block + h // positions - before + size, furthest))
+                    top = max(0, min(i * block + v // positions - before + border, lowest))
+                    left = max(0, min(j * block + h // positions - before + border, furthest))
                     for r in range(size):
                         for c in range(size):
                             window[r * size + c] = reference[top + r, left + c]

@@ -7,6 +7,11 @@ from lvc.kernels import compiled
 
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
+_ROUND = np.float32(3 << 22)
+"""Adding and subtracting it leaves the nearest integer, halves to even, of what is below 2^22."""
+_PEAK = np.float32(1023)
+_WIDE = 23
+"""Samples that a filtered block of 16 takes to a side."""
 NONE, ONE, ALL = 0, 1, 2
 """Diagonal steps: none, the one between the better two of the others, all four."""
 
@@ -52,8 +57,9 @@ def _hadamard(values: Floats) -> None:
 @compiled
 def search(
     target: Floats,
-    planes: Floats,
-    margin: int,
+    reference: Floats,
+    border: int,
+    filters: Floats,
     field: Ints,
     guess: Ints,
     candidates: Ints,
@@ -74,7 +80,8 @@ def search(
 
     Args:
         target: [H, W].
-        planes: [16, H + ..., W + ...], see :func:`lvc.exact.warp.phases`; ``margin`` before the first sample.
+        reference: [H + 2 border, W + 2 border], its border repeated so far; at least 23 samples.
+        filters: of the positions between samples, [4, 8].
         field: what is found, [h, w, 2].
         guess: what vectors are predicted from, [h, w, 2].
         candidates: [k, h, w, 2], looked at before steps are taken from the best of them.
@@ -91,7 +98,8 @@ def search(
     bits = costs.view(np.int32)
     means, plain, totals = np.empty(16, np.float32), np.empty(16, np.float32), np.empty(16, np.float32)
     tried, missed = np.zeros((4, 2), np.int64), np.zeros(4, np.float32)
-    low, right = planes.shape[1] - 8, planes.shape[2] - 8
+    rows, shown = np.empty(_WIDE * 16, np.float32), np.empty(256, np.float32)
+    low, right = reference.shape[0] - _WIDE, reference.shape[1] - _WIDE
     size, factor, constant = np.float32(scale), np.float32(per_power), np.float32(least)
     share, half = np.float32(2 * mean_share), np.float32(0.5)
     rounds = (len(candidates) + 3) // 4
@@ -128,16 +136,37 @@ def search(
                 for k in range(count):
                     v = tried[k, 0] = min(max(tried[k, 0], -furthest), furthest)
                     h = tried[k, 1] = min(max(tried[k, 1], -furthest), furthest)
-                    seen = planes[(v & 3) * 4 + (h & 3)]
+                    row = max(0, min(by * 16 + (v >> 2) - 3 + border, low))
+                    col = max(0, min(bx * 16 + (h >> 2) - 3 + border, right))
+                    if (v | h) & 3 == 0:
+                        for part in range(4):
+                            i, j = (part >> 1) * 8, (part & 1) * 8
+                            lane = k * 4 + part
+                            for r in range(8 // every):
+                                for c in range(8):
+                                    sample = target[by * 16 + i + every * r, bx * 16 + j + c]
+                                    seen = reference[row + 3 + i + every * r, col + 3 + j + c]
+                                    values[(r * 8 + c) * 16 + lane] = seen - sample
+                        continue
+                    a, b, c, d, e, f, g, i = filters[h & 3]
+                    for r in range(_WIDE):
+                        given, into = reference[row + r, col : col + _WIDE], rows[r * 16 : r * 16 + 16]
+                        for n in range(16):
+                            sample = (a * given[n] + b * given[n + 1]) + (c * given[n + 2] + d * given[n + 3])
+                            sample += (e * given[n + 4] + f * given[n + 5]) + (g * given[n + 6] + i * given[n + 7])
+                            into[n] = sample
+                    a, b, c, d, e, f, g, i = filters[v & 3]
+                    for n in range(256):
+                        sample = (a * rows[n] + b * rows[n + 16]) + (c * rows[n + 32] + d * rows[n + 48])
+                        sample += (e * rows[n + 64] + f * rows[n + 80]) + (g * rows[n + 96] + i * rows[n + 112])
+                        shown[n] = max(min((sample + _ROUND) - _ROUND, _PEAK), np.float32(0))
                     for part in range(4):
-                        i, j = by * 16 + (part >> 1) * 8, bx * 16 + (part & 1) * 8
-                        row = max(0, min(i + (v >> 2) + margin, low))
-                        col = max(0, min(j + (h >> 2) + margin, right))
+                        i, j = (part >> 1) * 8, (part & 1) * 8
                         lane = k * 4 + part
                         for r in range(8 // every):
                             for c in range(8):
-                                difference = seen[row + every * r, col + c] - target[i + every * r, j + c]
-                                values[(r * 8 + c) * 16 + lane] = difference
+                                sample = target[by * 16 + i + every * r, bx * 16 + j + c]
+                                values[(r * 8 + c) * 16 + lane] = shown[(i + every * r) * 16 + j + c] - sample
                 if is_fine:
                     _hadamard(values)
                     for n in range(1024):
@@ -184,8 +213,9 @@ def search(
 @compiled
 def match(
     target: Floats,
-    planes: Floats,
-    margin: int,
+    reference: Floats,
+    border: int,
+    filters: Floats,
     y: Ints,
     x: Ints,
     picture: Ints,
@@ -202,7 +232,8 @@ def match(
 
     Args:
         target: [B, H, W].
-        planes: [B, 16, H + ..., W + ...], see :func:`lvc.exact.warp.phases`; ``margin`` before the first sample.
+        reference: [B, H + 2 border, W + 2 border], its border repeated so far; at least 15 samples.
+        filters: of the positions between samples, [4, 8].
         y, x, picture: first sample of each block there is, and its picture in the batch.
         which: [n] of these; empty for all.
         vectors: [n, 2].
@@ -212,7 +243,8 @@ def match(
     """
     values, costs, sizes = np.zeros(1024, np.float32), np.empty(1024, np.float32), np.zeros(16, np.float32)
     bits = costs.view(np.int32)
-    low, right = planes.shape[2] - 8, planes.shape[3] - 8
+    window, rows, shown = np.empty(225, np.float32), np.empty(225, np.float32), np.empty(120, np.float32)
+    low, right = reference.shape[1] - 15, reference.shape[2] - 15
     factor, constant, half = np.float32(per_power), np.float32(least), np.float32(0.5)
     for start in range(first, last, 16):
         count = min(16, last - start)
@@ -220,12 +252,40 @@ def match(
             at = which[start + lane] if which.size else start + lane
             v, h = vectors[start + lane, 0], vectors[start + lane, 1]
             i, j = max(0, y[at]), max(0, x[at])
-            row, col = max(0, min(i + (v >> 2) + margin, low)), max(0, min(j + (h >> 2) + margin, right))
-            seen, wanted = planes[picture[at], (v & 3) * 4 + (h & 3)], target[picture[at]]
+            row = max(0, min(i + (v >> 2) - 3 + border, low))
+            col = max(0, min(j + (h >> 2) - 3 + border, right))
+            seen, wanted = reference[picture[at]], target[picture[at]]
             sizes[lane] = scales[at] * np.float32(1 / 8)
+            if (v | h) & 3 == 0:
+                for r in range(8):
+                    for c in range(8):
+                        values[(r * 8 + c) * 16 + lane] = seen[row + 3 + r, col + 3 + c] - wanted[i + r, j + c]
+                continue
+            for r in range(15):
+                for c in range(15):
+                    window[r * 15 + c] = seen[row + r, col + c]
+            down, across = filters[v & 3], filters[h & 3]
+            if h & 3:
+                for n in range(218):
+                    sample = np.float32(0)
+                    for tap in range(8):
+                        sample += across[tap] * window[n + tap]
+                    rows[n] = sample
+            else:
+                for n in range(218):
+                    rows[n] = window[n + 3]
+            if v & 3:
+                for n in range(113):
+                    sample = np.float32(0)
+                    for tap in range(8):
+                        sample += down[tap] * rows[n + tap * 15]
+                    shown[n] = max(min((sample + _ROUND) - _ROUND, _PEAK), np.float32(0))
+            else:
+                for n in range(113):
+                    shown[n] = max(min((rows[n + 45] + _ROUND) - _ROUND, _PEAK), np.float32(0))
             for r in range(8):
                 for c in range(8):
-                    values[(r * 8 + c) * 16 + lane] = seen[row + r, col + c] - wanted[i + r, j + c]
+                    values[(r * 8 + c) * 16 + lane] = shown[r * 15 + c] - wanted[i + r, j + c]
         _hadamard(values)
         for k in range(0, 1024, 16):
             for lane in range(16):

@@ -170,7 +170,7 @@ def _predicted(
             expected = motion.expected(step, found[0] if found else None)
             guess = None if expected is None else expected.vectors
             luma = memory.picture.y.detach()
-            planes = warp.phases(luma)
+            planes = warp.readable(luma)
             field = motion_search.search(picture.y, luma, planes, guess, quality, effort)
             found.append(Vectors(field))
             sharp.append(warp.sample(planes, field, warp.BLOCK))
