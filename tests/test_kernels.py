@@ -1,7 +1,9 @@
 """Compiled loops against what PyTorch makes of the same, which is what runs on GPUs and in training."""
 
+import errno
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import numba
 import numpy as np
@@ -85,6 +87,24 @@ def test_what_cannot_be_kept_is_compiled_nevertheless(monkeypatch: pytest.Monkey
 
     monkeypatch.setattr(numba, "njit", refuse)
     assert kernels.compiled(lambda x: x + 1)(2) == 3
+
+
+def test_a_full_disk_does_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    double = kernels.compiled(lambda x: x + x)
+    monkeypatch.setattr(Path, "mkdir", fail)
+    monkeypatch.setattr(numba.core.caching.IndexDataCacheFile, "save", fail)
+    assert double(4) == 8
+
+
+def test_searches_go_on_where_a_far_vector_is_expected() -> None:
+    """Motion of one picture, taken to go on over many, leads far outside what is searched."""
+    target, reference = texture(1), texture(1).roll(3, 3)
+    field = torch.full((1, 12, 20, 2), 70_000)
+    found = motion_search.search(target, reference, warp.readable(reference), field, torch.tensor([50.0]), MEDIUM)
+    assert int(found.abs().max()) <= motion_search.VECTOR_MAX
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 2), (3, 1), (7, 10)])

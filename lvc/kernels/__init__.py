@@ -8,12 +8,13 @@ They hold no lock of Python's, so :func:`shared` runs them on several threads at
 order in which sums are made: they add integers (held in float32, below 2^24), or sums of one thread alone.
 """
 
+import contextlib
 import functools
 import itertools
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import numba
 import torch
@@ -29,10 +30,23 @@ def compiled(function: F) -> F:
     """A function of numbers and arrays, compiled. No rearranging of sums, no division by zero that raises."""
     options: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
     try:
-        found: F = numba.njit(cache=True, **options)(function)
+        found: Any = numba.njit(cache=True, **options)(function)
     except RuntimeError:  # there is no folder to keep it in
         found = numba.njit(**options)(function)
-    return found
+    else:
+        _forgive(found)
+    return cast(F, found)
+
+
+def _forgive(found: Any) -> None:
+    """What cannot be kept after all, on a full disk for example, is compiled again the next time."""
+    keep = found._cache.save_overload
+
+    def try_to_keep(*what: Any) -> None:
+        with contextlib.suppress(OSError):
+            keep(*what)
+
+    found._cache.save_overload = try_to_keep
 
 
 @functools.cache

@@ -91,7 +91,7 @@ def search(
         scale: of eightfold coefficients, to quantisation steps.
         per_power, least: what a float's bits, read as an integer, cost each, and what is added, in squared steps.
         mean_share: see :data:`lvc.encoder.matching.MEAN_SHARE`.
-        logarithms: binary ones of 1, 2, ...
+        logarithms: binary ones of 1, 2, ...; what is further away costs no more than the last.
         furthest: largest component of a vector.
     """
     values, costs = np.zeros(1024, np.float32), np.zeros(1024, np.float32)
@@ -198,7 +198,8 @@ def search(
                         totals[lane] = costs[lane] * (np.float32(2) - share) + plain[lane] * share
                 for k in range(count):
                     v, h = tried[k, 0], tried[k, 1]
-                    down, across = abs(v - guess[by, bx, 0]), abs(h - guess[by, bx, 1])
+                    down = min(abs(v - guess[by, bx, 0]), len(logarithms) - 1)
+                    across = min(abs(h - guess[by, bx, 1]), len(logarithms) - 1)
                     rate = np.float32(2) * (logarithms[down] + logarithms[across])
                     rate = rate + np.float32(2.5) if rate > 0 else np.float32(0.3)
                     cost = (totals[4 * k] + totals[4 * k + 1]) + (totals[4 * k + 2] + totals[4 * k + 3])

@@ -39,21 +39,21 @@ def know(
         above, left = y[n], x[n]
         below, right = min(y[n] + size, rows) + 1, min(x[n] + size, cols) + 1
         middle_y, middle_x = min(y[n] + size // 2, rows - 1) + 1, min(x[n] + size // 2, cols - 1) + 1
-        seen[0], seen[1] = field[middle_y, left], field[above, middle_x]
-        seen[2], seen[3] = field[middle_y, right], field[below, middle_x]
         count = 0
-        for k in range(4):
-            count += seen[k, 0] != far
-        if count == 0:
-            seen[0], seen[1], seen[2], seen[3] = (
-                field[above, left],
-                field[above, right],
-                field[below, left],
-                field[below, right],
-            )
+        for corners in range(2):
+            if count:
+                continue
             for k in range(4):
+                if corners:
+                    at_y, at_x = above if k < 2 else below, right if k % 2 else left
+                else:
+                    at_y = above if k == 1 else below if k == 3 else middle_y
+                    at_x = left if k == 0 else right if k == 2 else middle_x
+                for component in range(2):
+                    seen[k, component] = field[at_y, at_x, component]
                 count += seen[k, 0] != far
-        seen[4] = past[middle_y - 1, middle_x - 1]
+        for component in range(2):
+            seen[4, component] = past[middle_y - 1, middle_x - 1, component]
         is_even = count % 2 == 0  # the past makes the number of candidates odd
         same = 1
         first = -1
@@ -188,7 +188,7 @@ def save(
             saved[1 + k, n] = now - (differs + which[1 + k, many[n]]) if k < many[n] else 0.0
         saved[1 + count, n] = saved[2 + count, n] = 0.0
         if taken == 0 and down != 0 and across != 0:
-            half = _difference_bits(by_reach, 0, across, apart[n], reaches, small, lengths)
+            half = _difference_bits(by_reach, down - down, across, apart[n], reaches, small, lengths)
             saved[1 + count, n] = now - (sent + half)
-            half = _difference_bits(by_reach, down, 0, apart[n], reaches, small, lengths)
+            half = _difference_bits(by_reach, down, across - across, apart[n], reaches, small, lengths)
             saved[2 + count, n] = now - (sent + half)
