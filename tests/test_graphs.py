@@ -12,8 +12,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from lvc.container import BETWEEN, INTRA, PREDICTED, Step, coding_order
-from lvc.encoder import motion_search
-from lvc.exact import places, warp
+from lvc.exact import places
 from lvc.exact.layers import set_fake
 from lvc.model.prediction import Memory, Picture
 from lvc.training.data import CropSampler, load_folder
@@ -59,8 +58,7 @@ def everywhere(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_everything_instead_of_what_is_needed(pictures: list[Picture], monkeypatch: pytest.MonkeyPatch) -> None:
     """Where all is computed, the same is chosen and the same comes out."""
-    for module in (motion_search, warp):  # what is compiled sums in another order
-        monkeypatch.setattr(module, "is_compiled", lambda _: False)
+    monkeypatch.setattr(places, "_compiles", False)  # what is compiled sums in another order
     results = []
     for all_of_it in (False, True):
         monkeypatch.setattr(places, "_EVERYWHERE", all_of_it)

@@ -15,15 +15,13 @@ from lvc import kernels
 from lvc.encoder import motion_search
 from lvc.encoder.matching import Matcher
 from lvc.encoder.motion_search import FAST, MEDIUM, SLOW, TRAINING, SearchEffort
-from lvc.exact import layers, warp
+from lvc.exact import layers, places, warp
 from lvc.exact.layers import ACT_MAX, Block, Conv, Depthwise, Qualities, make_exact, quality_knots
-from lvc.model import codebook, codec
+from lvc.model import codebook
 from lvc.model.codebook import lattice_codebook
 from lvc.model.modes import FIRST, NONE
 from lvc.model.prediction import Memory, Picture
 from tests.models import tiny_model
-
-MODULES = (codebook, codec, layers, motion_search, warp)
 
 
 @pytest.fixture(autouse=True)
@@ -32,12 +30,10 @@ def no_gradients() -> Iterator[None]:
         yield
 
 
-def both(monkeypatch: pytest.MonkeyPatch, call: Callable[[], Tensor]) -> tuple[Tensor, Tensor]:
+def both(call: Callable[[], Tensor]) -> tuple[Tensor, Tensor]:
     """What is compiled, and what is not."""
     compiled = call()
-    with monkeypatch.context() as patch:
-        for module in MODULES:
-            patch.setattr(module, "is_compiled", lambda _: False)
+    with places.uncompiled():
         return compiled, call()
 
 
@@ -109,7 +105,7 @@ def test_searches_go_on_where_a_far_vector_is_expected() -> None:
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 2), (3, 1), (7, 10)])
 @pytest.mark.parametrize("batch", [1, 3])
-def test_layers(batch: int, shape: tuple[int, int], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_layers(batch: int, shape: tuple[int, int]) -> None:
     torch.manual_seed(1)
     with torch.inference_mode(False):
         some = torch.nn.ModuleList([Depthwise(12), Block(12), Conv(12, 12, act=True), Conv(12, 12)])
@@ -119,13 +115,13 @@ def test_layers(batch: int, shape: tuple[int, int], monkeypatch: pytest.MonkeyPa
         make_exact(some)
     x = integers(batch, 12, *shape)
     for layer in some:
-        found, wanted = both(monkeypatch, lambda layer=layer: layer(x.clone()))
+        found, wanted = both(lambda layer=layer: layer(x.clone()))
         assert torch.equal(found, wanted)
         assert float(found.abs().max()) > 0
 
 
-@pytest.mark.parametrize("places", [False, True])
-def test_layers_that_depend_on_the_quality(places: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("by_block", [False, True])
+def test_layers_that_depend_on_the_quality(by_block: bool) -> None:
     torch.manual_seed(2)
     with torch.inference_mode(False):
         layer = Conv(8, 6, act=True, by_quality=True)
@@ -133,31 +129,31 @@ def test_layers_that_depend_on_the_quality(places: bool, monkeypatch: pytest.Mon
         layer.knots.data = (integers(layers.KNOTS, 6, most=300) / layers.UNIT).detach()
         layer.snap()
         make_exact(layer)
-    where = torch.from_numpy(np.random.default_rng(3).integers(0, 2, (2, 3, 4))) if places else None
-    quality = Qualities(quality_knots(torch.tensor([[3.0, 77.0], [50.0, 9.0]])[:, : 1 + places]), where)
+    where = torch.from_numpy(np.random.default_rng(3).integers(0, 2, (2, 3, 4))) if by_block else None
+    quality = Qualities(quality_knots(torch.tensor([[3.0, 77.0], [50.0, 9.0]])[:, : 1 + by_block]), where)
     x = integers(2, 8, 6, 8)
-    found, wanted = both(monkeypatch, lambda: layer(x, quality))
+    found, wanted = both(lambda: layer(x, quality))
     assert torch.equal(found, wanted)
 
 
 @pytest.mark.parametrize("shift", [5, 6])
-def test_warp(shift: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_warp(shift: int) -> None:
     x = integers(2, 5, 6, 9)
     field = torch.from_numpy(np.random.default_rng(shift).integers(-400, 401, (2, 6, 9, 2)))
-    found, wanted = both(monkeypatch, lambda: warp.warp(x, field, shift))
+    found, wanted = both(lambda: warp.warp(x, field, shift))
     assert torch.equal(found, wanted)
 
 
-def test_luma_between_samples(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_luma_between_samples() -> None:
     luma = torch.cat([texture(1, 32, 64), texture(2, 32, 64)])
     field = torch.from_numpy(np.random.default_rng(1).integers(-300, 301, (2, 4, 8, 2)))
     field[:, :2] = torch.from_numpy(np.random.default_rng(2).integers(-9, 10, (2, 2, 8, 2)))
-    found, wanted = both(monkeypatch, lambda: warp.sample(warp.readable(luma), field, warp.BLOCK))
+    found, wanted = both(lambda: warp.sample(warp.readable(luma), field, warp.BLOCK))
     assert torch.equal(found, wanted)
 
 
 @pytest.mark.parametrize("second", [True, False])
-def test_mixtures(second: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_mixtures(second: bool) -> None:
     model = tiny_model().codec
     fine = model.config.fine
 
@@ -175,22 +171,22 @@ def test_mixtures(second: bool, monkeypatch: pytest.MonkeyPatch) -> None:
         parts = *found.picture, found.state, found.magnitudes, *(found.apart or ())
         return torch.cat([part.flatten() for part in parts])
 
-    found, wanted = both(monkeypatch, mixed)
+    found, wanted = both(mixed)
     assert torch.equal(found, wanted)
 
 
 @pytest.mark.parametrize("log_scale", [-3.0, -0.5, 0.0, 0.9, 3.0, 6.0])
-def test_choice_of_entries(log_scale: float, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_choice_of_entries(log_scale: float) -> None:
     book = lattice_codebook(log_scale)
     wanted = np.random.default_rng(5).logistic(0, 2.0**log_scale, (1000, book.dimension)) * 1.5
     bits, vectors = -np.log2(book.counts / book.counts.sum()), torch.from_numpy(wanted).float()
-    found, other = both(monkeypatch, lambda: torch.from_numpy(codebook.choose(book, bits, vectors)))
+    found, other = both(lambda: torch.from_numpy(codebook.choose(book, bits, vectors)))
     assert float((found == other).float().mean()) > 0.995  # two entries may cost the same but for rounding
     assert bool((found == len(book.entries)).any()) == bool((other == len(book.entries)).any())
 
 
 @pytest.mark.parametrize("some", [False, True])
-def test_matches(some: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_matches(some: bool) -> None:
     random = np.random.default_rng(6)
     target, reference = torch.cat([texture(1), texture(2)]), torch.cat([texture(2), texture(3)])
     share = torch.from_numpy(random.random((2, 12, 20))).float()
@@ -201,21 +197,21 @@ def test_matches(some: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     def matched() -> Tensor:
         return Matcher(target, warp.readable(reference), quality, share, grouped=some).of(which, vectors)
 
-    found, wanted = both(monkeypatch, matched)
+    found, wanted = both(matched)
     assert torch.allclose(found, wanted, rtol=1e-4, atol=1e-3)
 
 
 @pytest.mark.parametrize(("scale", "radius", "block"), [(4, 7, 16), (4, 3, 16), (16, 5, 64)])
-def test_full_search(scale: int, radius: int, block: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_full_search(scale: int, radius: int, block: int) -> None:
     target = torch.cat([texture(7), texture(8)])
     reference = target.roll((9, -14), (2, 3)) + texture(9) / 8
-    found, wanted = both(monkeypatch, lambda: motion_search._full_search(target, reference, scale, radius, block))
+    found, wanted = both(lambda: motion_search._full_search(target, reference, scale, radius, block))
     assert found.shape == wanted.shape
     assert float((found == wanted).all(-1).float().mean()) > 0.98
 
 
 @pytest.mark.parametrize("effort", [FAST, MEDIUM, SLOW, TRAINING])
-def test_search(effort: SearchEffort, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_search(effort: SearchEffort) -> None:
     """Both ways try the same vectors; rarely they differ where two are as good but for rounding."""
     target = torch.cat([texture(10), texture(11)])
     reference = (target.roll((2, -7), (2, 3)) + (texture(12) - 512) / 4).round().clamp(0, 1023)
@@ -225,6 +221,6 @@ def test_search(effort: SearchEffort, monkeypatch: pytest.MonkeyPatch) -> None:
     def searched() -> Tensor:
         return motion_search.search(target, reference, warp.readable(reference), previous, quality, effort)
 
-    found, wanted = both(monkeypatch, searched)
+    found, wanted = both(searched)
     assert float((found == wanted).all(-1).float().mean()) > 0.98
     assert float((found != 0).float().mean()) > 0.5

@@ -59,8 +59,7 @@ def test_overlap_equals_integers(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(places, "_EVERYWHERE", way == "everywhere")
-    if way != "compiled":
-        monkeypatch.setattr(overlap, "is_compiled", lambda _: False)
+    monkeypatch.setattr(places, "_compiles", way == "compiled")
     monkeypatch.setattr(warp, "PIECE", piece)
     random = np.random.default_rng(len(ramp))
     block = len(ramp)
@@ -126,10 +125,10 @@ def test_gradients_reach_the_reference() -> None:
 MEASURED = """
 import sys, torch
 from lvc.bench.memory import peak_bytes
-from lvc.exact import overlap, warp
+from lvc.exact import overlap, places, warp
 from lvc.exact.arithmetic import exact_arithmetic
 if int(sys.argv[1]):
-    warp.PIECE, overlap.is_compiled = int(sys.argv[1]), lambda _: False
+    warp.PIECE, places._compiles = int(sys.argv[1]), False
 rows, cols = 128, 256
 with exact_arithmetic():
     picture = torch.randint(0, 1024, (1, 1, 8 * rows, 8 * cols)).float()

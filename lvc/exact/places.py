@@ -1,12 +1,14 @@
 """Where to compute: only what is needed, or everything where asking what that is would take longer."""
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor
 
 _EVERYWHERE = False
 """Set in tests, to see on any machine what CUDA does."""
+_compiles = True
 
 
 def places(mask: Tensor) -> Tensor | slice:
@@ -22,7 +24,18 @@ def places(mask: Tensor) -> Tensor | slice:
 
 def is_compiled(x: Tensor) -> bool:
     """Whether what is done block by block is done to such a tensor by :mod:`lvc.kernels`."""
-    return x.device.type == "cpu" and not _EVERYWHERE
+    return x.device.type == "cpu" and _compiles and not _EVERYWHERE
+
+
+@contextlib.contextmanager
+def uncompiled() -> Iterator[None]:
+    """Everything by PyTorch, as on GPUs: slower on a CPU, but it can be counted. For all threads."""
+    global _compiles  # noqa: PLW0603
+    before, _compiles = _compiles, False
+    try:
+        yield
+    finally:
+        _compiles = before
 
 
 def picked(values: Tensor, which: Tensor | slice) -> Tensor:
