@@ -1,5 +1,6 @@
 """Exact layers: the bound proof, and results equal to integers computed another way."""
 
+import contextlib
 import copy
 
 import numpy as np
@@ -9,6 +10,7 @@ import torch
 
 from lvc.errors import MismatchError, ModelError
 from lvc.exact import device as exact_device
+from lvc.exact import places
 from lvc.exact.arithmetic import exact_arithmetic, passes_self_test
 from lvc.exact.layers import (
     ACT_MAX,
@@ -26,6 +28,8 @@ from lvc.exact.layers import (
     quality_knots,
     set_fake,
 )
+from lvc.kernels import interpolation
+from lvc.kernels import layers as layer_kernels
 
 Ints = npt.NDArray[np.int64]
 
@@ -287,5 +291,27 @@ def test_the_self_test_notices_inexact_arithmetic(
     assert passes_self_test("cpu")
     passes_self_test.cache_clear()
     monkeypatch.setattr(where, name, rough)
+    with places.uncompiled() if name == "conv2d" else contextlib.nullcontext():
+        assert not passes_self_test("cpu")
+    passes_self_test.cache_clear()
+
+
+@pytest.mark.parametrize(
+    ("where", "name", "result"),
+    [(layer_kernels, "finish", 0), (layer_kernels, "depthwise", 4), (interpolation, "overlap_luma", 8)],
+)
+def test_the_self_test_notices_loops_that_were_compiled_wrongly(
+    monkeypatch: pytest.MonkeyPatch, where: object, name: str, result: int
+) -> None:
+    honest = getattr(where, name)
+
+    def wrong(*given: np.ndarray) -> None:
+        honest(*given)
+        given[result].flat[0] += 1
+
+    passes_self_test.cache_clear()
+    assert passes_self_test("cpu")
+    passes_self_test.cache_clear()
+    monkeypatch.setattr(where, name, wrong)
     assert not passes_self_test("cpu")
     passes_self_test.cache_clear()

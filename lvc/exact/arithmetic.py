@@ -11,6 +11,7 @@ import torch.nn.functional as F
 
 from lvc.exact import warp
 from lvc.exact.layers import ACT_MAX, Conv, Depthwise
+from lvc.exact.overlap import overlapped
 
 _PRODUCTS = ((torch.backends.cuda, "matmul"), (torch.backends.mkldnn, "matmul"), (torch.backends.mkldnn, "conv"))
 """Kinds of products whose precision programs may choose one by one."""
@@ -114,14 +115,21 @@ def _layer_answers(device: torch.device) -> bool:
 
 
 def _interpolation_answers(device: torch.device) -> bool:
-    """Filters of whole pictures, and the matrix products that do the same for blocks with vectors of their own."""
+    """Filters of whole pictures, and what does the same for blocks with vectors of their own: products of matrices, and
+    on CPUs compiled loops.
+    """
     random = np.random.default_rng(8)
     picture = random.choice([0, 1023, 511, 400], (1, 2, 24, 40))
     given = torch.from_numpy(picture).float().to(device)
     found = warp.phases(given).cpu().numpy()
     vectors = torch.tensor([(v, h) for v in range(4) for h in range(4)], device=device)
     field = vectors[:, None, None].expand(-1, 24 // warp.BLOCK, 40 // warp.BLOCK, 2)
-    blocks = warp.compensate(given.expand(16, -1, -1, -1), field).cpu().numpy()
+    every = given.expand(16, -1, -1, -1)
+    blocks = warp.compensate(every, field).cpu().numpy()
+    nowhere = torch.zeros(field.shape[:3], dtype=torch.bool, device=device)
+    alone = overlapped(warp.Interpolator(every, warp.LUMA), field, nowhere).cpu().numpy()
+    if not (alone == blocks).all():
+        return False
     inner = np.s_[:, -warp.FIRST : 24 - warp.FIRST, -warp.FIRST : 40 - warp.FIRST]
     margin = warp.MARGIN
     padded = np.pad(picture, ((0, 0), (0, 0), (margin, margin), (margin, margin)), mode="edge")

@@ -21,9 +21,6 @@ MARGIN = 16
 """Samples by which a reference is extended on every side before it is interpolated."""
 BORDER = 24
 """The same where it is interpolated as it is read: more than the window of a block of 16x16 has to a side."""
-_STRIP = 32
-"""Rows that are interpolated at a time: as many as stay in a cache until they are rounded (measured at 1280x720: 60
-instead of 90 ms for all sixteen planes)."""
 PIECE = 1 << 12
 """Blocks that are read at a time: what has to be gathered for one is several times as large as the block itself, and
 stays in a cache (measured for luma of 1280x720: 9 ms instead of 13 with four times as many)."""
@@ -63,12 +60,6 @@ CHROMA = (_SHARP_CHROMA, _BILINEAR)
 quarters +1.5 %, its chroma filters at eighths +0.5 %, bilinear ones everywhere -0.1 %)."""
 
 
-def _kernel(device: torch.device) -> Tensor:
-    """The sixteen products of two sharp luma filters, [16, 1, 8, 8], each with the sum 1."""
-    taps = torch.tensor(_SHARP, dtype=torch.float32, device=device) / 64
-    return (taps[:, None, :, None] * taps[None, :, None, :]).reshape(16, 1, 8, 8)
-
-
 def _shifted_sum(x: Tensor, axis: int, length: int, taps: tuple[int, ...]) -> Tensor:
     """One filter along one axis as shifted, scaled copies: no library may choose an inexact algorithm for it."""
     return torch.stack([x.narrow(axis, k, length) * (tap / 64) for k, tap in enumerate(taps) if tap]).sum(0)
@@ -86,19 +77,12 @@ def phases(reference: Tensor, peak: float = 1023.0, rounding: bool = True) -> Te
     Returns:
         [B, C, 16, H + 25, W + 25]; index 4 * (vertical quarter) + horizontal quarter; position (0, 0) is FIRST.
     """
-    b, c, height, width = reference.shape
+    height, width = reference.shape[2:]
     height, width = height + LAST - FIRST + 1, width + LAST - FIRST + 1
     padded = F.pad(reference, (MARGIN, MARGIN, MARGIN, MARGIN), mode="replicate")
-    if reference.device.type != "cpu":  # cuDNN may choose a Fourier transform for kernels of this size
-        across = [_shifted_sum(padded, 3, width, taps) for taps in _SHARP]
-        stack = torch.stack([_shifted_sum(a, 2, height, taps) for taps in _SHARP for a in across], 2)
-        return _limited(stack, peak, rounding)
-    kernel, stack = _kernel(reference.device), padded.new_empty(b * c, 16, height, width)
-    flat = padded.view(b * c, 1, padded.shape[2], padded.shape[3])
-    for top in range(0, height, _STRIP):
-        strip = F.conv2d(flat[:, :, top : top + _STRIP + kernel.shape[2] - 1], kernel)
-        stack[:, :, top : top + _STRIP] = _limited(strip, peak, rounding)
-    return stack.view(b, c, 16, height, width)
+    across = [_shifted_sum(padded, 3, width, taps) for taps in _SHARP]
+    stack = torch.stack([_shifted_sum(a, 2, height, taps) for taps in _SHARP for a in across], 2)
+    return _limited(stack, peak, rounding)
 
 
 def _limited(samples: Tensor, peak: float, rounding: bool) -> Tensor:
