@@ -44,9 +44,9 @@ class Macs:
 
 
 MACS = {
-    "tiny": Macs(890, 780, 2_190, 4_730),
-    "lite": Macs(12_300, 8_200, 14_700, 13_500),
-    "base": Macs(81_200, 62_300, 86_700, 71_700),
+    "tiny": Macs(890, 780, 2_190, 3_380),
+    "lite": Macs(12_300, 8_200, 14_700, 12_100),
+    "base": Macs(81_200, 62_300, 86_700, 70_300),
 }
 """By the size of a model, as ``lvc bench --speed`` counts them."""
 
