@@ -46,6 +46,6 @@ def cheaper(prices: VectorBits, wanted: Ints, known: Known) -> tuple[Ints, Float
         [k, n, 2]; what they save, [k, n], 0 where there is no such vector.
     """
     saved = np.empty((3 + OPTIONS, len(wanted)))
-    kernels.save(*prices, wanted, *known, _REACHES, SMALL, LENGTHS, saved)
+    kernels.savings(*prices, wanted, *known, _REACHES, SMALL, LENGTHS, saved)
     halves = np.where(np.eye(2, dtype=bool)[:, None], known.guess, wanted)
     return np.concatenate([known.guess[None], known.options, halves]), saved

@@ -138,7 +138,7 @@ class ExactLayer(nn.Module):
         return weight, self.bias * UNIT
 
     @property
-    def offsets(self) -> Tensor:
+    def biases(self) -> Tensor:
         """What is added to sums, [C_out]."""
         return self._parameters_now()[1]
 
@@ -151,10 +151,10 @@ class ExactLayer(nn.Module):
         offset = (quality.weights[..., None] * self.knots).sum(2) * UNIT
         return offset.round() if self.exact else offset
 
-    def _offsets(self, sums: Tensor, quality: Qualities | None) -> Tensor:
+    def _offsets_of(self, sums: Tensor, quality: Qualities | None) -> Tensor:
         """What :mod:`lvc.kernels` have to add to sums, [B, C_out]; what differs from place to place is added here."""
         offset = self._by_quality(quality)
-        bias = self.offsets.expand(len(sums), -1)
+        bias = self.biases.expand(len(sums), -1)
         if offset is None or quality is None:
             return bias
         if quality.where is None:
@@ -165,7 +165,7 @@ class ExactLayer(nn.Module):
 
     def _compiled(self, sums: Tensor, quality: Qualities | None) -> Tensor:
         """Activations of sums without their bias, in place, by :mod:`lvc.kernels`."""
-        offsets = self._offsets(sums, quality)
+        offsets = self._offsets_of(sums, quality)
         for each, offset in zip(sums.flatten(2), offsets, strict=True):
             kernels.finish(each.numpy(), offset.contiguous().numpy(), self.act, float(ACT_MAX))
         return sums
@@ -322,7 +322,7 @@ class Block(nn.Module):
             start = 0
             for part in every.split(rows, 2):
                 sums = self.narrow.sums(self.widen(part)).flatten(2)[0]
-                offsets = self.narrow.offsets.numpy()
+                offsets = self.narrow.biases.numpy()
                 kernels.finish_and_add(sums.numpy(), offsets, float(ACT_MAX), given.numpy(), into.numpy(), start)
                 start += sums.shape[1]
         return result

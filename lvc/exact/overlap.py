@@ -15,6 +15,7 @@ from torch import Tensor
 from lvc.exact import warp
 from lvc.exact.places import is_compiled, places
 from lvc.exact.warp import Interpolator, from_blocks, to_blocks
+from lvc.kernels import interpolation, shared
 
 WHOLE = 64
 """What all weights of a sample sum to."""
@@ -86,8 +87,6 @@ def overlapped(
 
 def _compiled(read: Interpolator, field: Tensor, used: Tensor, own: Tensor | None, ramp: tuple[int, ...]) -> Tensor:
     """The same by :mod:`lvc.kernels`."""
-    from lvc.kernels import interpolation, shared
-
     overlap = interpolation.overlap_luma if ramp is LUMA else interpolation.overlap_chroma
     filters, weights = warp.filter_sets(read.sets), _weights_in_windows(ramp, len(read.sets[0][0]))
     b, rows, cols = used.shape

@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from lvc.exact.places import in_pieces, is_compiled, picked
+from lvc.kernels import interpolation, shared, warping
 
 BLOCK = 8
 MARGIN = 16
@@ -131,8 +132,6 @@ def sample(planes: Tensor, field: Tensor, block: int) -> Tensor:
 
 def _interpolated(bordered: Tensor, field: Tensor) -> Tensor:
     """Luma from :func:`readable`, by :mod:`lvc.kernels`."""
-    from lvc.kernels import interpolation, shared
-
     b, rows, cols = field.shape[:3]
     out, nowhere = torch.empty(b, 1, rows * BLOCK, cols * BLOCK), np.zeros((rows, cols), dtype=bool)
     weights, own = np.zeros((4, BLOCK * (BLOCK + len(_SHARP[0]) - 1)), np.float32), np.zeros((0, 0), np.float32)
@@ -210,7 +209,8 @@ class Interpolator:
         self.border = self._size = size = self.block + self._taps - 1
         self._shape = reference.shape
         self.padded = F.pad(reference, (size, size, size, size), mode="replicate")
-        self.chosen = torch.zeros(len(reference), dtype=torch.int64) if smooth is None else smooth.to(torch.int64)
+        none = torch.zeros(len(reference), dtype=torch.bool, device=reference.device)
+        self.chosen = (none if smooth is None else smooth).to(torch.int64)
 
     @functools.cached_property
     def _places(self) -> _Places:
@@ -223,7 +223,7 @@ class Interpolator:
         x = (torch.arange(cols, device=device) * self.block + before).repeat(b * rows)
         tall, wide = self.padded.shape[2:]
         start = torch.arange(b, device=device).repeat_interleave(rows * cols) * (tall * wide)
-        sets = self.chosen.to(device).repeat_interleave(rows * cols) * self._positions
+        sets = self.chosen.repeat_interleave(rows * cols) * self._positions
         return _Places(y, x, start, sets)
 
     def __call__(self, which: Tensor | slice, vectors: Tensor) -> Tensor:
@@ -343,8 +343,6 @@ def warp(x: Tensor, field: Tensor, shift: int, rounding: bool = True) -> Tensor:
     """
     b, c, height, width = x.shape
     if rounding and is_compiled(x):
-        from lvc.kernels import shared, warping
-
         moved = torch.empty_like(x, memory_format=torch.contiguous_format)
         for into, given, vectors in zip(moved, x, field, strict=True):
             source, target = given.reshape(c, -1).numpy(), into.view(c, -1).numpy()

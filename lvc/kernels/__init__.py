@@ -17,10 +17,13 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar, cast
 
 import numba
+import numpy as np
 import torch
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+ROUND = np.float32(3 << 22)
+"""Adding and subtracting it leaves the nearest integer, halves to even, of what is below 2^22."""
 _LEAST_ROWS = 4
 """Fewer rows than this are not worth another thread."""
 _lock = threading.Lock()

@@ -6,11 +6,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from lvc.kernels import compiled
+from lvc.kernels import ROUND, compiled
 
 Floats = npt.NDArray[np.float32]
-_ROUND = np.float32(3 << 22)
-"""Adding and subtracting it leaves the nearest integer, halves to even, of what is below 2^22."""
 
 
 def _overlapper(block: int, taps: int) -> Callable[..., Any]:
@@ -83,7 +81,7 @@ def _overlapper(block: int, taps: int) -> Callable[..., Any]:
                         value = np.float32(0)
                         for k in range(taps):
                             value += down[k] * rows[n + k * size]
-                        other[n] = max(min((value + _ROUND) - _ROUND, peak), np.float32(0))
+                        other[n] = max(min((value + ROUND) - ROUND, peak), np.float32(0))
                     if side < 0:
                         for n in range(length):
                             mine[n] = total[n] = other[n]
@@ -92,7 +90,7 @@ def _overlapper(block: int, taps: int) -> Callable[..., Any]:
                             total[n] += (other[n] - mine[n]) * weights[side, n]
                 for r in range(block):
                     for c in range(block):
-                        out[i * block + r, j * block + c] = (total[r * size + c] + _ROUND) - _ROUND
+                        out[i * block + r, j * block + c] = (total[r * size + c] + ROUND) - ROUND
 
     return overlap
 

@@ -6,11 +6,9 @@ Each is too short to be shared among threads: 0.2 ms and less at 640x352.
 import numpy as np
 import numpy.typing as npt
 
-from lvc.kernels import compiled
+from lvc.kernels import ROUND, compiled
 
 Floats = npt.NDArray[np.float32]
-_ROUND = np.float32(3 << 22)
-"""Adding and subtracting it leaves the nearest integer, halves to even, of what is below 2^22."""
 
 
 @compiled
@@ -29,7 +27,7 @@ def finish(sums: Floats, offsets: Floats, is_leaky: bool, most: float) -> None:
         for n in range(len(row)):
             value = row[n] + offset
             value = max(value, value * slope)
-            row[n] = (min(max(value, -limit), limit) + _ROUND) - _ROUND
+            row[n] = (min(max(value, -limit), limit) + ROUND) - ROUND
 
 
 @compiled
@@ -47,7 +45,7 @@ def finish_and_add(sums: Floats, offsets: Floats, most: float, given: Floats, ou
         row, offset = sums[channel], offsets[channel]
         added, into = given[channel, start : start + len(row)], out[channel, start : start + len(row)]
         for n in range(len(row)):
-            value = (min(max(row[n] + offset, -limit), limit) + _ROUND) - _ROUND
+            value = (min(max(row[n] + offset, -limit), limit) + ROUND) - ROUND
             into[n] = min(max(value + added[n], -limit), limit)
 
 
@@ -80,7 +78,7 @@ def depthwise(x: Floats, weights: Floats, offsets: Floats, most: float, out: Flo
             value = (a * up[n] + b * up[n + 1]) + (c * up[n + 2] + d * here[n])
             value += (e * here[n + 1] + f * here[n + 2]) + (g * down[n] + h * down[n + 1])
             value += i * down[n + 2] + offset
-            found[n] = (min(max(value, -limit), limit) + _ROUND) - _ROUND
+            found[n] = (min(max(value, -limit), limit) + ROUND) - ROUND
         for y in range(height):
             row = found[y * wide : y * wide + width]
             for n in range(width):

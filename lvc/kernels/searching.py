@@ -3,12 +3,10 @@
 import numpy as np
 import numpy.typing as npt
 
-from lvc.kernels import compiled
+from lvc.kernels import ROUND, compiled
 
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
-_ROUND = np.float32(3 << 22)
-"""Adding and subtracting it leaves the nearest integer, halves to even, of what is below 2^22."""
 _PEAK = np.float32(1023)
 _WIDE = 23
 """Samples that a filtered block of 16 takes to a side."""
@@ -31,7 +29,10 @@ def _summed(values: Floats) -> None:
 
 @compiled
 def _hadamard(values: Floats) -> None:
-    """All sums and differences of 64 values for each of 16 lanes, [64 * 16]: eight times the orthonormal transform."""
+    """All sums and differences of 64 values for each of 16 lanes, [64 * 16]: eight times the orthonormal transform.
+
+    Written out: only where lengths and distances are known do loops become vector instructions without checks.
+    """
     for n in range(512):
         a, b = values[n], values[n + 512]
         values[n], values[n + 512] = a + b, a - b
@@ -52,6 +53,25 @@ def _hadamard(values: Floats) -> None:
             a, b = values[n] + values[n + 32], values[n + 16] + values[n + 48]
             c, d = values[n] - values[n + 32], values[n + 16] - values[n + 48]
             values[n], values[n + 16], values[n + 32], values[n + 48] = a + b, a - b, c + d, c - d
+
+
+@compiled
+def _coding_costs(values: Floats, powers: Floats, per_power: np.float32, least: np.float32) -> None:
+    """What 64 coefficients cost together, for each of 16 lanes, [64 * 16]; see :func:`lvc.encoder.cost.lagrangian_of`.
+
+    Args:
+        values: in steps; the costs stand in the first 16 then, the others are overwritten.
+        powers: likewise as large; overwritten.
+        per_power, least: see :func:`search`.
+    """
+    bits = powers.view(np.int32)
+    for n in range(1024):
+        powers[n] = max(abs(values[n]), np.float32(0.5))
+    for n in range(1024):
+        values[n] = min(np.float32(bits[n]) * per_power + least, values[n] * values[n])
+    for n in range(512):
+        values[n] += values[n + 512]
+    _summed(values)
 
 
 @compiled
@@ -95,13 +115,12 @@ def search(
         furthest: largest component of a vector.
     """
     values, costs = np.zeros(1024, np.float32), np.zeros(1024, np.float32)
-    bits = costs.view(np.int32)
     means, plain, totals = np.empty(16, np.float32), np.empty(16, np.float32), np.empty(16, np.float32)
     tried, missed = np.zeros((4, 2), np.int64), np.zeros(4, np.float32)
     rows, shown = np.empty(_WIDE * 16, np.float32), np.empty(256, np.float32)
     low, right = reference.shape[0] - _WIDE, reference.shape[1] - _WIDE
     size, factor, constant = np.float32(scale), np.float32(per_power), np.float32(least)
-    share, half = np.float32(2 * mean_share), np.float32(0.5)
+    share = np.float32(2 * mean_share)
     rounds = (len(candidates) + 3) // 4
     for by in range(first, last):
         for bx in range(field.shape[1]):
@@ -159,7 +178,7 @@ def search(
                     for n in range(256):
                         sample = (a * rows[n] + b * rows[n + 16]) + (c * rows[n + 32] + d * rows[n + 48])
                         sample += (e * rows[n + 64] + f * rows[n + 80]) + (g * rows[n + 96] + i * rows[n + 112])
-                        shown[n] = max(min((sample + _ROUND) - _ROUND, _PEAK), np.float32(0))
+                        shown[n] = max(min((sample + ROUND) - ROUND, _PEAK), np.float32(0))
                     for part in range(4):
                         i, j = (part >> 1) * 8, (part & 1) * 8
                         lane = k * 4 + part
@@ -171,12 +190,7 @@ def search(
                     _hadamard(values)
                     for n in range(1024):
                         values[n] *= size
-                        costs[n] = max(abs(values[n]), half)
-                    for n in range(1024):
-                        values[n] = min(np.float32(bits[n]) * factor + constant, values[n] * values[n])
-                    for n in range(512):
-                        values[n] += values[n + 512]
-                    _summed(values)
+                    _coding_costs(values, costs, factor, constant)
                     for lane in range(16):
                         totals[lane] = values[lane]
                 else:
@@ -243,10 +257,9 @@ def match(
         out: [n], in squared steps.
     """
     values, costs, sizes = np.zeros(1024, np.float32), np.empty(1024, np.float32), np.zeros(16, np.float32)
-    bits = costs.view(np.int32)
     window, rows, shown = np.empty(225, np.float32), np.empty(225, np.float32), np.empty(120, np.float32)
     low, right = reference.shape[1] - 15, reference.shape[2] - 15
-    factor, constant, half = np.float32(per_power), np.float32(least), np.float32(0.5)
+    factor, constant = np.float32(per_power), np.float32(least)
     for start in range(first, last, 16):
         count = min(16, last - start)
         for lane in range(count):
@@ -280,10 +293,10 @@ def match(
                     sample = np.float32(0)
                     for tap in range(8):
                         sample += down[tap] * rows[n + tap * 15]
-                    shown[n] = max(min((sample + _ROUND) - _ROUND, _PEAK), np.float32(0))
+                    shown[n] = max(min((sample + ROUND) - ROUND, _PEAK), np.float32(0))
             else:
                 for n in range(113):
-                    shown[n] = max(min((rows[n + 45] + _ROUND) - _ROUND, _PEAK), np.float32(0))
+                    shown[n] = max(min((rows[n + 45] + ROUND) - ROUND, _PEAK), np.float32(0))
             for r in range(8):
                 for c in range(8):
                     values[(r * 8 + c) * 16 + lane] = shown[r * 15 + c] - wanted[i + r, j + c]
@@ -291,13 +304,7 @@ def match(
         for k in range(0, 1024, 16):
             for lane in range(16):
                 values[k + lane] *= sizes[lane]
-        for n in range(1024):
-            costs[n] = max(abs(values[n]), half)
-        for n in range(1024):
-            values[n] = min(np.float32(bits[n]) * factor + constant, values[n] * values[n])
-        for n in range(512):
-            values[n] += values[n + 512]
-        _summed(values)
+        _coding_costs(values, costs, factor, constant)
         for lane in range(count):
             out[start + lane] = values[lane]
 

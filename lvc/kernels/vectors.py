@@ -142,7 +142,7 @@ def _difference_bits(
 
 
 @compiled
-def save(
+def savings(
     same: Floats,
     which: Floats,
     by_reach: Floats,

@@ -3,12 +3,10 @@
 import numpy as np
 import numpy.typing as npt
 
-from lvc.kernels import compiled
+from lvc.kernels import ROUND, compiled
 
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
-_ROUND = np.float32(3 << 22)
-"""Adding and subtracting it leaves the nearest integer, halves to even, of what is below 2^22."""
 
 
 @compiled
@@ -39,7 +37,7 @@ def warp(x: Floats, field: Ints, shift: int, out: Floats, first: int, last: int)
         for at in range(area):
             total = plane[corners[0, at]] * shares[0, at] + plane[corners[1, at]] * shares[1, at]
             total += plane[corners[2, at]] * shares[2, at] + plane[corners[3, at]] * shares[3, at]
-            moved[at] = (total + _ROUND) - _ROUND
+            moved[at] = (total + ROUND) - ROUND
 
 
 @compiled
@@ -63,7 +61,7 @@ def mix(
                 for j in range(width):
                     mode = modes[i, j]
                     for x in range(j * factor, (j + 1) * factor):
-                        mean = ((from_a[x] + from_b[x]) * half + _ROUND) - _ROUND
+                        mean = ((from_a[x] + from_b[x]) * half + ROUND) - ROUND
                         one = from_a[x] if mode == 0 else from_b[x]
                         row[x] = mean if mode == 2 else blank[channel] if mode == 3 else one
                 if apart.size:

@@ -23,6 +23,7 @@ from lvc.exact.layers import ACT_MAX, clamp, make_exact, placed
 from lvc.exact.layers import exact_layers as layers_of
 from lvc.exact.overlap import overlapped
 from lvc.exact.places import enlarged, is_compiled, places
+from lvc.kernels import shared, warping
 from lvc.model.config import ModelConfig
 from lvc.model.modes import BOTH, FIRST, NONE
 from lvc.model.networks import (
@@ -193,8 +194,6 @@ class FrameCodec(nn.Module):
 
     def _mixed(self, first: Memory, second: Memory | None, modes: Tensor) -> Memory:
         """The same by :mod:`lvc.kernels`."""
-        from lvc.kernels import shared, warping
-
         if second is None and not bool((modes == NONE).any()):
             return first
         blank = self.nothing(1, (ALIGN, ALIGN), modes.device)
