@@ -1,9 +1,12 @@
 """The report page: everything in it, nothing from outside, readable on a phone, in a real browser."""
 
+import contextlib
 import html
 import json
+import os
 import re
 import shutil
+import signal
 import struct
 import subprocess
 import zlib
@@ -23,6 +26,8 @@ from lvc.bench.svg import SERIES_STYLES, Series, chart, marker_key
 from lvc.video import Colour, VideoInfo
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
+ATTEMPTS = 3
+PATIENCE = 120.0
 PHONE = 375
 CLIPS = ("street", "a_clip_with_quite_a_long_name_1920x1080")
 CODECS = ("lvc medium", "x264 medium", "x265 medium")
@@ -88,6 +93,38 @@ def browser() -> str:
     return found
 
 
+def rendered(page_file: Path, folder: Path) -> str:
+    """A page as it is after its scripts have run.
+
+    Browsers start many processes and now and then hang; all of them are ended then, and another one is tried.
+    """
+    command = [browser(), "--headless", "--no-sandbox", "--disable-gpu", "--virtual-time-budget=8000", "--dump-dom"]
+    command += ["--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
+    command += ["--disable-quic", "--host-resolver-rules=MAP * ~NOTFOUND"]
+    for attempt in range(ATTEMPTS):
+        profile = folder / f"profile{attempt}"
+        output = folder / f"dom{attempt}.html"  # not a pipe, which a process left behind would keep open
+        with output.open("w") as stream:
+            process = subprocess.Popen(
+                [*command, f"--user-data-dir={profile}", page_file.as_uri()],
+                stdin=subprocess.DEVNULL,
+                stdout=stream,
+                stderr=subprocess.DEVNULL,
+                start_new_session=True,
+            )
+            try:
+                status = process.wait(timeout=PATIENCE)
+            except subprocess.TimeoutExpired:
+                continue
+            finally:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+        assert status == 0
+        return output.read_text("utf-8")
+    pytest.fail(f"{command[0]} hung {ATTEMPTS} times")
+
+
 def test_in_a_browser_on_a_phone(tmp_path: Path) -> None:
     look = """<script>addEventListener('load', () => { const d = document, frame = d.createElement('iframe');
       frame.style.width = 'WIDTHpx'; frame.srcdoc = d.getElementById('page').content.textContent; frame.onload = () => {
@@ -103,9 +140,7 @@ def test_in_a_browser_on_a_phone(tmp_path: Path) -> None:
     path = tmp_path / "look.html"
     wrapped = f'<!doctype html><meta charset="utf-8"><template id="page">{html.escape(page())}</template>{look}'
     path.write_text(wrapped, "utf-8")
-    command = [browser(), "--headless", "--no-sandbox", "--disable-gpu", "--virtual-time-budget=8000", "--dump-dom"]
-    command += [f"--user-data-dir={tmp_path / 'profile'}", "--host-resolver-rules=MAP * ~NOTFOUND", path.as_uri()]
-    dom = subprocess.run(command, capture_output=True, text=True, timeout=300, check=True).stdout
+    dom = rendered(path, tmp_path)
     title = re.search(r"<title>(.*?)</title>", dom)
     assert title, dom[:500]
     seen = json.loads(html.unescape(title.group(1)))
