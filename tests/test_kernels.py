@@ -1,6 +1,11 @@
 """Compiled loops against what PyTorch makes of the same, which is what runs on GPUs and in training."""
 
 import errno
+import json
+import lzma
+import os
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -22,6 +27,8 @@ from lvc.model.codebook import lattice_codebook
 from lvc.model.modes import FIRST, NONE
 from lvc.model.prediction import Memory, Picture
 from tests.models import tiny_model
+
+VECTORS = Path(__file__).parent / "vectors"
 
 
 @pytest.fixture(autouse=True)
@@ -93,6 +100,27 @@ def test_a_full_disk_does_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Path, "mkdir", fail)
     monkeypatch.setattr(numba.core.caching.IndexDataCacheFile, "save", fail)
     assert double(4) == 8
+
+
+def test_a_user_is_told_of_compiling_where_it_takes_long(tmp_path: Path) -> None:
+    (tmp_path / "tiny.lvcm").write_bytes(lzma.decompress((VECTORS / "tiny.lvcm.xz").read_bytes()))
+    command = [
+        sys.executable,
+        "-m",
+        "lvc",
+        "verify",
+        VECTORS / "still.lvc",
+        "--model",
+        tmp_path / "tiny.lvcm",
+        "--json",
+    ]
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path / "cache")}
+    for is_new in (True, False):
+        told = subprocess.run(command, env=environment, capture_output=True, check=True, timeout=600)
+        events = [json.loads(line) for line in told.stdout.splitlines()]
+        notes = [event["message"] for event in events if event["type"] == "note"]
+        assert notes == ([kernels.COMPILING] if is_new else [])
+        assert not told.stderr
 
 
 def test_searches_go_on_where_a_far_vector_is_expected() -> None:

@@ -17,7 +17,7 @@ from lvc.bench.command import bench
 from lvc.cli.completion import completion
 from lvc.cli.decode import decode
 from lvc.cli.encode import encode
-from lvc.cli.events import events_of
+from lvc.cli.events import events_of, told
 from lvc.cli.info import info
 from lvc.cli.models import models
 from lvc.cli.signals import HUNG_UP, TERMINATED, signals_as_exceptions
@@ -76,7 +76,8 @@ class _Group(click.Group):
         with _statuses(ctx), signals_as_exceptions(), warnings.catch_warnings():
             events = events_of(ctx)
             warnings.showwarning = lambda message, *_, **__: events.warn(" ".join(str(message).split()))
-            return super().invoke(ctx)
+            with told(events):
+                return super().invoke(ctx)
 
 
 @contextlib.contextmanager

@@ -1,6 +1,9 @@
 """Events as JSON, an object per line with its type first."""
 
+import contextlib
 import json
+import logging
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -57,6 +60,15 @@ class Events:
         else:
             click.echo(f"lvc: warning: {message}", err=True)
 
+    def note(self, sentence: str) -> None:
+        """Tell why something takes a while: an event, or a line for people."""
+        if self.quiet:
+            return
+        if self.wanted:
+            self.write("note", {"message": sentence})
+        else:
+            click.echo(f"lvc: {sentence}", err=True)
+
     def check(self) -> None:
         """Refuse what would mix them with the stream.
 
@@ -65,6 +77,32 @@ class Events:
         """
         if self.stream_on_stdout and self.descriptor == _STANDARD_OUTPUT:
             raise click.UsageError("Standard output carries the stream: let --json-fd name another file descriptor.")
+
+
+class NoteHandler(logging.Handler):
+    """What the library logs, as notes."""
+
+    def __init__(self, events: Events) -> None:
+        super().__init__(logging.INFO)
+        self._events = events
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Tell it."""
+        self._events.note(record.getMessage())
+
+
+@contextlib.contextmanager
+def told(events: Events) -> Iterator[None]:
+    """While it lasts, what the library logs is told as notes."""
+    logger, handler = logging.getLogger("lvc"), NoteHandler(events)
+    before = logger.level
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
+        logger.removeHandler(handler)
 
 
 def events_of(context: click.Context) -> Events:

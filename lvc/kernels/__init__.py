@@ -2,7 +2,7 @@
 
 PyTorch does what is the same for every sample. What depends on a vector, a flag or a class for each block it can only
 do by gathering and scattering, which moves several times as much memory as it computes with. These loops are compiled
-by numba when they are first called, a second or so each, and kept in its cache.
+by numba when they are first called, a second or so each, and kept in its cache. The logger ``lvc`` tells of it.
 
 They hold no lock of Python's, so :func:`shared` runs them on several threads at once. Nothing in them depends on the
 order in which sums are made: they add integers (held in float32, below 2^24), or sums of one thread alone.
@@ -11,6 +11,7 @@ order in which sums are made: they add integers (held in float32, below 2^24), o
 import contextlib
 import functools
 import itertools
+import logging
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -19,6 +20,7 @@ from typing import Any, TypeVar, cast
 import numba
 import numpy as np
 import torch
+from numba.core import event
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -26,7 +28,27 @@ ROUND = np.float32(3 << 22)
 """Adding and subtracting it leaves the nearest integer, halves to even, of what is below 2^22."""
 _LEAST_ROWS = 4
 """Fewer rows than this are not worth another thread."""
+COMPILING = "compiling loops for this processor; the first time takes up to half a minute longer"
 _lock = threading.Lock()
+
+
+class _Notice(event.Listener):
+    """Tells once in a process that something of lvc is compiled, rather than found in the cache."""
+
+    def __init__(self) -> None:
+        self._told = False
+
+    def on_start(self, event: event.Event) -> None:
+        function = event.data["dispatcher"].py_func
+        if not self._told and function.__module__.startswith(__name__):
+            self._told = True
+            logging.getLogger("lvc").info(COMPILING)
+
+    def on_end(self, event: event.Event) -> None:
+        pass
+
+
+event.register("numba:compile", _Notice())
 
 
 def compiled(function: F) -> F:
