@@ -205,3 +205,17 @@ def test_the_facade_is_what_it_says() -> None:
     assert set(lvc.__all__) <= set(dir(lvc))
     with pytest.raises(AttributeError, match="nonsense"):
         _ = lvc.nonsense
+
+
+@pytest.mark.parametrize(
+    ("first", "own", "found"),
+    [("import lvc", None, lvc.SPIN_COUNT), ("import lvc", "7", "7"), ("import torch, lvc", None, None)],
+)
+def test_idle_threads_sleep_soon(first: str, own: str | None, found: str | None) -> None:
+    """What libgomp reads when torch is loaded, also for the library; what a user has set stays."""
+    environment = {name: value for name, value in os.environ.items() if name != "GOMP_SPINCOUNT"}
+    if own is not None:
+        environment["GOMP_SPINCOUNT"] = own
+    program = f"{first}; import os; print(os.environ.get('GOMP_SPINCOUNT'))"
+    told = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, check=True, text=True)
+    assert told.stdout.strip() == str(found)

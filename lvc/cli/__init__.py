@@ -134,17 +134,10 @@ def _show_version(context: click.Context, _parameter: click.Parameter, wanted: b
 _VERSION_HELP = "Show the versions of the program, of its formats and of the installed models."
 
 
-SPIN_COUNT = "10000"
-"""Rounds for which an idle thread of libgomp keeps its core busy before it sleeps. With its default of 300,000, threads
-wait for each other where something else takes a core: beside three other processes two cores decoded 0.2 frames/s, 2.2
-with this value; on idle cores, 13 with either."""
-
-
 @click.group(cls=_Group, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=_show_version, help=_VERSION_HELP)
 def main() -> None:
     """A learned video codec whose decoder is exact: the same file gives the same pictures on every machine."""
-    os.environ.setdefault("GOMP_SPINCOUNT", SPIN_COUNT)  # read when torch is loaded
 
 
 for command in (encode, decode, info, verify, cat, cut, models, train, bench, completion):
