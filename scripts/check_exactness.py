@@ -1,10 +1,10 @@
 """Encodes clips and checks that the files decode to the same pictures in whatever way a machine does it.
 
 Every clip is encoded at every quality, in groups of 5 pictures, with pictures between two. The files are then decoded
-in processes of their own with the instruction sets of PyTorch and oneDNN at their default and at their lowest, and in
-each of these with 1 and 2 threads, 1 and 4 groups of pictures at a time, oneDNN on and off, and on the GPU where there
-is one. A line for each way shows the MD5 of all decoded pictures. Exit status 1 when two of them differ or a picture
-fails its checksum.
+in processes of their own with the instruction sets of PyTorch, oneDNN and Numba at their default and at their lowest,
+and in each of these with 1 and 2 threads, 1 and 4 groups of pictures at a time, oneDNN on and off, and on the GPU where
+there is one. A line for each way shows the MD5 of all decoded pictures. Exit status 1 when two of them differ or a
+picture fails its checksum.
 
 python scripts/check_exactness.py                                   # generated clips, and ../shared/data/val if there
 python scripts/check_exactness.py --frames 3 --qualities 5,30,60,95
@@ -35,7 +35,7 @@ from tests.clips import KINDS, clip_frames, clip_info  # noqa: E402
 
 VALIDATION = ROOT.parent / "shared" / "data" / "val"
 KEYINT = 5
-LOWEST = {"ONEDNN_MAX_CPU_ISA": "SSE41", "ATEN_CPU_CAPABILITY": "default"}
+LOWEST = {"ONEDNN_MAX_CPU_ISA": "SSE41", "ATEN_CPU_CAPABILITY": "default", "NUMBA_CPU_NAME": "generic"}
 PATIENT = {"OMP_WAIT_POLICY": "PASSIVE"}
 """Threads that wait do so without keeping a core busy: this runs beside other things."""
 ENVIRONMENTS: tuple[dict[str, str], ...] = ({}, *({name: value} for name, value in LOWEST.items()), LOWEST)
