@@ -2,6 +2,7 @@
 
 import errno
 import json
+import logging
 import lzma
 import os
 import subprocess
@@ -9,6 +10,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numba
 import numpy as np
@@ -121,6 +123,28 @@ def test_a_user_is_told_of_compiling_where_it_takes_long(tmp_path: Path) -> None
         notes = [event["message"] for event in events if event["type"] == "note"]
         assert notes == ([kernels.COMPILING] if is_new else [])
         assert not told.stderr
+
+
+@pytest.mark.parametrize("module", ["another.program", None])
+def test_nothing_is_told_of_what_others_compile(
+    module: str | None, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(kernels._notice, "_told", False)
+
+    def ours(x: int) -> int:
+        return x + 1
+
+    def theirs(x: int) -> int:
+        return x + 1
+
+    compile_it: Any = numba.njit
+    ours.__module__ = kernels.__name__
+    theirs.__module__ = module  # type: ignore[assignment]  # as it is in functions made from text
+    with caplog.at_level(logging.INFO, "lvc"):
+        assert compile_it(theirs)(2) == 3
+        assert not caplog.messages
+        assert compile_it(ours)(2) == 3
+        assert caplog.messages == [kernels.COMPILING]
 
 
 def test_searches_go_on_where_a_far_vector_is_expected() -> None:

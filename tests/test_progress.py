@@ -1,10 +1,12 @@
 """Lines and bars of progress."""
 
+import logging
 import sys
 
 import pytest
 
 from lvc.cli.events import Events
+from lvc.cli.notes import log_as_notes
 from lvc.cli.progress import ProgressLine, bit_rate, duration, plain
 from lvc.encoder.search import Try
 from lvc.progress import Progress
@@ -23,6 +25,20 @@ def test_plain_progress(capsys: pytest.CaptureFixture[str]) -> None:
         line(Progress(frames=10, total=40, bytes=50_000, media_seconds=0.4))
         line.warn("Chroma was converted.")
     assert capsys.readouterr().err == ""
+
+
+def test_what_the_library_logs_becomes_a_note(capsys: pytest.CaptureFixture[str]) -> None:
+    logger = logging.getLogger("lvc")
+    with log_as_notes(Events()):
+        logger.info("this takes a while")
+    with log_as_notes(Events(wanted=True)):
+        logger.info("this takes a while")
+    with log_as_notes(Events(quiet=True)):
+        logger.info("this takes a while")
+    logger.info("nobody listens any more")
+    text = capsys.readouterr()
+    assert text.err == "lvc: this takes a while\n"
+    assert text.out == '{"type": "note", "message": "this takes a while"}\n'
 
 
 def test_a_search_does_not_count_for_the_speed(

@@ -17,7 +17,7 @@ from lvc.bench.command import bench
 from lvc.cli.completion import completion
 from lvc.cli.decode import decode
 from lvc.cli.encode import encode
-from lvc.cli.events import events_of, told
+from lvc.cli.events import events_of
 from lvc.cli.info import info
 from lvc.cli.models import models
 from lvc.cli.signals import HUNG_UP, TERMINATED, signals_as_exceptions
@@ -73,10 +73,12 @@ class _Group(click.Group):
             return super().make_context(*arguments, **options)
 
     def invoke(self, ctx: click.Context) -> Any:
+        from lvc.cli.notes import log_as_notes  # not for --help and --version
+
         with _statuses(ctx), signals_as_exceptions(), warnings.catch_warnings():
             events = events_of(ctx)
             warnings.showwarning = lambda message, *_, **__: events.warn(" ".join(str(message).split()))
-            with told(events):
+            with log_as_notes(events):
                 return super().invoke(ctx)
 
 

@@ -1,9 +1,6 @@
 """Events as JSON, an object per line with its type first."""
 
-import contextlib
 import json
-import logging
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -53,21 +50,19 @@ class Events:
         """Tell what no command tells by itself, such as a warning of Python: an event, or a line for people."""
         message = sentence.rstrip(".")
         self.warnings.append(message)
-        if self.quiet:
-            return
-        if self.wanted:
-            self.write("warning", {"message": message})
-        else:
-            click.echo(f"lvc: warning: {message}", err=True)
+        self._tell("warning", message, f"warning: {message}")
 
     def note(self, sentence: str) -> None:
-        """Tell why something takes a while: an event, or a line for people."""
+        """Tell why something takes a while, likewise."""
+        self._tell("note", sentence, sentence)
+
+    def _tell(self, kind: str, message: str, line: str) -> None:
         if self.quiet:
             return
         if self.wanted:
-            self.write("note", {"message": sentence})
+            self.write(kind, {"message": message})
         else:
-            click.echo(f"lvc: {sentence}", err=True)
+            click.echo(f"lvc: {line}", err=True)
 
     def check(self) -> None:
         """Refuse what would mix them with the stream.
@@ -77,32 +72,6 @@ class Events:
         """
         if self.stream_on_stdout and self.descriptor == _STANDARD_OUTPUT:
             raise click.UsageError("Standard output carries the stream: let --json-fd name another file descriptor.")
-
-
-class NoteHandler(logging.Handler):
-    """What the library logs, as notes."""
-
-    def __init__(self, events: Events) -> None:
-        super().__init__(logging.INFO)
-        self._events = events
-
-    def emit(self, record: logging.LogRecord) -> None:
-        """Tell it."""
-        self._events.note(record.getMessage())
-
-
-@contextlib.contextmanager
-def told(events: Events) -> Iterator[None]:
-    """While it lasts, what the library logs is told as notes."""
-    logger, handler = logging.getLogger("lvc"), NoteHandler(events)
-    before = logger.level
-    logger.addHandler(handler)
-    logger.setLevel(logging.INFO)
-    try:
-        yield
-    finally:
-        logger.setLevel(before)
-        logger.removeHandler(handler)
 
 
 def events_of(context: click.Context) -> Events:

@@ -20,7 +20,7 @@ from typing import Any, TypeVar, cast
 import numba
 import numpy as np
 import torch
-from numba.core import event
+from numba.core.event import Event, Listener, register
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -32,23 +32,24 @@ COMPILING = "compiling loops for this processor; the first time takes up to half
 _lock = threading.Lock()
 
 
-class _Notice(event.Listener):
+class _Notice(Listener):
     """Tells once in a process that something of lvc is compiled, rather than found in the cache."""
 
     def __init__(self) -> None:
         self._told = False
 
-    def on_start(self, event: event.Event) -> None:
-        function = event.data["dispatcher"].py_func
-        if not self._told and function.__module__.startswith(__name__):
+    def on_start(self, event: Event) -> None:
+        module = str(event.data["dispatcher"].py_func.__module__)  # None in programs that make functions from text
+        if not self._told and module.startswith(__name__):
             self._told = True
             logging.getLogger("lvc").info(COMPILING)
 
-    def on_end(self, event: event.Event) -> None:
+    def on_end(self, event: Event) -> None:
         pass
 
 
-event.register("numba:compile", _Notice())
+_notice = _Notice()
+register("numba:compile", _notice)
 
 
 def compiled(function: F) -> F:
