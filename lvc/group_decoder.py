@@ -21,6 +21,7 @@ from lvc.model.levels import Levels, code_levels
 from lvc.model.motion import MotionField, code_field
 from lvc.model.prediction import Memory, Prediction
 from lvc.model.transform import BANDS
+from lvc.model.weighting import code_weighting, weighted
 from lvc.picture import checksum, padded_size, to_planes
 from lvc.rangecoder import RangeDecoder
 from lvc.video import Frame, Plane, VideoInfo
@@ -231,17 +232,18 @@ class GroupDecoder:
         for coder, step, state in zip(coders, steps, states, strict=True):
             motions: list[MotionField] = []
             tables = state.tables.motion[two]
+            references = [reference for reference in (step.first, step.second) if reference is not None]
+            for number, reference in enumerate(references):
+                weighting = code_weighting(coder, state.tables.weighting[two], None)
+                memories[number].append(weighted(state.memories[reference], weighting))
             found = modes.code_modes(coder, tables.modes, 1 + two, height // modes.BLOCK, width // modes.BLOCK, None)
             chosen.append(torch.from_numpy(found))
-            for number, reference in enumerate((step.first, step.second)):
-                if reference is None:
-                    continue
+            for number in range(len(references)):
                 expected = state.motion.expected(step, motions[0] if motions else None)
                 motions.append(
                     code_field(coder, tables, height // 8, width // 8, expected, None, used=modes.used(found, number))
                 )
                 fields[number].append(torch.from_numpy(motions[-1].vectors))
-                memories[number].append(state.memories[reference])
             smooth.append(bool(coder.raw(None, 1, 1)))
             state.motion.keep(step, motions)
             levels.append(state.expected_levels(step, motions, found))

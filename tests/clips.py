@@ -23,7 +23,7 @@ WORLD = 512
 
 @dataclass(frozen=True)
 class _View:
-    """Where frame ``t`` looks: centre, samples of the world per sample of the picture, which world, added noise."""
+    """Where frame ``t`` looks: centre, samples of the world per sample of the picture, which world; noise, light."""
 
     x: float
     y: float
@@ -31,6 +31,7 @@ class _View:
     world: int = 0
     noise: float = 0.0
     discs: bool = False
+    light: float = 1.0
 
 
 _KINDS: dict[str, Callable[[int], _View]] = {
@@ -40,13 +41,15 @@ _KINDS: dict[str, Callable[[int], _View]] = {
     "noise": lambda t: _View(100 + 0.5 * t, 100, noise=0.06),
     "cuts": lambda t: _View(100 + t, 100, world=t // 8),
     "static": lambda _: _View(100, 100),
+    "fade": lambda t: _View(100 + 0.75 * t, 100, light=max(0.0, 1 - t / 12)),
     "mix": lambda t: _View(
         100 + 1.5 * t, 100 + 0.5 * t, zoom=1.0 - 0.1 * np.sin(t / 12), world=t // 40, noise=0.01, discs=True
     ),
 }
 
 KINDS = tuple(_KINDS)
-"""What a clip can show: moving textures, a pan, a zoom in, noise, cuts, nothing that moves, and a bit of everything."""
+"""What a clip can show: moving textures, a pan, a zoom in, noise, cuts, nothing that moves, a pan that fades to black,
+and a bit of everything."""
 
 
 def _sample(image: Image, y: Image, x: Image) -> Image:
@@ -124,8 +127,9 @@ def clip_frames(
             planes[0] += view.noise * (rng.random(planes[0].shape) - 0.5) * 3
         samples: list[Plane] = []
         for index, plane in enumerate(planes):
-            low, span = (16, 219) if index == 0 else (16 + 48, 128)
-            samples.append(np.rint((low + span * np.clip(plane, 0, 1)) * unit).astype(np.uint16))
+            shown_as = np.clip(plane, 0, 1)
+            value = 16 + 219 * view.light * shown_as if index == 0 else 128 + 128 * view.light * (shown_as - 0.5)
+            samples.append(np.rint(value * unit).astype(np.uint16))
         yield Frame(samples, t, 1)
 
 

@@ -215,17 +215,38 @@ class PlainMotion(PlainTables):
 
 
 class PlainPicture(NamedTuple):
-    """What is read of a picture: where it stands in display order, its references, what is taken from them (no modes
-    where there are none), and how large the transforms of what is added are.
+    """What is read of a picture: where it stands in display order, its references, how these are weighted, what is
+    taken from them (no modes where there are none), and how large the transforms of what is added are.
     """
 
     position: int
     references: list[int]
+    weights: list[tuple[int, int]]
     fields: list[Ints]
     modes: Ints | None
     flags: Ints
     sizes: Ints
     smooth: bool
+
+
+class PlainWeighting(PlainTables):
+    """Reads how references are weighted."""
+
+    def read(self, coder: PlainDecoder, references: int) -> list[tuple[int, int]]:
+        """Gain and offset of each reference."""
+        self.coder = coder
+        return [
+            (coder.raw(10), coder.raw(11) - 1024) if self._symbols(references - 1, 1)[0] else (256, 0)
+            for _ in range(references)
+        ]
+
+
+def weighted(plane: Ints, middle: int, weight: tuple[int, int]) -> Ints:
+    """A plane of luma (``middle`` 0) or chroma (512) of a weighted reference."""
+    gain, offset = weight
+    low, rest = np.divmod(gain * (plane - middle), 256)
+    rounded = low + ((rest > 128) | ((rest == 128) & (low % 2 == 1)))
+    return np.clip(rounded + (middle or offset), 0, 1023)
 
 
 class PlainGroup:
@@ -243,6 +264,7 @@ class PlainGroup:
     def __init__(self, motion: list[list[Ints]], skip: list[Ints], sizes: list[Ints], kinds: list[int]) -> None:
         self._motion = [PlainMotion(counts) for counts in motion]
         self._skip, self._sizes = PlainSkip(skip), PlainSizes(sizes)
+        self._weighting = PlainWeighting([np.array([250, 6])] * 2)
         self._kinds = kinds
         self._flags: list[list[int]] | None = None
 
@@ -265,6 +287,7 @@ class PlainGroup:
             modes: list[list[int]] | None = None
             flags = [[0] * cols] * rows
             smooth = False
+            weights = self._weighting.read(coder, len(references))
             if references:
                 tables = self._motion[len(references) - 1]
                 modes = tables.modes(coder, len(references), rows, cols)
@@ -282,11 +305,12 @@ class PlainGroup:
                 known = {}
                 self.chroma_drop = coder.raw(4)
             sizes = self._sizes.read(coder, flags, not references)
-            for each in (*self._motion, self._skip, self._sizes):
+            for each in (*self._motion, self._skip, self._sizes, self._weighting):
                 each.adapt()
             named = None if modes is None else np.array(modes)
             vectors_of = [field[0] for field in fields]
-            yield PlainPicture(position, references, vectors_of, named, np.array(flags), np.array(sizes), smooth)
+            maps = np.array(flags), np.array(sizes)
+            yield PlainPicture(position, references, weights, vectors_of, named, *maps, smooth)
 
     def _expected(
         self, known: dict[tuple[int, int], Field], position: int, references: list[int], fields: list[Field]

@@ -148,6 +148,21 @@ def test_scene_cuts_start_groups() -> None:
     assert not any(cuts.is_cut(frame) for kind in ("pan", "noise") for frame in Clip(kind, 64, 48, 6).frames[:6])
 
 
+def test_flashes_and_fades_are_no_cuts() -> None:
+    def lit(frame: Frame, light: float) -> Frame:
+        luma = np.rint(16 + light * (frame.planes[0].astype(float) - 16)).astype(np.uint16)
+        return replace(frame, planes=[luma, *frame.planes[1:]])
+
+    frames, others = (list(clip_frames("pan", 96, 64, 12, seed=seed)) for seed in (0, 7))
+    for lights in ([1, 1, 1, 0.3, 1, 1, 0.3, 0.3, 1, 1], [1, 1, 1, 0.6, 0.3, 0, 0], [0.1, 0.1, 0.3, 0.6, 1, 1]):
+        cuts = SceneCuts(8)
+        assert not any(cuts.is_cut(lit(frame, light)) for frame, light in zip(frames, lights, strict=False))
+    for light in (1, 0.3):
+        cuts = SceneCuts(8)
+        found = [cuts.is_cut(frame) for frame in [*frames[:4], *(lit(frame, light) for frame in others[4:8])]]
+        assert found == [False] * 4 + [True] + [False] * 3
+
+
 @pytest.mark.parametrize("lengths", [[3, 3, 3, 3], [2, 2, 2, 1], [1, 1], [5]])
 def test_batches_give_the_same_planes(lengths: list[int]) -> None:
     clip = Clip("mix", 49, 32, sum(lengths))

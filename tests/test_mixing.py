@@ -5,9 +5,8 @@ import pytest
 import torch
 
 from lvc.exact.arithmetic import exact_arithmetic
-from lvc.model.codec import MIDDLE
 from lvc.model.modes import BOTH, FIRST, NONE, SECOND
-from lvc.model.prediction import Memory, Picture, Prediction
+from lvc.model.prediction import MIDDLE, Memory, Picture, Prediction
 from tests.models import tiny_model
 
 KNOWN = ((FIRST, NONE), (FIRST, SECOND, BOTH, NONE))

@@ -31,7 +31,7 @@ from lvc.video import Frame, VideoInfo
 from tests.between import always_between
 from tests.clips import FrameList, clip_frames, clip_info
 from tests.models import tiny_model
-from tests.plain_format import PlainGroup, PlainPicture
+from tests.plain_format import PlainGroup, PlainPicture, weighted
 
 WIDTH, HEIGHT = 96, 64
 
@@ -91,9 +91,12 @@ def test_a_skipped_block_has_no_symbols_and_stays() -> None:
 
 
 class Moving(FrameList):
-    """A source: a view of a still picture that moves by whole samples, 10-bit, so that output and reference are one."""
+    """A source: a view of a still picture that moves by whole samples, and fades by a share of its light each time.
 
-    def __init__(self, step: tuple[int, int], frames: int = 6) -> None:
+    10-bit, so that output and reference are one.
+    """
+
+    def __init__(self, step: tuple[int, int], fade: float = 0.0, frames: int = 6) -> None:
         self.info: VideoInfo = clip_info(WIDTH, HEIGHT, frames, bit_depth=10)
         wide = next(iter(clip_frames("static", 2 * WIDTH, 2 * HEIGHT, 1, bit_depth=10))).planes
         self.frames = []
@@ -101,7 +104,11 @@ class Moving(FrameList):
             y, x = (16 + t * part for part in step)
             luma = wide[0][y : y + HEIGHT, x : x + WIDTH]
             chroma = [plane[y // 2 : (y + HEIGHT) // 2, x // 2 : (x + WIDTH) // 2] for plane in wide[1:]]
-            self.frames.append(Frame([luma, *chroma], t, 1))
+            dimmed = [
+                np.rint(black + (1 - fade * t) * (plane.astype(float) - black)).astype(np.uint16)
+                for plane, black in zip([luma, *chroma], (64, 512, 512), strict=True)
+            ]
+            self.frames.append(Frame(dimmed, t, 1))
 
 
 @functools.cache
@@ -119,9 +126,9 @@ def model_with_counts() -> Model:
     return exported(FrameCodec(config_named("tiny")), statistics, {}, "counts")[1]
 
 
-def encode(step: tuple[int, int], **settings: Any) -> tuple[bytes, list[FrameRecord]]:
+def encode(step: tuple[int, int], fade: float = 0.0, **settings: Any) -> tuple[bytes, list[FrameRecord]]:
     sink = io.BytesIO()
-    encode_stream(Moving(step), sink, model=model_with_counts(), settings=EncoderSettings(**settings))
+    encode_stream(Moving(step, fade), sink, model=model_with_counts(), settings=EncoderSettings(**settings))
     groups = [item for item in Reader(io.BytesIO(sink.getvalue())) if isinstance(item, GopChunk)]
     assert len(groups) == 1
     return sink.getvalue(), list(groups[0].gop.frames)
@@ -142,8 +149,12 @@ def read_plainly(records: list[FrameRecord]) -> Iterator[PlainPicture]:
     return (picture for picture in pictures if picture.references)
 
 
-def as_picture(frame: Frame) -> Picture:
-    y, u, v = (torch.from_numpy(plane.astype(np.float32)) for plane in frame.planes)
+def as_picture(frame: Frame, weight: tuple[int, int] = (256, 0)) -> Picture:
+    """Weighted as `lvc/FORMAT.md` says."""
+    y, u, v = (
+        torch.from_numpy(weighted(plane.astype(np.int64), middle, weight)).float()
+        for plane, middle in zip(frame.planes, (0, 512, 512), strict=True)
+    )
     return Picture(y[None, None], torch.stack([u, v])[None])
 
 
@@ -154,7 +165,7 @@ def predicted(picture: PlainPicture, frames: list[Frame]) -> Picture:
     smooth = torch.tensor([picture.smooth])
     pasts = []
     for number, (reference, vectors) in enumerate(zip(picture.references, picture.fields, strict=True)):
-        old, field = as_picture(frames[reference]), torch.from_numpy(vectors)[None]
+        old, field = as_picture(frames[reference], picture.weights[number]), torch.from_numpy(vectors)[None]
         used = used_in_batch(modes[None, None], number)
         readers = warp.Interpolator(old.y, warp.LUMA, smooth), warp.Interpolator(old.uv, warp.CHROMA, smooth)
         pasts.append(Picture(*(overlapped(read, field, used) for read in readers)))
@@ -202,6 +213,33 @@ def test_skipped_blocks_are_the_reference_moved(
     else:
         assert moved > 0
         assert max(shares) > 0.5
+
+
+@pytest.mark.parametrize("kinds", [[0, 1, 1, 1, 1, 1], [0, 2, 2, 2, 1, 1]])
+@pytest.mark.parametrize("step", [(0, 0), (2, 4)])
+def test_skipped_blocks_of_weighted_references(
+    step: tuple[int, int], kinds: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a fade blocks are skipped, too: their references are made darker, or brighter where they are darker."""
+    if 2 in kinds:
+        always_between(monkeypatch, kinds.index(1))
+    fading = frozenset(() if 2 in kinds else {"nobetween"})
+    data, records = encode(step, 0.15, quality=40, ablate=fading)
+    frames = decode(data)
+    assert [record.kind for record in records] == kinds
+    shares = []
+    for picture in read_plainly(records):
+        for reference, (gain, _) in zip(picture.references, picture.weights, strict=True):
+            light, before = (1 - 0.15 * position for position in (picture.position, reference))
+            assert gain == pytest.approx(256 * light / before, rel=0.12)
+        skip = torch.from_numpy(picture.flags).float()
+        shares.append(float(skip.mean()))
+        guess, new = predicted(picture, frames), as_picture(frames[picture.position])
+        assert torch.equal(guess.y[..., enlarged(skip, 16)], new.y[..., enlarged(skip, 16)])
+        assert torch.equal(guess.uv[..., enlarged(skip, 8)], new.uv[..., enlarged(skip, 8)])
+    assert max(shares) > 0.4
+    other, _ = encode(step, 0.15, quality=40, ablate=fading | {"noweighting"})
+    assert len(other) > 1.1 * len(data)
 
 
 def test_without_skipping() -> None:

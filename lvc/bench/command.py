@@ -32,7 +32,7 @@ Parts for --ablate:
   noadapt    tables do not learn              nofilter   no loop filters
   nomotion   all vectors are zero             nobetween  no pictures between anchors
   noskip     no block is skipped              nocascade  pictures of equal quality
-  nodrop     chroma is never coarser
+  nodrop     chroma is never coarser          noweighting  references are as they are
 
 \b
 The report folder gets results.jsonl (a row per clip, codec and point; a run that

@@ -9,9 +9,11 @@ from torch import Tensor
 from lvc.container import Step
 from lvc.encoder import motion_search
 from lvc.encoder.interpolation_choice import choose_smooth
+from lvc.encoder.matching import misses_of
 from lvc.encoder.mode_choice import choose_modes, share_of, target_beside
 from lvc.encoder.motion_blocks import RateChooser, block_sizes
 from lvc.encoder.settings import EFFORTS, EncoderSettings
+from lvc.encoder.weighting_choice import likely_weighting
 from lvc.exact import warp
 from lvc.model.codec import FrameCodec
 from lvc.model.group import GroupState
@@ -20,6 +22,7 @@ from lvc.model.modes import code_modes, used_in_batch
 from lvc.model.motion import MotionField, MotionTables, code_field
 from lvc.model.prediction import Memory
 from lvc.model.skip import Kinds, kinds_of
+from lvc.model.weighting import Weighting, code_weighting, weighted
 from lvc.picture import padded_size
 from lvc.rangecoder import RangeEncoder
 from lvc.video import VideoInfo
@@ -44,8 +47,9 @@ class Past(NamedTuple):
 
 
 class _Look(NamedTuple):
-    """What was found in a reference: a field [1, H/8, W/8, 2] with a vector for every 16x16 block."""
+    """What was found in a reference, weighted or not: a field [1, H/8, W/8, 2] with a vector for every 16x16 block."""
 
+    weighting: Weighting | None
     memory: Memory
     planes: Tensor
     field: Tensor
@@ -72,6 +76,8 @@ class Predictor:
         looks = [self._look(state, step.first, step, luma, quality)]
         if step.second is not None:
             looks.append(self._look(state, step.second, step, luma, quality, looks[0].field))
+        for look in looks:
+            code_weighting(coder, state.tables.weighting[len(looks) - 1], look.weighting)
         tables = state.tables.motion[len(looks) - 1]
         guesses = [warp.sample(look.planes, look.field, warp.BLOCK) for look in looks]
         chosen = choose_modes(luma, guesses[0], guesses[1] if len(looks) > 1 else None, quality)
@@ -111,16 +117,28 @@ class Predictor:
     ) -> _Look:
         """Search a reference; ``other`` is what was found in the first one, [1, H/8, W/8, 2]."""
         memory = state.memories[reference]
-        planes = self._interpolated(memory.picture.y)
         rows, cols = luma.shape[2] // warp.BLOCK, luma.shape[3] // warp.BLOCK
         if "nomotion" in self._settings.ablate:
-            return _Look(memory, planes, torch.zeros(1, rows, cols, 2, dtype=torch.int64, device=luma.device))
+            still = torch.zeros(1, rows, cols, 2, dtype=torch.int64, device=luma.device)
+            return _Look(None, memory, self._interpolated(memory.picture.y), still)
         first = None if other is None else MotionField(other[0].cpu().numpy(), np.ones((rows, cols), np.int64))
         expected = state.motion.expected(step, first)
         past = None if expected is None else self._tensor(expected)
         effort = EFFORTS[self._settings.preset].over(abs(step.position - reference))
-        field = motion_search.search(luma, memory.picture.y, planes, past, quality, effort)
-        return _Look(memory, planes, field)
+
+        def look(weighting: Weighting | None) -> _Look:
+            known = weighted(memory, weighting)
+            planes = self._interpolated(known.picture.y)
+            field = motion_search.search(luma, known.picture.y, planes, past, quality, effort)
+            return _Look(weighting, known, planes, field)
+
+        likely = None if "noweighting" in self._settings.ablate else likely_weighting(luma, memory.picture.y)
+        if likely is None:
+            return look(None)
+        looks = [look(None), look(likely)]
+        guesses = [warp.sample(each.planes, each.field, warp.BLOCK) for each in looks]
+        missed = [float(misses_of(luma - guess, quality).double().sum()) for guess in guesses]
+        return looks[missed[1] < missed[0]]
 
     def _tensor(self, motion: MotionField) -> Tensor:
         """Its vectors, [1, H/8, W/8, 2]."""

@@ -34,13 +34,11 @@ from lvc.model.networks import (
     size_planes,
     unfold,
 )
-from lvc.model.prediction import ALIGN, Memory, Picture, Prediction
+from lvc.model.prediction import ALIGN, MIDDLE, PEAK, Memory, Picture, Prediction
 from lvc.model.quality import Steps
 from lvc.model.sizes import WIDE, WIDE_SCALE
 from lvc.model.transform import BANDS, LATENT_MAX, LATENTS, SIZES, Transform
 
-PEAK = 1023.0
-MIDDLE = 512.0
 RESIDUAL_UNIT = 64.0
 """Quantised residuals are integers of 1/64 step."""
 MEAN_UNITS = (64.0, 32.0, 16.0, 8.0)

@@ -17,6 +17,7 @@ from lvc.model.quality import RATE_WEIGHT
 from lvc.model.sizes import SizeTables
 from lvc.model.skip import SkipTables
 from lvc.model.transform import BANDS
+from lvc.model.weighting import fresh_weighting_tables
 from lvc.rangecoder import Coder, Symbols, Table
 
 Observer = Callable[[int, int, Tensor], None]
@@ -32,8 +33,8 @@ LARGE = 1.5
 class GroupTables:
     """All adaptive tables of one group of pictures.
 
-    motion: see :data:`lvc.model.weights.MOTION_KINDS`; latents, hyper: of intra pictures, of all others; filters: see
-    :mod:`lvc.model.filters`.
+    motion: see :data:`lvc.model.weights.MOTION_KINDS`; latents, hyper: of intra pictures, of all others; filters,
+    weighting: see :mod:`lvc.model.filters` and :mod:`lvc.model.weighting`.
     """
 
     motion: list[MotionTables]
@@ -43,6 +44,7 @@ class GroupTables:
     hyper: list[list[Table]]
     levels: LevelTables = field(default_factory=LevelTables)
     filters: list[Table] = field(default_factory=fresh_filter_tables)
+    weighting: list[Table] = field(default_factory=fresh_weighting_tables)
 
     def adapt(self, intra: bool) -> None:
         """Learn from the picture just coded; intra and predicted pictures have latent tables of their own."""
@@ -51,7 +53,7 @@ class GroupTables:
         self.skip.adapt()
         self.sizes.adapt()
         self.levels.adapt()
-        for table in self.filters:
+        for table in [*self.filters, *self.weighting]:
             table.adapt()
         self.latents[0 if intra else 1].adapt()
         for table in self.hyper[0 if intra else 1]:

@@ -12,6 +12,10 @@ from lvc.model.levels import LEVEL_MAX, quality_of
 
 ALIGN = 32
 """Pictures are extended to multiples of this: the hyper-latent lives at 1/32 resolution."""
+PEAK = 1023.0
+"""The highest sample."""
+MIDDLE = 512.0
+"""Grey, as chroma."""
 
 
 class Picture(NamedTuple):
