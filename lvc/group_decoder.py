@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Iterator
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -16,6 +17,7 @@ from lvc.model import Model, modes, sizes, skip
 from lvc.model.chroma import code_chroma_drop
 from lvc.model.entropy import SymbolCoder
 from lvc.model.filters import code_filter
+from lvc.model.flat import GREY, Flat, code_flat, painted
 from lvc.model.group import GroupState, fresh_tables
 from lvc.model.levels import Levels, code_levels
 from lvc.model.motion import MotionField, code_field
@@ -25,6 +27,8 @@ from lvc.model.weighting import code_weighting, weighted
 from lvc.picture import checksum, padded_size, to_planes
 from lvc.rangecoder import RangeDecoder
 from lvc.video import Frame, Plane, VideoInfo
+
+T = TypeVar("T")
 
 
 class GroupDecoder:
@@ -141,22 +145,72 @@ class GroupDecoder:
     def _decode_pictures(
         self, records: list[FrameRecord], steps: list[Step], states: list[GroupState]
     ) -> list[list[Plane]]:
-        codec = self._model.codec
+        """Decode pictures of one kind, and keep what they leave."""
         intra = records[0].kind == INTRA
         coders = [RangeDecoder(record.payload) for record in records]
-        size = padded_size(self.info)
+        flats: list[Flat | None] = []
+        for coder, step, state in zip(coders, steps, states, strict=True):
+            flats.append(code_flat(coder, state.tables.flat[not intra], None if intra else state.chroma, None))
+            if intra:
+                state.motion.keep(step, [])
+                state.chroma_drop, state.chroma = 0, GREY if flats[-1] is None else flats[-1].chroma
+        memory = self._memory(coders, records, steps, states, flats)
+        for index, (step, state) in enumerate(zip(steps, states, strict=True)):
+            if step.is_reference:
+                state.memories[step.position] = memory.pick(index)
+            if step.depth == 0:
+                state.forget(step)
+            state.tables.adapt(intra)
+        return to_planes(memory.picture, self.info)
+
+    def _memory(
+        self,
+        coders: list[RangeDecoder],
+        records: list[FrameRecord],
+        steps: list[Step],
+        states: list[GroupState],
+        flats: list[Flat | None],
+    ) -> Memory:
+        """What pictures of one kind leave."""
+        coded = [index for index, flat in enumerate(flats) if flat is None or flat.luma is None]
+        if len(coded) == len(flats):
+            return self._coded(coders, records, steps, states, flats)
+        nothing = self._model.codec.nothing(1, padded_size(self.info), self._device)
+        parts = [painted(nothing, [flat]) for flat in flats]
+        if coded:
+
+            def rest(every: list[T]) -> list[T]:
+                return [every[index] for index in coded]
+
+            found = self._coded(rest(coders), rest(records), rest(steps), rest(states), rest(flats))
+            for place, index in enumerate(coded):
+                parts[index] = found.pick(place)
+        return Memory.join(parts)
+
+    def _coded(
+        self,
+        coders: list[RangeDecoder],
+        records: list[FrameRecord],
+        steps: list[Step],
+        states: list[GroupState],
+        flats: list[Flat | None],
+    ) -> Memory:
+        """What pictures of one kind leave that are not flat as a whole."""
+        codec = self._model.codec
+        intra = records[0].kind == INTRA
         if intra:
-            past = codec.nothing(len(records), size, self._device)
+            past = codec.nothing(len(records), padded_size(self.info), self._device)
             expected: list[Levels | None] = [None] * len(records)
             kinds: list[skip.Kinds] = []
-            for coder, step, state in zip(coders, steps, states, strict=True):
-                state.motion.keep(step, [])
+            for coder, state in zip(coders, states, strict=True):
                 state.chroma_drop = code_chroma_drop(coder, None)
         else:
             past, expected, kinds = self._predict(coders, steps, states)
         quality = torch.tensor([float(record.quality) for record in records], device=self._device)
         drop = torch.tensor([state.chroma_drop for state in states], device=self._device)
         prediction = Prediction(past, quality, intra, chroma_drop=drop)
+        if any(flats):
+            prediction.is_flat = torch.tensor([flat is not None for flat in flats], device=self._device)
         self._read_blocks(prediction, coders, states, kinds)
         self._read_levels(prediction, coders, states, records, steps, expected)
         tables = [state.tables for state in states]
@@ -171,13 +225,7 @@ class GroupDecoder:
             ]
             which = torch.tensor(numbers, device=self._device)
             memory = memory.with_luma(loop_filtered(memory.picture.y, prediction.skip, self._filters, which))
-        for index, (step, state) in enumerate(zip(steps, states, strict=True)):
-            if step.is_reference:
-                state.memories[step.position] = memory.pick(index)
-            if step.depth == 0:
-                state.forget(step)
-            state.tables.adapt(intra)
-        return to_planes(memory.picture, self.info)
+        return painted(memory, flats)
 
     def _read_blocks(
         self, prediction: Prediction, coders: list[RangeDecoder], states: list[GroupState], kinds: list[skip.Kinds]

@@ -23,7 +23,7 @@ WORLD = 512
 
 @dataclass(frozen=True)
 class _View:
-    """Where frame ``t`` looks: centre, samples of the world per sample of the picture, which world; noise, light."""
+    """Where frame ``t`` looks: centre, samples of the world per sample of the picture, which world; noise and light."""
 
     x: float
     y: float
@@ -32,6 +32,7 @@ class _View:
     noise: float = 0.0
     discs: bool = False
     light: float = 1.0
+    tint: float = 1.0
 
 
 _KINDS: dict[str, Callable[[int], _View]] = {
@@ -42,6 +43,7 @@ _KINDS: dict[str, Callable[[int], _View]] = {
     "cuts": lambda t: _View(100 + t, 100, world=t // 8),
     "static": lambda _: _View(100, 100),
     "fade": lambda t: _View(100 + 0.75 * t, 100, light=max(0.0, 1 - t / 12)),
+    "grey": lambda t: _View(100 + 1.5 * t, 100, tint=0.0, discs=True),
     "mix": lambda t: _View(
         100 + 1.5 * t, 100 + 0.5 * t, zoom=1.0 - 0.1 * np.sin(t / 12), world=t // 40, noise=0.01, discs=True
     ),
@@ -49,7 +51,7 @@ _KINDS: dict[str, Callable[[int], _View]] = {
 
 KINDS = tuple(_KINDS)
 """What a clip can show: moving textures, a pan, a zoom in, noise, cuts, nothing that moves, a pan that fades to black,
-and a bit of everything."""
+one in black and white, and a bit of everything."""
 
 
 def _sample(image: Image, y: Image, x: Image) -> Image:
@@ -128,7 +130,10 @@ def clip_frames(
         samples: list[Plane] = []
         for index, plane in enumerate(planes):
             shown_as = np.clip(plane, 0, 1)
-            value = 16 + 219 * view.light * shown_as if index == 0 else 128 + 128 * view.light * (shown_as - 0.5)
+            if index == 0:
+                value = 16 + 219 * view.light * shown_as
+            else:
+                value = 128 + 128 * view.tint * view.light * (shown_as - 0.5)
             samples.append(np.rint(value * unit).astype(np.uint16))
         yield Frame(samples, t, 1)
 

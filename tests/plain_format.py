@@ -221,7 +221,7 @@ class PlainPicture(NamedTuple):
 
     position: int
     references: list[int]
-    weights: list[tuple[int, int]]
+    weights: list[tuple[int, ...]]
     fields: list[Ints]
     modes: Ints | None
     flags: Ints
@@ -232,21 +232,40 @@ class PlainPicture(NamedTuple):
 class PlainWeighting(PlainTables):
     """Reads how references are weighted."""
 
-    def read(self, coder: PlainDecoder, references: int) -> list[tuple[int, int]]:
-        """Gain and offset of each reference."""
+    def read(self, coder: PlainDecoder, references: int) -> list[tuple[int, ...]]:
+        """Gain and offsets of each reference."""
         self.coder = coder
-        return [
-            (coder.raw(10), coder.raw(11) - 1024) if self._symbols(references - 1, 1)[0] else (256, 0)
-            for _ in range(references)
-        ]
+        found: list[tuple[int, ...]] = []
+        for _ in range(references):
+            kind = self._symbols(references - 1, 1)[0]
+            gain = coder.raw(10) if kind else 256
+            offsets = [coder.raw(11) - 1024 for _ in range((0, 1, 3)[kind])]
+            found.append((gain, *offsets, *[0] * (3 - len(offsets))))
+        return found
 
 
-def weighted(plane: Ints, middle: int, weight: tuple[int, int]) -> Ints:
-    """A plane of luma (``middle`` 0) or chroma (512) of a weighted reference."""
-    gain, offset = weight
+class PlainFlat(PlainTables):
+    """Reads what is flat."""
+
+    _chroma: list[int]
+
+    def read(self, coder: PlainDecoder, intra: bool) -> list[int]:
+        """U, V, Y, as far as they are flat."""
+        self.coder = coder
+        kind = self._symbols(0 if intra else 1, 1)[0]
+        if intra:
+            self._chroma = [coder.raw(10), coder.raw(10)] if kind else []
+        flat = self._chroma or [512, 512]
+        return [] if not kind else [*flat, coder.raw(10)] if kind == 2 else flat
+
+
+def weighted(plane: Ints, which: int, weight: tuple[int, ...]) -> Ints:
+    """Plane Y, U or V (0, 1, 2) of a weighted reference."""
+    gain, offset = weight[0], weight[1 + which]
+    middle = 512 if which else 0
     low, rest = np.divmod(gain * (plane - middle), 256)
     rounded = low + ((rest > 128) | ((rest == 128) & (low % 2 == 1)))
-    return np.clip(rounded + (middle or offset), 0, 1023)
+    return np.clip(rounded + middle + offset, 0, 1023)
 
 
 class PlainGroup:
@@ -257,14 +276,17 @@ class PlainGroup:
 
     Attributes:
         chroma_drop: as the intra picture read last says.
+        flat: U, V, Y of the picture read last, as far as they are flat.
     """
 
     chroma_drop: int
+    flat: list[int]
 
     def __init__(self, motion: list[list[Ints]], skip: list[Ints], sizes: list[Ints], kinds: list[int]) -> None:
         self._motion = [PlainMotion(counts) for counts in motion]
         self._skip, self._sizes = PlainSkip(skip), PlainSizes(sizes)
-        self._weighting = PlainWeighting([np.array([250, 6])] * 2)
+        self._weighting = PlainWeighting([np.array([250, 4, 2])] * 2)
+        self._flat = PlainFlat([np.array([250, 6, 6]), np.array([250, 6])])
         self._kinds = kinds
         self._flags: list[list[int]] | None = None
 
@@ -287,6 +309,7 @@ class PlainGroup:
             modes: list[list[int]] | None = None
             flags = [[0] * cols] * rows
             smooth = False
+            self.flat = self._flat.read(coder, not references)
             weights = self._weighting.read(coder, len(references))
             if references:
                 tables = self._motion[len(references) - 1]
@@ -303,9 +326,14 @@ class PlainGroup:
                     known[position, references[1]] = -fields[1][0], fields[1][1]
             else:
                 known = {}
+                self.chroma_drop = 0
+                if len(self.flat) == 3:
+                    self._flat.adapt()
+                    yield PlainPicture(position, [], [], [], None, np.array(flags), np.array(flags), smooth)
+                    continue
                 self.chroma_drop = coder.raw(4)
             sizes = self._sizes.read(coder, flags, not references)
-            for each in (*self._motion, self._skip, self._sizes, self._weighting):
+            for each in (*self._motion, self._skip, self._sizes, self._weighting, self._flat):
                 each.adapt()
             named = None if modes is None else np.array(modes)
             vectors_of = [field[0] for field in fields]

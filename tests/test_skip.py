@@ -149,11 +149,11 @@ def read_plainly(records: list[FrameRecord]) -> Iterator[PlainPicture]:
     return (picture for picture in pictures if picture.references)
 
 
-def as_picture(frame: Frame, weight: tuple[int, int] = (256, 0)) -> Picture:
+def as_picture(frame: Frame, weight: tuple[int, ...] = (256, 0, 0, 0)) -> Picture:
     """Weighted as `lvc/FORMAT.md` says."""
     y, u, v = (
-        torch.from_numpy(weighted(plane.astype(np.int64), middle, weight)).float()
-        for plane, middle in zip(frame.planes, (0, 512, 512), strict=True)
+        torch.from_numpy(weighted(plane.astype(np.int64), which, weight)).float()
+        for which, plane in enumerate(frame.planes)
     )
     return Picture(y[None, None], torch.stack([u, v])[None])
 
@@ -229,7 +229,7 @@ def test_skipped_blocks_of_weighted_references(
     assert [record.kind for record in records] == kinds
     shares = []
     for picture in read_plainly(records):
-        for reference, (gain, _) in zip(picture.references, picture.weights, strict=True):
+        for reference, (gain, *_) in zip(picture.references, picture.weights, strict=True):
             light, before = (1 - 0.15 * position for position in (picture.position, reference))
             assert gain == pytest.approx(256 * light / before, rel=0.12)
         skip = torch.from_numpy(picture.flags).float()

@@ -28,7 +28,12 @@ from tests.clips import FrameList, clip_frames, clip_info
 from tests.models import plain_model, tiny_model
 from tests.plain_format import PlainDecoder, PlainWeighting, weighted
 
-EXTREMES = [Weighting(gain, offset) for gain in (0, UNIT, GAIN_MAX) for offset in (OFFSET_MIN, 0, OFFSET_MAX)]
+EXTREMES = [
+    Weighting(gain, offset, *chroma)
+    for gain in (0, UNIT, GAIN_MAX)
+    for offset in (OFFSET_MIN, 0, OFFSET_MAX)
+    for chroma in ((0, 0), (0, 7), (OFFSET_MAX, OFFSET_MIN))
+]
 
 
 def test_codes_what_it_is_given() -> None:
@@ -45,7 +50,7 @@ def test_codes_what_it_is_given() -> None:
             payload = encoder.finish()
             decoder = RangeDecoder(payload)
             assert [code_weighting(decoder, reading[kind], None) for _ in weights] == weights, number
-            assert plain.read(PlainDecoder(payload), 1 + kind) == [each or (UNIT, 0) for each in weights]
+            assert plain.read(PlainDecoder(payload), 1 + kind) == [each or (UNIT, 0, 0, 0) for each in weights]
             for tables in (writing[kind], reading[kind], plain):
                 tables.adapt()
 
@@ -57,39 +62,45 @@ def test_references_as_they_are_cost_next_to_nothing() -> None:
     assert encoder.bits < 0.05
 
 
-@pytest.mark.parametrize("weighting", [*EXTREMES, Weighting(217, 11), Weighting(129, -3)])
+@pytest.mark.parametrize("weighting", [*EXTREMES, Weighting(217, 11), Weighting(129, -3, 40, -2)])
 def test_pictures_are_weighted_in_integers(weighting: Weighting) -> None:
     luma = np.arange(1024).reshape(1, 1, 32, 32)
     found = weighting.of(Picture(torch.from_numpy(luma).float(), torch.from_numpy(luma).float().expand(1, 2, -1, -1)))
     assert found.y.tolist() == weighted(luma, 0, weighting).tolist()
-    assert found.uv[:, :1].tolist() == found.uv[:, 1:].tolist() == weighted(luma, 512, weighting).tolist()
+    assert found.uv[:, :1].tolist() == weighted(luma, 1, weighting).tolist()
+    assert found.uv[:, 1:].tolist() == weighted(luma, 2, weighting).tolist()
 
 
 # -- choice ---------------------------------------------------------------------------------------------------------
 
 
-def luma_of(kind: str, t: int = 0, size: tuple[int, int] = (320, 176)) -> torch.Tensor:
-    """[1, 1, H, W], 10-bit."""
-    *_, frame = clip_frames(kind, *size, t + 1, bit_depth=10)
-    return torch.from_numpy(frame.planes[0].astype(np.float32))[None, None]
+def picture_of(kind: str, t: int = 0) -> Picture:
+    """320x176, 10-bit."""
+    *_, frame = clip_frames(kind, 320, 176, t + 1, bit_depth=10)
+    y, u, v = (torch.from_numpy(plane.astype(np.float32)) for plane in frame.planes)
+    return Picture(y[None, None], torch.stack([u, v])[None])
 
 
 @pytest.mark.parametrize(("gain", "offset"), [(0.8, 0), (1.1, -30), (1.0, 40), (0.3, 45), (0.0, 64)])
 @pytest.mark.parametrize("motion", [0, 2])
-def test_finds_what_has_changed(gain: float, offset: int, motion: int) -> None:
+@pytest.mark.parametrize("chroma", [0, 90])
+def test_finds_what_has_changed(gain: float, offset: int, chroma: int, motion: int) -> None:
     """What comes into sight has a little to say, too."""
-    old, new = luma_of("pan"), luma_of("pan", motion)
-    found = likely_weighting((new * gain + offset).round().clamp(0, 1023), old)
+    old, new = picture_of("pan"), picture_of("pan", motion)
+    dimmed = (new.y * gain + offset).round().clamp(0, 1023)
+    tinted = ((new.uv - 512) * gain + 512 + chroma).round().clamp(0, 1023)
+    found = likely_weighting(Picture(dimmed, tinted), old)
     assert found is not None
     assert found.gain == pytest.approx(UNIT * gain, abs=1 + 10 * motion)
-    mean = float(old.mean())
+    mean = float(old.y.mean())
     assert mean * found.gain / UNIT + found.offset == pytest.approx(mean * gain + offset, abs=1 + 4 * motion)
+    assert found[2:] == pytest.approx((chroma, chroma), abs=1 + 4 * motion)
 
 
 @pytest.mark.parametrize("motion", [0, 1, 4])
 @pytest.mark.parametrize("kind", ["pan", "zoom", "textures", "noise"])
 def test_leaves_references_alone(kind: str, motion: int) -> None:
-    assert likely_weighting(luma_of(kind, motion), luma_of(kind)) is None
+    assert likely_weighting(picture_of(kind, motion), picture_of(kind)) is None
 
 
 # -- files ----------------------------------------------------------------------------------------------------------
@@ -107,7 +118,7 @@ def watched(monkeypatch: pytest.MonkeyPatch, left_out: int = 1000) -> list[Weigh
     """What will be found likely; one of so many is left out."""
     found: list[Weighting | None] = []
 
-    def look(*arguments: torch.Tensor) -> Weighting | None:
+    def look(*arguments: Picture) -> Weighting | None:
         found.append(None if (len(found) + 1) % left_out == 0 else likely_weighting(*arguments))
         return found[-1]
 

@@ -24,6 +24,7 @@ from lvc.model.chroma import code_chroma_drop
 from lvc.model.codebook import Quantiser
 from lvc.model.entropy import GroupTables, Observer, SymbolCoder
 from lvc.model.filters import code_filter
+from lvc.model.flat import GREY, Flat, code_flat, flat_parts, painted
 from lvc.model.group import GroupState, fresh_tables
 from lvc.model.levels import LevelTables, code_levels
 from lvc.model.prediction import Memory, Picture, Prediction
@@ -280,22 +281,47 @@ class GroupEncoder:
         qualities = torch.tensor([float(quality)], device=self._device)
         coder = RangeEncoder()
         state = self._state
-        past = self._predictor.predict(coder, state, step, target.y, qualities)
-        motion_bits = coder.bits
         intra = step.first is None
+        flat = self._flat(coder, target, intra)
+        past = self._predictor.predict(coder, state, step, target, qualities)
+        if flat is not None and flat.luma is not None:
+            return self._coded(coder, frame, step, quality, painted(past.memory, [flat]))
+        motion_bits = coder.bits
         if intra:
             code_chroma_drop(coder, state.chroma_drop)
         drop = torch.tensor([state.chroma_drop], device=self._device)
         prediction = Prediction(past.memory, qualities, intra, levels=self._levels(target, past), chroma_drop=drop)
+        if flat is not None:
+            prediction.is_flat = torch.tensor([True], device=self._device)
+            target = Picture(target.y, prediction.picture.uv)  # there is nothing to do
         coder, symbols, latents = self._residual(coder, step, prediction, past, target)
         memory = self._codec.reconstruct(prediction, latents)
-        memory = self._filtered(coder, step, memory, prediction, target)
+        memory = painted(self._filtered(coder, step, memory, prediction, target), [flat])
+        parts = motion_bits, symbols.hyper_end[0] - motion_bits
+        return self._coded(coder, frame, step, quality, memory, parts, prediction.levels is not None)
+
+    def _coded(
+        self,
+        coder: RangeEncoder,
+        frame: Frame,
+        step: Step,
+        quality: int,
+        memory: Memory,
+        parts: tuple[float, float] = (0.0, 0.0),
+        has_levels: bool = False,
+    ) -> CodedPicture:
+        """A picture all of which has been written; keeps what it leaves.
+
+        Args:
+            parts: its bits of motion, and those of the hyper-latent.
+        """
+        state = self._state
         if step.is_reference:
             state.memories[step.position] = memory
         if step.depth == 0:
             state.forget(step)
         if "noadapt" not in self._settings.ablate:
-            state.tables.adapt(intra)
+            state.tables.adapt(step.first is None)
         planes = to_planes(memory.picture, self._info)[0]
         payload = coder.finish()
         self.estimated_bits += coder.bits
@@ -306,9 +332,18 @@ class GroupEncoder:
             quality=quality,
             check=checksum(planes, self._info),
             payload=payload,
-            has_levels=prediction.levels is not None,
+            has_levels=has_levels,
         )
-        return CodedPicture(record, planes, step, motion_bits, symbols.hyper_end[0] - motion_bits)
+        return CodedPicture(record, planes, step, *parts)
+
+    def _flat(self, coder: RangeEncoder, target: Picture, intra: bool) -> Flat | None:
+        """Write what is flat."""
+        flat, state = flat_parts(target), self._state
+        if intra:
+            state.chroma = GREY if flat is None else flat.chroma
+        elif flat is not None:
+            flat = Flat(None, flat.chroma) if flat.chroma == state.chroma else None
+        return code_flat(coder, state.tables.flat[not intra], None if intra else state.chroma, flat)
 
     def _filtered(
         self, coder: RangeEncoder, step: Step, memory: Memory, prediction: Prediction, target: Picture

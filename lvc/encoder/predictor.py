@@ -20,7 +20,7 @@ from lvc.model.group import GroupState
 from lvc.model.levels import Levels
 from lvc.model.modes import code_modes, used_in_batch
 from lvc.model.motion import MotionField, MotionTables, code_field
-from lvc.model.prediction import Memory
+from lvc.model.prediction import Memory, Picture
 from lvc.model.skip import Kinds, kinds_of
 from lvc.model.weighting import Weighting, code_weighting, weighted
 from lvc.picture import padded_size
@@ -62,20 +62,21 @@ class Predictor:
         self._codec, self._info, self._settings, self._device = codec, info, settings, device
         self._planes: list[tuple[Tensor, Tensor]] = []
 
-    def predict(self, coder: RangeEncoder, state: GroupState, step: Step, luma: Tensor, quality: Tensor) -> Past:
+    def predict(self, coder: RangeEncoder, state: GroupState, step: Step, target: Picture, quality: Tensor) -> Past:
         """Write modes and motion of a picture; gives what it is predicted from by them.
 
         Args:
             state: of its group; learns the motion.
-            luma: of the source, [1, 1, H, W], 10-bit.
+            target: the source, [1, ...].
             quality: [1].
         """
+        luma = target.y
         if step.first is None:
             state.motion.keep(step, [])
             return Past(self._codec.nothing(1, padded_size(self._info), self._device))
-        looks = [self._look(state, step.first, step, luma, quality)]
+        looks = [self._look(state, step.first, step, target, quality)]
         if step.second is not None:
-            looks.append(self._look(state, step.second, step, luma, quality, looks[0].field))
+            looks.append(self._look(state, step.second, step, target, quality, looks[0].field))
         for look in looks:
             code_weighting(coder, state.tables.weighting[len(looks) - 1], look.weighting)
         tables = state.tables.motion[len(looks) - 1]
@@ -111,12 +112,12 @@ class Predictor:
         state: GroupState,
         reference: int,
         step: Step,
-        luma: Tensor,
+        target: Picture,
         quality: Tensor,
         other: Tensor | None = None,
     ) -> _Look:
         """Search a reference; ``other`` is what was found in the first one, [1, H/8, W/8, 2]."""
-        memory = state.memories[reference]
+        memory, luma = state.memories[reference], target.y
         rows, cols = luma.shape[2] // warp.BLOCK, luma.shape[3] // warp.BLOCK
         if "nomotion" in self._settings.ablate:
             still = torch.zeros(1, rows, cols, 2, dtype=torch.int64, device=luma.device)
@@ -132,7 +133,7 @@ class Predictor:
             field = motion_search.search(luma, known.picture.y, planes, past, quality, effort)
             return _Look(weighting, known, planes, field)
 
-        likely = None if "noweighting" in self._settings.ablate else likely_weighting(luma, memory.picture.y)
+        likely = None if "noweighting" in self._settings.ablate else likely_weighting(target, memory.picture)
         if likely is None:
             return look(None)
         looks = [look(None), look(likely)]

@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from lvc.model.prediction import MIDDLE, Picture
 from lvc.model.weighting import GAIN_MAX, OFFSET_MAX, OFFSET_MIN, UNIT, Weighting
 
 _SCALE = 8
@@ -17,6 +18,8 @@ _LEAST_OFFSET, _LEAST_GAIN = 2.0, 0.02
 """Means and contrasts that differ by less, in 10-bit grey levels and as a share, are taken for equal."""
 _FLAT = 2.0
 """A standard deviation in 10-bit grey levels, below which a reference has no contrast to be multiplied."""
+_LEAST_CHROMA = 3.0
+"""The same for the means of chroma."""
 _SHARE = 0.8
 """Of the difference must be left at most (in fades and flashes of four clips: 0 to 0.8; where nothing fades 0.94 and
 more, but for pictures of a few dozen blocks)."""
@@ -25,9 +28,9 @@ _LEAST_WON = 0.5
 
 
 @torch.no_grad()
-def likely_weighting(target: Tensor, reference: Tensor) -> Weighting | None:
-    """How luma of a reference would have to be weighted to be like a picture, both [1, 1, H, W]; None: not at all."""
-    wanted, small = F.avg_pool2d(target, _SCALE), F.avg_pool2d(reference, _SCALE)
+def likely_weighting(target: Picture, reference: Picture) -> Weighting | None:
+    """How a reference would have to be weighted to be like a picture, both [1, ...]; None: not at all."""
+    wanted, small = F.avg_pool2d(target.y, _SCALE), F.avg_pool2d(reference.y, _SCALE)
     mean, old_mean = (float(each.double().mean()) for each in (wanted, small))
     contrast, old_contrast = (float(each.double().std(correction=0)) for each in (wanted, small))
     ratio = contrast / old_contrast if old_contrast > _FLAT else 1.0
@@ -36,7 +39,12 @@ def likely_weighting(target: Tensor, reference: Tensor) -> Weighting | None:
     gain = min(round(UNIT * ratio), GAIN_MAX)
     offset = min(max(round(mean - old_mean * gain / UNIT), OFFSET_MIN), OFFSET_MAX)
     before, after = (_left(wanted, each) for each in (small, small * (gain / UNIT) + offset))
-    return Weighting(gain, offset) if after < min(_SHARE * before, before - _LEAST_WON) else None
+    if after >= min(_SHARE * before, before - _LEAST_WON):
+        return None
+    chroma, old_chroma = ((each.uv.double().mean((0, 2, 3)) - MIDDLE).tolist() for each in (target, reference))
+    moved = [new - old * gain / UNIT for new, old in zip(chroma, old_chroma, strict=True)]
+    u_offset, v_offset = (round(each) if abs(each) >= _LEAST_CHROMA else 0 for each in moved)
+    return Weighting(gain, offset, u_offset, v_offset)
 
 
 def _left(target: Tensor, reference: Tensor) -> float:

@@ -227,6 +227,9 @@ class FrameCodec(nn.Module):
         step = self.step_of(prediction)
         sizes = size_planes(_sizes(prediction))
         least = None if prediction.sizes is None else torch.where(prediction.sizes == WIDE, WIDE_SCALE, _NO_SCALE)
+        silent = None
+        if prediction.is_flat is not None:
+            silent = (prediction.is_flat[:, None] & self.steps.chroma)[:, :, None, None]
         branch = self._branch(prediction)
         prior, passes = branch.prior, branch.prior.passes
         z = None if missed is None else self._analyse(prediction, missed, step)
@@ -249,6 +252,8 @@ class FrameCodec(nn.Module):
             mean, scale = prior.parameters_of(index, features, sizes, quality)
             if least is not None:
                 scale = torch.maximum(scale, least)
+            if silent is not None:
+                scale = torch.where(silent[:, first:last], _NO_SCALE, scale)
             mask = half_mask(half, sizes) * coded
             unit, band_step = self.mean_unit[:, first:last], step[:, first:last]
             centre = mean * unit

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from lvc.model.codebook import CLASSES, LatentTables, Quantiser, class_thresholds, code_class
 from lvc.model.filters import fresh_filter_tables
+from lvc.model.flat import fresh_flat_tables
 from lvc.model.levels import LevelTables
 from lvc.model.motion import MotionTables
 from lvc.model.networks import HYPER_CHANNELS, HYPER_MAX, LOG_STEP, hyper_limit
@@ -34,7 +35,7 @@ class GroupTables:
     """All adaptive tables of one group of pictures.
 
     motion: see :data:`lvc.model.weights.MOTION_KINDS`; latents, hyper: of intra pictures, of all others; filters,
-    weighting: see :mod:`lvc.model.filters` and :mod:`lvc.model.weighting`.
+    weighting, flat: see :mod:`lvc.model.filters`, :mod:`lvc.model.weighting` and :mod:`lvc.model.flat`.
     """
 
     motion: list[MotionTables]
@@ -45,6 +46,7 @@ class GroupTables:
     levels: LevelTables = field(default_factory=LevelTables)
     filters: list[Table] = field(default_factory=fresh_filter_tables)
     weighting: list[Table] = field(default_factory=fresh_weighting_tables)
+    flat: list[Table] = field(default_factory=fresh_flat_tables)
 
     def adapt(self, intra: bool) -> None:
         """Learn from the picture just coded; intra and predicted pictures have latent tables of their own."""
@@ -53,7 +55,7 @@ class GroupTables:
         self.skip.adapt()
         self.sizes.adapt()
         self.levels.adapt()
-        for table in [*self.filters, *self.weighting]:
+        for table in [*self.filters, *self.weighting, *self.flat]:
             table.adapt()
         self.latents[0 if intra else 1].adapt()
         for table in self.hyper[0 if intra else 1]:

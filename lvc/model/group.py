@@ -7,6 +7,7 @@ from typing import Generic, Protocol, Self, TypeVar
 
 from lvc.container import Step
 from lvc.model.entropy import GroupTables
+from lvc.model.flat import GREY, Chroma
 from lvc.model.levels import Levels, moved_levels
 from lvc.model.modes import Modes
 from lvc.model.motion import MotionField
@@ -89,6 +90,7 @@ class GroupState:
         skip: map of the picture coded before; None at first.
         levels: quality maps of those of these pictures that have one.
         chroma_drop: see :mod:`lvc.model.chroma`.
+        chroma: that of its pictures whose chroma is flat, see :mod:`lvc.model.flat`.
     """
 
     tables: GroupTables
@@ -97,6 +99,7 @@ class GroupState:
     skip: Flags | None = None
     levels: dict[int, Levels] = field(default_factory=dict)
     chroma_drop: int = 0
+    chroma: Chroma = GREY
 
     def copy(self) -> "GroupState":
         """For an attempt: goes its own way from here on."""
@@ -107,6 +110,7 @@ class GroupState:
             self.skip,
             dict(self.levels),
             self.chroma_drop,
+            self.chroma,
         )
 
     def expected_levels(self, step: Step, fields: Sequence[MotionField], modes: Modes) -> Levels | None:

@@ -73,6 +73,7 @@ class Prediction:
         sizes: [B, 1, H/16, W/16], transform sizes or WIDE (see :mod:`lvc.model.sizes`); None: all 0.
         levels: [B, 1, H/16, W/16] int64 (see :mod:`lvc.model.levels`); None: all 0.
         chroma_drop: by how many qualities chroma is coarser, [B] (see :mod:`lvc.model.chroma`); None: not at all.
+        is_flat: which pictures have no latents of chroma, [B] bool (see :mod:`lvc.model.flat`); None: none.
         c8, c16: the context, once networks have been asked; None for intra pictures.
     """
 
@@ -83,6 +84,7 @@ class Prediction:
     sizes: Tensor | None = None
     levels: Tensor | None = None
     chroma_drop: Tensor | None = None
+    is_flat: Tensor | None = None
     c8: Tensor | None = None
     c16: Tensor | None = None
 
