@@ -75,7 +75,7 @@ def test_bad_video_descriptions_are_refused(change: dict[str, int]) -> None:
 
 
 FIELDS: dict[str, bytes] = {
-    "version": b"\2",
+    "version": b"\3",
     "model": bytes(range(32)),
     "size": b"\x81\5\xe1\2",
     "depth": b"\x0a",
@@ -109,6 +109,7 @@ def test_fields_are_where_the_format_says() -> None:
     [
         ("version", b"\0"),
         ("version", b"\1"),
+        ("version", b"\2"),
         ("version", b"\x81\0"),
         ("size", b"\x81\x85\0\xe1\2"),
         ("depth", b"\x09"),

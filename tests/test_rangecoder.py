@@ -12,7 +12,7 @@ import pytest
 
 import lvc
 from lvc.errors import FormatError
-from lvc.model import codebook, filters, levels, modes, motion, sizes, skip
+from lvc.model import codebook, filters, flat, levels, modes, motion, sizes, skip, weighting
 from lvc.model.weights import HYPER_INCREMENT
 from lvc.rangecoder import END_BITS, RangeDecoder, RangeEncoder, Table
 from tests.plain_format import PlainDecoder, starts_of
@@ -215,6 +215,8 @@ def test_the_format_page_tells_what_every_table_learns() -> None:
     for increment, names in ((told[1], told[2]), (told[3], told[4])):
         found |= dict.fromkeys(re.split(r",\s+|\s+and\s+", names), int(increment))
     assert found == {
+        "flatness": flat.INCREMENT,
+        "weighting": weighting.INCREMENT,
         "motion": motion.INCREMENT,
         "modes": modes.INCREMENT,
         "skip map": skip.INCREMENT,

@@ -18,6 +18,7 @@ from lvc.exact.arithmetic import exact_arithmetic
 from lvc.exact.layers import UNIT
 from lvc.model import Model, sizes
 from lvc.model.chroma import code_chroma_drop
+from lvc.model.flat import code_flat, fresh_flat_tables
 from lvc.model.modes import BOTH
 from lvc.model.networks import size_planes
 from lvc.model.quality import nominal_step
@@ -268,7 +269,9 @@ def test_files(kinds: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(decode(data)) == 6
     plain = statistics_of(model_with_counts().statistics, kinds)
     pictures = list(plain.read([record.payload for record in group.gop.frames], HEIGHT // 16, WIDTH // 16))
-    assert plain.chroma_drop == code_chroma_drop(RangeDecoder(group.gop.frames[0].payload), None)
+    intra = RangeDecoder(group.gop.frames[0].payload)
+    assert code_flat(intra, fresh_flat_tables()[0], None, None) is None
+    assert plain.chroma_drop == code_chroma_drop(intra, None)
     assert sorted(picture.position for picture in pictures) == list(range(6))
     assert [picture.sizes.tolist() for picture in pictures] == [found.tolist() for found in seen]
     counts = {kind: np.zeros(4, int) for kind in kinds}

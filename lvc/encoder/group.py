@@ -283,10 +283,11 @@ class GroupEncoder:
         state = self._state
         intra = step.first is None
         flat = self._flat(coder, target, intra)
+        flat_bits = coder.bits
         past = self._predictor.predict(coder, state, step, target, qualities)
         if flat is not None and flat.luma is not None:
             return self._coded(coder, frame, step, quality, painted(past.memory, [flat]))
-        motion_bits = coder.bits
+        motion_bits = coder.bits - flat_bits
         if intra:
             code_chroma_drop(coder, state.chroma_drop)
         drop = torch.tensor([state.chroma_drop], device=self._device)

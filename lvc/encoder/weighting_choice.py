@@ -18,8 +18,8 @@ _LEAST_OFFSET, _LEAST_GAIN = 2.0, 0.02
 """Means and contrasts that differ by less, in 10-bit grey levels and as a share, are taken for equal."""
 _FLAT = 2.0
 """A standard deviation in 10-bit grey levels, below which a reference has no contrast to be multiplied."""
-_LEAST_CHROMA = 3.0
-"""The same for the means of chroma."""
+_LEAST_CHROMA = 8.0
+"""The same for means of chroma, which what comes into sight changes, too."""
 _SHARE = 0.8
 """Of the difference must be left at most (in fades and flashes of four clips: 0 to 0.8; where nothing fades 0.94 and
 more, but for pictures of a few dozen blocks)."""

@@ -18,7 +18,7 @@ Chroma = tuple[int, int]
 """U, V, 10-bit."""
 GREY: Chroma = (int(MIDDLE), int(MIDDLE))
 _BITS = 10
-_INCREMENT = 24
+INCREMENT = 24
 _CHROMA, _ALL = 1, 2
 
 
@@ -40,7 +40,7 @@ def flat_parts(picture: Picture) -> Flat | None:
 
 def fresh_flat_tables() -> list[Table]:
     """Of intra pictures, where all may be flat, and of others."""
-    return [Table([250, 6, 6], _INCREMENT), Table([250, 6], _INCREMENT)]
+    return [Table([250, 6, 6], INCREMENT), Table([250, 6], INCREMENT)]
 
 
 def code_flat(coder: Coder, table: Table, known: Chroma | None, wanted: Flat | None) -> Flat | None:
