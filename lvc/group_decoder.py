@@ -2,7 +2,7 @@
 
 import itertools
 from collections.abc import Iterator
-from typing import TypeVar
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -28,7 +28,20 @@ from lvc.picture import checksum, padded_size, to_planes
 from lvc.rangecoder import RangeDecoder
 from lvc.video import Frame, Plane, VideoInfo
 
-T = TypeVar("T")
+
+class _Part(NamedTuple):
+    """One picture of a batch, read up to what of it is flat."""
+
+    coder: RangeDecoder
+    record: FrameRecord
+    step: Step
+    state: GroupState
+    flat: Flat | None
+
+    @property
+    def is_all_flat(self) -> bool:
+        """Whether nothing else is sent."""
+        return self.flat is not None and self.flat.luma is not None
 
 
 class GroupDecoder:
@@ -147,14 +160,15 @@ class GroupDecoder:
     ) -> list[list[Plane]]:
         """Decode pictures of one kind, and keep what they leave."""
         intra = records[0].kind == INTRA
-        coders = [RangeDecoder(record.payload) for record in records]
-        flats: list[Flat | None] = []
-        for coder, step, state in zip(coders, steps, states, strict=True):
-            flats.append(code_flat(coder, state.tables.flat[not intra], None if intra else state.chroma, None))
+        parts = []
+        for record, step, state in zip(records, steps, states, strict=True):
+            coder = RangeDecoder(record.payload)
+            flat = code_flat(coder, state.tables.flat[not intra], None if intra else state.chroma, None)
             if intra:
                 state.motion.keep(step, [])
-                state.chroma_drop, state.chroma = 0, GREY if flats[-1] is None else flats[-1].chroma
-        memory = self._memory(coders, records, steps, states, flats)
+                state.chroma_drop, state.chroma = 0, GREY if flat is None else flat.chroma
+            parts.append(_Part(coder, record, step, state, flat))
+        memory = self._memory(parts)
         for index, (step, state) in enumerate(zip(steps, states, strict=True)):
             if step.is_reference:
                 state.memories[step.position] = memory.pick(index)
@@ -163,40 +177,22 @@ class GroupDecoder:
             state.tables.adapt(intra)
         return to_planes(memory.picture, self.info)
 
-    def _memory(
-        self,
-        coders: list[RangeDecoder],
-        records: list[FrameRecord],
-        steps: list[Step],
-        states: list[GroupState],
-        flats: list[Flat | None],
-    ) -> Memory:
+    def _memory(self, parts: list[_Part]) -> Memory:
         """What pictures of one kind leave."""
-        coded = [index for index, flat in enumerate(flats) if flat is None or flat.luma is None]
-        if len(coded) == len(flats):
-            return self._coded(coders, records, steps, states, flats)
+        coded = [part for part in parts if not part.is_all_flat]
+        if len(coded) == len(parts):
+            return self._coded(parts)
         nothing = self._model.codec.nothing(1, padded_size(self.info), self._device)
-        parts = [painted(nothing, [flat]) for flat in flats]
-        if coded:
+        memory = self._coded(coded) if coded else nothing
+        places = iter(range(len(coded)))
+        return Memory.join(
+            [painted(nothing, [part.flat]) if part.is_all_flat else memory.pick(next(places)) for part in parts]
+        )
 
-            def rest(every: list[T]) -> list[T]:
-                return [every[index] for index in coded]
-
-            found = self._coded(rest(coders), rest(records), rest(steps), rest(states), rest(flats))
-            for place, index in enumerate(coded):
-                parts[index] = found.pick(place)
-        return Memory.join(parts)
-
-    def _coded(
-        self,
-        coders: list[RangeDecoder],
-        records: list[FrameRecord],
-        steps: list[Step],
-        states: list[GroupState],
-        flats: list[Flat | None],
-    ) -> Memory:
+    def _coded(self, parts: list[_Part]) -> Memory:
         """What pictures of one kind leave that are not flat as a whole."""
         codec = self._model.codec
+        coders, records, steps, states, flats = (list(each) for each in zip(*parts, strict=True))
         intra = records[0].kind == INTRA
         if intra:
             past = codec.nothing(len(records), padded_size(self.info), self._device)

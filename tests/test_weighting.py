@@ -97,6 +97,19 @@ def test_finds_what_has_changed(gain: float, offset: int, chroma: int, motion: i
     assert found[2:] == pytest.approx((chroma, chroma), abs=1 + 4 * motion)
 
 
+def test_offsets_are_within_what_can_be_sent() -> None:
+    """Colours that turn to their opposite while light rises fourfold."""
+    old = picture_of("pan")
+    dim = Picture(old.y / 4, torch.full_like(old.uv, 0.0))
+    found = likely_weighting(Picture(old.y, torch.full_like(old.uv, 1023.0)), dim)
+    assert found is not None
+    assert found.gain > 3 * UNIT
+    assert found[2:] == (OFFSET_MAX, OFFSET_MAX)
+    encoder = RangeEncoder()
+    code_weighting(encoder, fresh_weighting_tables()[0], found)
+    assert code_weighting(RangeDecoder(encoder.finish()), fresh_weighting_tables()[0], None) == found
+
+
 @pytest.mark.parametrize("motion", [0, 1, 4])
 @pytest.mark.parametrize("kind", ["pan", "zoom", "textures", "noise"])
 def test_leaves_references_alone(kind: str, motion: int) -> None:

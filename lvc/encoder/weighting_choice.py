@@ -16,10 +16,10 @@ _CELL, _RADIUS = 4, 3
 """Blocks that are compared, and how far they are looked for, in samples at that resolution."""
 _LEAST_OFFSET, _LEAST_GAIN = 2.0, 0.02
 """Means and contrasts that differ by less, in 10-bit grey levels and as a share, are taken for equal."""
+_LEAST_CHROMA = 8.0
+"""The same for means of chroma, in 10-bit grey levels: what comes into sight changes them, too."""
 _FLAT = 2.0
 """A standard deviation in 10-bit grey levels, below which a reference has no contrast to be multiplied."""
-_LEAST_CHROMA = 8.0
-"""The same for means of chroma, which what comes into sight changes, too."""
 _SHARE = 0.8
 """Of the difference must be left at most (in fades and flashes of four clips: 0 to 0.8; where nothing fades 0.94 and
 more, but for pictures of a few dozen blocks)."""
@@ -37,14 +37,18 @@ def likely_weighting(target: Picture, reference: Picture) -> Weighting | None:
     if abs(mean - old_mean) < _LEAST_OFFSET and abs(ratio - 1) < _LEAST_GAIN:
         return None
     gain = min(round(UNIT * ratio), GAIN_MAX)
-    offset = min(max(round(mean - old_mean * gain / UNIT), OFFSET_MIN), OFFSET_MAX)
+    offset = _offset(mean - old_mean * gain / UNIT)
     before, after = (_left(wanted, each) for each in (small, small * (gain / UNIT) + offset))
     if after >= min(_SHARE * before, before - _LEAST_WON):
         return None
     chroma, old_chroma = ((each.uv.double().mean((0, 2, 3)) - MIDDLE).tolist() for each in (target, reference))
     moved = [new - old * gain / UNIT for new, old in zip(chroma, old_chroma, strict=True)]
-    u_offset, v_offset = (round(each) if abs(each) >= _LEAST_CHROMA else 0 for each in moved)
+    u_offset, v_offset = (_offset(each) if abs(each) >= _LEAST_CHROMA else 0 for each in moved)
     return Weighting(gain, offset, u_offset, v_offset)
+
+
+def _offset(wanted: float) -> int:
+    return min(max(round(wanted), OFFSET_MIN), OFFSET_MAX)
 
 
 def _left(target: Tensor, reference: Tensor) -> float:
