@@ -41,9 +41,8 @@ from lvc.cli.signals import signals_as_exceptions
 number, ends = getattr(signal, sys.argv[1]), []
 with signals_as_exceptions():
     try:
-        subprocess.Popen(["sh", "-c", f"sleep 0.2; kill -{int(number)} {os.getpid()}"])
-        began = time.monotonic()
-        while time.monotonic() - began < 60:
+        killer = subprocess.Popen(["sh", "-c", f"sleep 0.2; kill -{int(number)} {os.getpid()}"])
+        while True:  # by no clock: machines stand still at times, and their clocks do not
             sum(range(30_000_000))  # no handler and no other thread runs meanwhile
     except BaseException as error:
         ends.append("KeyboardInterrupt" if isinstance(error, KeyboardInterrupt) else "SystemExit")
@@ -62,7 +61,7 @@ print(*ends)
 )
 def test_a_main_thread_is_stopped_once(name: str, error: str, program: str) -> None:
     command = [sys.executable, "-c", program, name]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=600, check=False)
     assert (done.stdout.split(), done.returncode) == ([error], 0), done.stderr
 
 
