@@ -164,6 +164,8 @@ def wide_blocks(lost: Sequence[tuple[Tensor, Tensor]], sizes: Tensor, bits: floa
         sizes: of the blocks as they were coded, [1, 1, H/16, W/16].
         bits: what the picture has cost.
     """
+    if not lost:
+        return None
     block, value = (torch.cat(parts) for parts in zip(*lost, strict=True))
     if not len(block):
         return None

@@ -83,3 +83,31 @@ def depthwise(x: Floats, weights: Floats, offsets: Floats, most: float, out: Flo
             row = found[y * wide : y * wide + width]
             for n in range(width):
                 out[channel, y, n] = row[n]
+
+
+@compiled
+def depthwise_near(
+    x: Floats, table: npt.NDArray[np.int32], weights: Floats, offsets: Floats, most: float, out: Floats
+) -> None:
+    """The same for some places, see :mod:`lvc.exact.near`.
+
+    Args:
+        x: [C, m].
+        table: places around each one of n, [n, 9]; m or more: nothing is there.
+        weights: [C, 9].
+        offsets: of each channel.
+        most: largest activation.
+        out: [C, n].
+    """
+    count = x.shape[1]
+    row = np.zeros(count + 1, np.float32)
+    around = np.minimum(table, count)
+    limit = np.float32(most)
+    for channel in range(len(offsets)):
+        row[:count] = x[channel]
+        filters, offset = weights[channel], offsets[channel]
+        for n in range(len(around)):
+            value = offset
+            for tap in range(9):
+                value += filters[tap] * row[around[n, tap]]
+            out[channel, n] = (min(max(value, -limit), limit) + ROUND) - ROUND

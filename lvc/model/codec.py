@@ -21,6 +21,7 @@ from torch.nn import functional as F
 from lvc.exact import warp
 from lvc.exact.layers import ACT_MAX, clamp, make_exact, placed
 from lvc.exact.layers import exact_layers as layers_of
+from lvc.exact.near import Extent, Near
 from lvc.exact.overlap import overlapped
 from lvc.exact.places import enlarged, is_compiled, places
 from lvc.kernels import shared, warping
@@ -45,6 +46,8 @@ MEAN_UNITS = (64.0, 32.0, 16.0, 8.0)
 """Latent units of one unit of predicted mean: luma DC, rest of the low band, middle band, high band."""
 RESIDUAL_FRACTION = 8.0
 """The inverse transform delivers eighths of a 10-bit grey level."""
+FULL = 0.6
+"""If more of the blocks of a picture than this are coded, networks are asked everywhere."""
 HEAD_FRACTION = 2.0
 """The head delivers halves; finer ones would need larger weights, which take long to learn."""
 
@@ -150,9 +153,27 @@ class FrameCodec(nn.Module):
         if prediction.intra or prediction.c16 is not None:
             return
         past = prediction.past
+        prediction.extent = self._extent(prediction)
+        if prediction.extent.coarse.is_empty:
+            return
         folded = fold(past.picture.y - MIDDLE, past.picture.uv - MIDDLE)
         apart = None if past.apart is None else fold(*past.apart)
-        prediction.c8, prediction.c16 = self.context(folded, past.state, past.magnitudes, prediction.qualities, apart)
+        prediction.c8, prediction.c16 = self.context(
+            folded, past.state, past.magnitudes, prediction.qualities, apart, prediction.extent, self.inter.reaches
+        )
+
+    def _extent(self, prediction: Prediction) -> Extent:
+        """Where networks have to be asked, given which blocks are skipped."""
+        skip = prediction.skip
+        if skip is None or not self.exact or len(skip) > 1 or not is_compiled(skip):
+            return Extent()
+        needed = skip[0, 0].numpy() == 0
+        if needed.mean() > FULL:
+            return Extent()
+        fine, coarse = self.inter.reaches
+        coarse += self.context.coarse_reach
+        fine = max(fine, 2 * coarse) + self.context.fine_reach
+        return Extent(Near(needed.repeat(2, 0).repeat(2, 1), fine), Near(needed, coarse))
 
     def mixed(self, first: Memory, second: Memory | None, modes: Tensor) -> Memory:
         """Predictions from one or two references, and from nothing, as one.
@@ -223,7 +244,9 @@ class FrameCodec(nn.Module):
             layers: how many bands are decoded, from the lowest on, 1...3; the latents of the others are zero.
         """
         self.look(prediction)
-        quality, c16 = prediction.qualities, prediction.c16
+        quality, c16, where = prediction.qualities, prediction.c16, prediction.extent.coarse
+        if where.is_empty:
+            return torch.zeros_like(prediction.past.magnitudes)
         step = self.step_of(prediction)
         sizes = size_planes(_sizes(prediction))
         least = None if prediction.sizes is None else torch.where(prediction.sizes == WIDE, WIDE_SCALE, _NO_SCALE)
@@ -236,11 +259,11 @@ class FrameCodec(nn.Module):
         proposal = None
         if z is not None:
             normal = clamp(z / step * RESIDUAL_UNIT)
-            proposal = branch.hyper.analyse(normal, c16, sizes, quality)
+            proposal = branch.hyper.analyse(normal, c16, sizes, quality, where)
         batch, _, h, w = sizes.shape
         coded = torch.ones(batch, 1, h, w, device=sizes.device) if prediction.skip is None else 1 - prediction.skip
         hyper = coder.hyper(proposal, F.max_pool2d(coded, 2))
-        features = prior.start(c16, branch.hyper(hyper), sizes, quality)
+        features = prior.start(c16, branch.hyper(hyper), sizes, quality, where)
         bands: list[Tensor] = []
         before: _Known | None = None
         first = 0
@@ -249,7 +272,7 @@ class FrameCodec(nn.Module):
                 bands.append(torch.zeros(batch, LATENTS - first, h, w, device=sizes.device))
                 break
             last = first + BANDS[band]
-            mean, scale = prior.parameters_of(index, features, sizes, quality)
+            mean, scale = prior.parameters_of(index, features, sizes, quality, where)
             if least is not None:
                 scale = torch.maximum(scale, least)
             if silent is not None:
@@ -271,11 +294,13 @@ class FrameCodec(nn.Module):
             if index < len(passes) - 1:
                 seen = known.value / unit
                 seen = clamp(seen.round() if self.exact else seen)
-                features = prior.advance(index, features, clamp(known.residual), known.mean, seen)
+                features = prior.advance(index, features, clamp(known.residual), known.mean, seen, where)
         return torch.cat(bands, 1)
 
     def reconstruct(self, prediction: Prediction, latents: Tensor) -> Memory:
         """Latents to the decoded picture, the new state and the magnitudes."""
+        if prediction.extent.fine.is_empty:
+            return Memory(prediction.picture, prediction.past.state, latents)
         dy, duv = self.transform.inverse(latents, _sizes(prediction))
         y = torch.add(prediction.picture.y, dy, alpha=1 / RESIDUAL_FRACTION)
         uv = torch.add(prediction.picture.uv, duv, alpha=1 / RESIDUAL_FRACTION)
@@ -284,7 +309,7 @@ class FrameCodec(nn.Module):
         if self.exact:
             iy, iuv = iy.round_(), iuv.round_()
         state, head = self._branch(prediction).decoder(
-            fold(iy, iuv), fold(ry, ruv), prediction.c8, prediction.qualities
+            fold(iy, iuv), fold(ry, ruv), prediction.c8, prediction.qualities, prediction.extent.fine
         )
         hy, huv = unfold(head)
         y, uv = torch.add(y, hy, alpha=1 / HEAD_FRACTION), torch.add(uv, huv, alpha=1 / HEAD_FRACTION)
@@ -321,7 +346,9 @@ class FrameCodec(nn.Module):
     def _analyse(self, prediction: Prediction, z: Tensor, step: Tensor) -> Tensor:
         normal = clamp(z / step * RESIDUAL_UNIT)
         sizes = size_planes(_sizes(prediction))
-        addition = self._branch(prediction).analysis(normal, prediction.c16, sizes, prediction.qualities)
+        addition = self._branch(prediction).analysis(
+            normal, prediction.c16, sizes, prediction.qualities, prediction.extent.coarse
+        )
         updated: Tensor = z + addition * (1 / RESIDUAL_UNIT) * step
         return updated
 

@@ -112,7 +112,7 @@ class SymbolCoder:
         self.quantiser = quantisers[self.kind]
         self.coders, self.tables = coders, tables
         self.thresholds = class_thresholds(LOG_STEP)
-        self.hyper_end = [0.0] * len(coders)
+        self.hyper_end = [coder.bits for coder in coders]
         self.lost: list[list[tuple[Tensor, Tensor]]] = [[] for _ in coders]
 
     def hyper(self, proposal: Tensor | None, mask: Tensor) -> Tensor:

@@ -5,6 +5,7 @@ from torch import Tensor, nn
 
 from lvc.exact.folding import pixel_shuffle, pixel_unshuffle
 from lvc.exact.layers import UNIT, Block, Conv, Qualities, clamp
+from lvc.exact.near import EVERYWHERE, Everywhere, Extent
 from lvc.model.config import ModelConfig
 from lvc.model.transform import BANDS, LATENTS, SIZES, dct_matrix
 
@@ -15,6 +16,8 @@ HYPER_MAX = 15
 HYPER_ROUNDING = 0.4
 """What is added to a magnitude of the hyper-latent before it is cut off: a little less than a half, since small numbers
 are cheaper and nearly as good (measured over five clips: -0.5 % rate with 0.4, -0.2 % with 0.25)."""
+CELL_REACH = 1
+"""Within this distance of a block lie all four that share its hyper-latent."""
 SIZE_PLANES = SIZES - 1
 """Planes that tell blocks with small transforms from others."""
 Passes = tuple[tuple[int, int | None], ...]
@@ -88,10 +91,21 @@ def size_planes(sizes: Tensor) -> Tensor:
     return _laid_out(torch.cat([(sizes == size).float() * UNIT for size in range(1, SIZES)], 1))
 
 
+def _through(x: Tensor, where: Everywhere, reach: int, *stages: nn.Module) -> Tensor:
+    """Apply residual blocks, or sequences of them, the last of which is asked for what is within ``reach``."""
+    blocks = [block for stage in stages for block in (stage if isinstance(stage, nn.Sequential) else [stage])]
+    for number, block in enumerate(blocks, 1):
+        x = block(x, where.neighbours(reach + len(blocks) - number))
+    return x
+
+
 class Context(nn.Module):
     """What the prediction says: pictures, state and latents of the past, motion-compensated, to features.
 
     c8 at 1/8 resolution for the decoder network, c16 at 1/16 for the prior and the analysis.
+
+    Attributes:
+        fine_reach, coarse_reach: how much further than what it gives its layers have to know, at both resolutions.
     """
 
     def __init__(self, config: ModelConfig) -> None:
@@ -106,9 +120,17 @@ class Context(nn.Module):
         self.latents = Conv(LATENTS, fine, act=True)
         self.down = Conv(4 * fine + fine, coarse, act=True, by_quality=True)
         self.coarse = nn.Sequential(Block(coarse, 1), Block(coarse, 1))
+        self.fine_reach, self.coarse_reach = config.context_blocks, 2
 
     def forward(
-        self, picture: Tensor, state: Tensor, latents: Tensor, quality: Qualities, apart: Tensor | None = None
+        self,
+        picture: Tensor,
+        state: Tensor,
+        latents: Tensor,
+        quality: Qualities,
+        apart: Tensor | None = None,
+        where: Extent = Extent(),  # noqa: B008 -- immutable
+        reaches: tuple[int, int] = (0, 0),
     ) -> tuple[Tensor, Tensor]:
         """See above.
 
@@ -119,18 +141,25 @@ class Context(nn.Module):
             quality: of the pictures or of their blocks.
             apart: what two predictions that were averaged differ by, [B, 96, H/8, W/8], 0 elsewhere: the less they
                 agree, the more is left to code.
+            where, reaches: c8 and c16 are asked for within these distances of it; c8 also where c16 takes it from.
         """
-        entered = self.enter(torch.cat([picture, state], 1), quality)
+        fine, coarse = where
+        reach = max(reaches[0], 2 * (reaches[1] + self.coarse_reach)), reaches[1] + self.coarse_reach
+        known = reach[0] + self.fine_reach
+        entering = torch.cat([fine.taken(picture, known), fine.taken(state, known)], 1)
+        entered = self.enter(entering, fine.qualities(quality, known))
         if apart is not None:
-            entered = clamp(entered + self.join(self.apart(apart, quality)))
-        c8 = self.fine(entered)
-        down = torch.cat([pixel_unshuffle(c8, 2), self.latents(latents)], 1)
-        return c8, self.coarse(self.down(down, quality))
+            entered = clamp(entered + self.join(self.apart(fine.taken(apart, known), fine.qualities(quality, known))))
+        c8 = fine.put(_through(entered, fine, reach[0], self.fine))
+        past = self.latents(coarse.taken(latents, reach[1]))
+        down = torch.cat([coarse.taken(pixel_unshuffle(c8, 2), reach[1]), past], 1)
+        down = self.down(down, coarse.qualities(quality, reach[1]))
+        return c8, coarse.put(_through(down, coarse, reaches[1], self.coarse))
 
 
-def _joined(*parts: Tensor | None) -> Tensor:
-    """Channels of all that is there: intra pictures have no context."""
-    return torch.cat([part for part in parts if part is not None], 1)
+def _joined(where: Everywhere, reach: int, *parts: Tensor | None) -> Tensor:
+    """Channels of all that is there, within a distance: intra pictures have no context."""
+    return torch.cat([where.taken(part, reach) for part in parts if part is not None], 1)
 
 
 class Hyper(nn.Module):
@@ -147,10 +176,16 @@ class Hyper(nn.Module):
         self.encode_out = Conv(64 * 4, HYPER_CHANNELS, gain=0.3)
         self.decode = Conv(HYPER_CHANNELS, 4 * (coarse // 4), act=True)
 
-    def analyse(self, normal: Tensor, c16: Tensor | None, sizes: Tensor, quality: Qualities) -> Tensor:
-        """Normalised latents [B, 384, h, w], context and planes to [B, 8, h/2, w/2], not yet rounded. Encoder only."""
-        features = self.encode_enter(_joined(normal.abs(), c16, sizes), quality)
-        proposal: Tensor = self.encode_out(pixel_unshuffle(features, 2)) / 32
+    def analyse(
+        self, normal: Tensor, c16: Tensor | None, sizes: Tensor, quality: Qualities, where: Everywhere = EVERYWHERE
+    ) -> Tensor:
+        """Normalised latents [B, 384, h, w], context and planes to [B, 8, h/2, w/2], not yet rounded. Encoder only.
+
+        Blocks of 2x2 in which any place of ``where`` is needed are right.
+        """
+        entering = _joined(where, CELL_REACH, normal.abs(), c16, sizes)
+        features = self.encode_enter(entering, where.qualities(quality, CELL_REACH))
+        proposal: Tensor = self.encode_out(pixel_unshuffle(where.put(features), 2)) / 32
         return proposal.clamp(-HYPER_MAX, HYPER_MAX)
 
     def forward(self, hyper: Tensor) -> Tensor:
@@ -170,7 +205,7 @@ class Prior(nn.Module):
     def __init__(self, config: ModelConfig, context: int, passes: Passes, deep: int) -> None:
         super().__init__()
         coarse = config.coarse
-        self.passes = passes
+        self.passes, self.more = passes, deep
         self.enter = Conv(context + coarse // 4 + SIZE_PLANES, coarse, act=True, by_quality=True)
         self.first = Block(coarse, 1)
         bands = [BANDS[band] for band, _ in passes]
@@ -180,21 +215,43 @@ class Prior(nn.Module):
         self.deep = nn.ModuleList(nn.Sequential(*(Block(coarse, 1, 0.0) for _ in range(deep))) for _ in bands)
         self.out = nn.ModuleList(Conv(coarse + SIZE_PLANES, 2 * n, gain=0.0, by_quality=True) for n in bands)
 
-    def start(self, c16: Tensor | None, hyper: Tensor, sizes: Tensor, quality: Qualities) -> Tensor:
-        """Features before the first pass, [B, coarse, h, w]."""
-        features: Tensor = self.deep[0](self.first(self.enter(_joined(c16, hyper, sizes), quality)))
-        return features
+    @property
+    def reach(self) -> int:
+        """How far from a place lies what all its passes depend on."""
+        return self._reach(-1)
 
-    def parameters_of(self, index: int, features: Tensor, sizes: Tensor, quality: Qualities) -> tuple[Tensor, Tensor]:
-        """Means (in units of MEAN_UNITS) and log-scales (in units of 1/LOG_STEP) of pass ``index``."""
-        mean, scale = self.out[index](torch.cat([features, sizes], 1), quality).chunk(2, 1)
+    def _reach(self, index: int) -> int:
+        """How far from a place the features of pass ``index`` are needed; of -1: what there is before the first one."""
+        return (len(self.passes) - 1 - index) * (1 + self.more)
+
+    def start(
+        self, c16: Tensor | None, hyper: Tensor, sizes: Tensor, quality: Qualities, where: Everywhere = EVERYWHERE
+    ) -> Tensor:
+        """Features before the first pass, [B, coarse, h, w], or those near what is needed."""
+        entered = self.enter(_joined(where, self.reach, c16, hyper, sizes), where.qualities(quality, self.reach))
+        return _through(entered, where, self._reach(0), self.first, self.deep[0])
+
+    def parameters_of(
+        self, index: int, features: Tensor, sizes: Tensor, quality: Qualities, where: Everywhere = EVERYWHERE
+    ) -> tuple[Tensor, Tensor]:
+        """Means (in units of MEAN_UNITS) and log-scales (in units of 1/LOG_STEP) of pass ``index``, where needed."""
+        entering = torch.cat([where.nearest(features, 0), where.taken(sizes, 0)], 1)
+        mean, scale = where.put(self.out[index](entering, where.qualities(quality, 0))).chunk(2, 1)
         return mean, scale
 
-    def advance(self, index: int, features: Tensor, residual: Tensor, mean: Tensor, value: Tensor) -> Tensor:
+    def advance(
+        self,
+        index: int,
+        features: Tensor,
+        residual: Tensor,
+        mean: Tensor,
+        value: Tensor,
+        where: Everywhere = EVERYWHERE,
+    ) -> Tensor:
         """Features for the pass after ``index``, once its latents are known (zero where they are not)."""
-        known = self.embed[index](torch.cat([residual, mean, value], 1))
-        updated: Tensor = self.deep[index + 1](self.blocks[index](clamp(features + known)))
-        return updated
+        known = self.embed[index](_joined(where, self._reach(index), residual, mean, value))
+        blocks = self.blocks[index], self.deep[index + 1]
+        return _through(clamp(features + known), where, self._reach(index + 1), *blocks)
 
 
 class Decoder(nn.Module):
@@ -214,12 +271,23 @@ class Decoder(nn.Module):
         self.blocks = nn.Sequential(*(Block(fine) for _ in range(blocks)))
         self.head = Conv(fine, PIXELS, gain=0.0)
 
+    @property
+    def reach(self) -> int:
+        """How far from a place lies what it depends on."""
+        return len(self.blocks)
+
     def forward(
-        self, picture: Tensor, residual: Tensor, c8: Tensor | None, quality: Qualities
+        self,
+        picture: Tensor,
+        residual: Tensor,
+        c8: Tensor | None,
+        quality: Qualities,
+        where: Everywhere = EVERYWHERE,
     ) -> tuple[Tensor, Tensor]:
         """Folded picture (centred), folded residual, c8 to state [B, fine, H/8, W/8] and correction [B, 96, ...]."""
-        state = self.blocks(self.enter(_joined(picture, residual, c8), quality))
-        return state, self.head(state)
+        entering = _joined(where, self.reach, picture, residual, c8)
+        state = _through(self.enter(entering, where.qualities(quality, self.reach)), where, 0, self.blocks)
+        return where.put(state), where.put(self.head(state))
 
 
 class Analysis(nn.Module):
@@ -236,10 +304,17 @@ class Analysis(nn.Module):
         self.block = Block(coarse, 1)
         self.out = Conv(coarse, LATENTS, gain=0.0)
 
-    def forward(self, normal: Tensor, c16: Tensor | None, sizes: Tensor, quality: Qualities) -> Tensor:
+    @property
+    def reach(self) -> int:
+        """How far from a place lies what it depends on, and what the hyper-latent does."""
+        return CELL_REACH + 1
+
+    def forward(
+        self, normal: Tensor, c16: Tensor | None, sizes: Tensor, quality: Qualities, where: Everywhere = EVERYWHERE
+    ) -> Tensor:
         """Normalised latents [B, 384, h, w], context and planes to an addition in units of 1/64 step."""
-        addition: Tensor = self.out(self.block(self.enter(_joined(normal, c16, sizes), quality)))
-        return addition
+        entered = self.enter(_joined(where, self.reach, normal, c16, sizes), where.qualities(quality, self.reach))
+        return where.put(self.out(_through(entered, where, CELL_REACH, self.block)))
 
 
 class Branch(nn.Module):
@@ -257,3 +332,8 @@ class Branch(nn.Module):
         self.prior = Prior(config, coarse, INTRA_PASSES if intra else PASSES, deep)
         self.decoder = Decoder(config, fine, config.decoder_blocks + (config.intra_blocks if intra else 0))
         self.analysis = Analysis(config, coarse)
+
+    @property
+    def reaches(self) -> tuple[int, int]:
+        """How far from a place lie all features of a context that it depends on, at both resolutions."""
+        return self.decoder.reach, max(self.prior.reach, self.analysis.reach)

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from lvc.exact.layers import Qualities, placed, quality_knots
+from lvc.exact.near import Extent
 from lvc.model.levels import LEVEL_MAX, quality_of
 
 ALIGN = 32
@@ -75,6 +76,7 @@ class Prediction:
         chroma_drop: by how many qualities chroma is coarser, [B] (see :mod:`lvc.model.chroma`); None: not at all.
         is_flat: which pictures have no latents of chroma, [B] bool (see :mod:`lvc.model.flat`); None: none.
         c8, c16: the context, once networks have been asked; None for intra pictures.
+        extent: where they are asked.
     """
 
     past: Memory
@@ -87,6 +89,7 @@ class Prediction:
     is_flat: Tensor | None = None
     c8: Tensor | None = None
     c16: Tensor | None = None
+    extent: Extent = Extent()  # noqa: RUF009 -- immutable
 
     @property
     def picture(self) -> Picture:
