@@ -34,8 +34,8 @@ SUM_LIMIT = 2.0**24
 _POSITIONS = 1 << 11
 """Positions at which CPUs widen and narrow at a time: as many as stay in a cache (measured for 64 channels of 1280x720
 on one thread: a block alone 7 ms instead of 17, 10 instead of 13 where memory is not given back in between)."""
-Neighbours = npt.NDArray[np.int32]
-"""For each of n places the columns of the nine around it, [n, 9], see :mod:`lvc.exact.near`."""
+Runs = npt.NDArray[np.int64]
+"""Places of a plane, by rows: first place and number of places of each run in a row, [k, 2]."""
 KNOTS = 8
 """Qualities 1...100 are interpolated between this many learned points."""
 
@@ -280,7 +280,7 @@ class Conv(ExactLayer):
 class Depthwise(ExactLayer):
     """Depth-wise 3x3 convolution, zero padding, [B, C, H, W] -> [B, C, H, W]; starts near the identity.
 
-    Exact ones on CPUs can be computed in some places alone, see :mod:`lvc.exact.near`: [1, C, 1, m] -> [1, C, 1, n].
+    Exact ones on CPUs can be computed in some places alone, see :mod:`lvc.exact.near`: [1, C, H, W] -> [1, C, 1, n].
     """
 
     def __init__(self, channels: int) -> None:
@@ -291,12 +291,12 @@ class Depthwise(ExactLayer):
         self.bias = nn.Parameter(torch.zeros(channels))
         self.knots = None
 
-    def forward(self, x: Tensor, near: Neighbours | None = None) -> Tensor:
+    def forward(self, x: Tensor, runs: Runs | None = None) -> Tensor:
         weight, bias = self._parameters_now()
-        if near is not None:
-            some = torch.empty(1, len(weight), 1, len(near))
-            columns, filters = x[0, :, 0].contiguous().numpy(), weight.flatten(1).numpy()
-            kernels.depthwise_near(columns, near, filters, bias.numpy(), float(ACT_MAX), some[0, :, 0].numpy())
+        if runs is not None:
+            some, filters = torch.empty(1, len(weight), 1, runs[:, 1].sum()), weight[:, 0].contiguous().numpy()
+            planes, into = x[0].flatten(1).contiguous().numpy(), some[0, :, 0].numpy()
+            kernels.depthwise_near(planes, x.shape[3], runs, filters, bias.numpy(), float(ACT_MAX), into)
             return some
         if not self.exact or not is_compiled(x):
             return self._finish(F.conv2d(x, weight, bias, padding=1, groups=self.weight.shape[0]), None)
@@ -309,7 +309,7 @@ class Depthwise(ExactLayer):
 class Block(nn.Module):
     """Residual block: depth-wise 3x3, widen, leaky slope, narrow, add. Starts as almost the identity.
 
-    As :class:`Depthwise`, exact ones can be computed in some places alone.
+    As :class:`Depthwise`, exact ones can be computed in some places alone; their input is changed there, in place.
 
     Args:
         gain: of what is added at the start.
@@ -322,21 +322,26 @@ class Block(nn.Module):
         self.widen = Conv(channels, inner, act=True)
         self.narrow = Conv(inner, channels, gain=gain)
 
-    def forward(self, x: Tensor, near: Neighbours | None = None) -> Tensor:
-        spatial = self.spatial(x, near)
+    def forward(self, x: Tensor, runs: Runs | None = None) -> Tensor:
+        spatial = self.spatial(x, runs)
+        if runs is not None:
+            sums = torch.cat([self.narrow.sums(self.widen(part)) for part in spatial.split(_POSITIONS, 3)], 3)
+            planes, biases = x[0].flatten(1).numpy(), self.narrow.biases.numpy()
+            kernels.finish_and_add_near(sums[0, :, 0].numpy(), biases, float(ACT_MAX), runs, planes)
+            return x
         if not self.narrow.exact:
             return clamp(x + self.narrow(self.widen(spatial)))
         if x.is_cuda:  # nothing else holds what is added, and there are no gradients
             return torch.clamp_(self.narrow(self.widen(spatial)).add_(x), -ACT_MAX, ACT_MAX)
         if not is_compiled(x):
             return clamp(self.narrow(self.widen(spatial)).add_(x))
-        result = torch.empty(spatial.shape)
-        offsets = self.narrow.biases.numpy()
-        planes = x.contiguous().flatten(2), spatial.flatten(2).split(1), result.flatten(2)
-        for given, every, into in zip(*planes, strict=True):
+        result, x = torch.empty(x.shape), x.contiguous()
+        rows = max(1, _POSITIONS // x.shape[3])
+        for into, given, every in zip(result.flatten(2), x.flatten(2), spatial.split(1), strict=True):
             start = 0
-            for part in every.split(_POSITIONS, 2):
-                sums = self.narrow.sums(self.widen(part[:, :, None])).flatten(2)[0]
+            for part in every.split(rows, 2):
+                sums = self.narrow.sums(self.widen(part)).flatten(2)[0]
+                offsets = self.narrow.biases.numpy()
                 kernels.finish_and_add(sums.numpy(), offsets, float(ACT_MAX), given.numpy(), into.numpy(), start)
                 start += sums.shape[1]
         return result

@@ -2,11 +2,10 @@
 
 A skipped block takes nothing from the networks, and between anchors nearly all blocks are skipped. What networks would
 give there need not be known, but for a little around the other blocks: each 3x3 filter reaches one place further. So
-planes are taken apart into columns, one for each place, the nearest first; then what each layer has to know are the
-first so many columns of the layer before. The numbers are the same as everywhere.
+matrices are multiplied with the columns of these places alone, and each layer computes a little less around them than
+the layer before. The numbers are the same as everywhere.
 """
 
-import functools
 from typing import NamedTuple
 
 import numpy as np
@@ -14,33 +13,33 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from lvc.exact.layers import Neighbours, Qualities
+from lvc.exact.layers import Qualities, Runs, clamp
 from lvc.exact.places import enlarged
 from lvc.kernels import nearness
 
 
 class Everywhere:
-    """All places of planes, which stay as they are."""
+    """All places of planes."""
 
     is_empty = False
 
-    def taken(self, planes: Tensor, reach: int) -> Tensor:
-        """What layers are given of planes [B, C, h, w] that know all within ``reach`` of the needed places."""
-        return planes
+    def joined(self, reach: int, *planes: Tensor) -> Tensor:
+        """Channels of planes [B, C, h, w] within ``reach`` of the needed places, as layers take them."""
+        return torch.cat(planes, 1)
 
-    def nearest(self, taken: Tensor, reach: int) -> Tensor:
-        """What is within ``reach``, of that which was taken within more."""
-        return taken
+    def put(self, reach: int, given: Tensor) -> Tensor:
+        """Planes of what layers have given within ``reach``; zero further away."""
+        return given
 
-    def put(self, taken: Tensor) -> Tensor:
-        """Planes of what layers have given; zero further away."""
-        return taken
+    def added(self, reach: int, planes: Tensor, given: Tensor) -> Tensor:
+        """Planes and what layers have given within ``reach``, as activations; the planes may be changed."""
+        return clamp(planes + given)
 
-    def neighbours(self, reach: int) -> Neighbours | None:
-        """For each column within ``reach`` those of the nine places around it; None where planes are whole."""
+    def runs(self, reach: int) -> Runs | None:
+        """The places within ``reach``, see :data:`lvc.exact.layers.Runs`; None for all."""
         return None
 
-    def qualities(self, quality: Qualities, reach: int) -> Qualities:
+    def qualities(self, reach: int, quality: Qualities) -> Qualities:
         """Qualities of the places within ``reach``."""
         return quality
 
@@ -49,59 +48,56 @@ EVERYWHERE = Everywhere()
 
 
 class Near(Everywhere):
-    """Places near those that are needed, of planes of one picture.
+    """Places near those that are needed, of planes of one picture on a CPU.
 
-    Distances are the larger one of those by rows and by columns.
+    Distances are the larger one of those by rows and by columns. What layers take and give has a column for each place,
+    [1, C, 1, n].
 
     Args:
         needed: [h, w].
-        reach: the most that will be asked for.
     """
 
-    def __init__(self, needed: npt.NDArray[np.bool_], reach: int) -> None:
-        self._shape = needed.shape
-        distances = np.empty(needed.shape, np.int32)
-        nearness.measure(needed, reach + 1, distances)
-        order = np.argsort(distances, axis=None, kind="stable")
-        self._counts = np.bincount(distances.ravel(), minlength=reach + 2).cumsum()[: reach + 1]
-        self._order = order[: self._counts[-1]]
-        self.is_empty = len(self._order) == 0
+    def __init__(self, needed: npt.NDArray[np.bool_]) -> None:
+        self._height, self._width = needed.shape
+        self._distances = np.empty((self._height, self._width), np.int32)
+        nearness.measure(needed, self._distances)
+        self._runs: dict[int, Runs] = {}
+        self.is_empty = not needed.any()
 
-    @functools.cached_property
-    def _places(self) -> Tensor:
-        return torch.from_numpy(self._order)
+    def joined(self, reach: int, *planes: Tensor) -> Tensor:
+        """See :class:`Everywhere`."""
+        runs = self.runs(reach)
+        columns = torch.empty(1, sum(plane.shape[1] for plane in planes), 1, runs[:, 1].sum())
+        first = 0
+        for plane in planes:
+            last = first + plane.shape[1]
+            nearness.take(plane[0].flatten(1).contiguous().numpy(), runs, columns[0, first:last, 0].numpy())
+            first = last
+        return columns
 
-    @functools.cached_property
-    def _table(self) -> Neighbours:
-        table = np.empty((len(self._order), 9), np.int32)
-        nearness.neighbours(self._order, self._shape[0], self._shape[1], table)
-        return table
+    def put(self, reach: int, given: Tensor) -> Tensor:
+        """See :class:`Everywhere`."""
+        planes = torch.zeros(1, given.shape[1], self._height, self._width)
+        nearness.put(given[0, :, 0].contiguous().numpy(), self.runs(reach), planes[0].flatten(1).numpy())
+        return planes
 
-    def taken(self, planes: Tensor, reach: int) -> Tensor:
-        """See :class:`Everywhere`: [1, C, h, w] to [1, C, 1, n]."""
-        return planes.flatten(2).index_select(2, self._places[: self._counts[reach]])[:, :, None]
+    def added(self, reach: int, planes: Tensor, given: Tensor) -> Tensor:
+        """See :class:`Everywhere`."""
+        return clamp(planes + self.put(reach, given))
 
-    def nearest(self, taken: Tensor, reach: int) -> Tensor:
-        """See :class:`Everywhere`: [1, C, 1, n] to [1, C, 1, m]."""
-        return taken[..., : self._counts[reach]]
+    def runs(self, reach: int) -> Runs:
+        """See :class:`Everywhere`."""
+        if reach not in self._runs:
+            self._runs[reach] = nearness.runs(self._distances, reach)
+        return self._runs[reach]
 
-    def put(self, taken: Tensor) -> Tensor:
-        """See :class:`Everywhere`: [1, C, 1, n] to [1, C, h, w]."""
-        channels, count = taken.shape[1], taken.shape[3]
-        planes = torch.zeros(1, channels, self._shape[0] * self._shape[1])
-        planes.index_copy_(2, self._places[:count], taken[:, :, 0])
-        return planes.view(1, channels, *self._shape)
-
-    def neighbours(self, reach: int) -> Neighbours:
-        """See :class:`Everywhere`: [n, 9], by rows; the number of all columns where the picture ends."""
-        return self._table[: self._counts[reach]]
-
-    def qualities(self, quality: Qualities, reach: int) -> Qualities:
+    def qualities(self, reach: int, quality: Qualities) -> Qualities:
         """See :class:`Everywhere`."""
         if quality.where is None:
             return quality
-        where = enlarged(quality.where, self._shape[0] // quality.where.shape[1])
-        return quality._replace(where=self.taken(where[:, None], reach)[:, 0])
+        where = enlarged(quality.where, self._height // quality.where.shape[1])
+        at = torch.cat([torch.arange(start, start + count) for start, count in self.runs(reach).tolist()])
+        return quality._replace(where=where.flatten(1)[:, at][:, None])
 
 
 class Extent(NamedTuple):

@@ -9,6 +9,7 @@ import numpy.typing as npt
 from lvc.kernels import ROUND, compiled
 
 Floats = npt.NDArray[np.float32]
+Runs = npt.NDArray[np.int64]
 
 
 @compiled
@@ -87,27 +88,62 @@ def depthwise(x: Floats, weights: Floats, offsets: Floats, most: float, out: Flo
 
 @compiled
 def depthwise_near(
-    x: Floats, table: npt.NDArray[np.int32], weights: Floats, offsets: Floats, most: float, out: Floats
+    x: Floats, width: int, runs: Runs, weights: Floats, offsets: Floats, most: float, out: Floats
 ) -> None:
-    """The same for some places, see :mod:`lvc.exact.near`.
+    """The same in some places, see :mod:`lvc.exact.near`.
 
     Args:
-        x: [C, m].
-        table: places around each one of n, [n, 9]; m or more: nothing is there.
-        weights: [C, 9].
+        x: [C, h w].
+        runs: first place and number of places of each run in a row, [k, 2]; n places in all.
+        weights: [C, 3, 3].
         offsets: of each channel.
         most: largest activation.
         out: [C, n].
     """
-    count = x.shape[1]
-    row = np.zeros(count + 1, np.float32)
-    around = np.minimum(table, count)
+    height, wide = x.shape[1] // width, width + 2
+    first, last = max(runs[0, 0] // width - 1, 0), min(runs[-1, 0] // width + 2, height)
+    padded = np.zeros((height + 2) * wide, np.float32)
     limit = np.float32(most)
     for channel in range(len(offsets)):
-        row[:count] = x[channel]
-        filters, offset = weights[channel], offsets[channel]
-        for n in range(len(around)):
-            value = offset
-            for tap in range(9):
-                value += filters[tap] * row[around[n, tap]]
-            out[channel, n] = (min(max(value, -limit), limit) + ROUND) - ROUND
+        a, b, c = weights[channel, 0, 0], weights[channel, 0, 1], weights[channel, 0, 2]
+        d, e, f = weights[channel, 1, 0], weights[channel, 1, 1], weights[channel, 1, 2]
+        g, h, i = weights[channel, 2, 0], weights[channel, 2, 1], weights[channel, 2, 2]
+        offset, at = offsets[channel], 0
+        for y in range(first, last):
+            row, source = padded[(y + 1) * wide + 1 :], x[channel, y * width :]
+            for n in range(width):
+                row[n] = source[n]
+        for run in range(len(runs)):
+            start, count = runs[run]
+            above = start + 2 * (start // width)
+            up, here, down = padded[above:], padded[above + wide :], padded[above + 2 * wide :]
+            found = out[channel, at : at + count]
+            for n in range(count):
+                value = (a * up[n] + b * up[n + 1]) + (c * up[n + 2] + d * here[n])
+                value += (e * here[n + 1] + f * here[n + 2]) + (g * down[n] + h * down[n + 1])
+                value += i * down[n + 2] + offset
+                found[n] = (min(max(value, -limit), limit) + ROUND) - ROUND
+            at += count
+
+
+@compiled
+def finish_and_add_near(sums: Floats, offsets: Floats, most: float, runs: Runs, planes: Floats) -> None:
+    """Make activations of sums and add them in some places.
+
+    Args:
+        sums: [C, n].
+        offsets: of each channel.
+        most: largest activation.
+        runs: of n places in all.
+        planes: [C, h w], changed in place.
+    """
+    limit = np.float32(most)
+    for channel in range(len(offsets)):
+        offset, at = offsets[channel], 0
+        for run in range(len(runs)):
+            start, count = runs[run]
+            row, into = sums[channel, at : at + count], planes[channel, start : start + count]
+            for n in range(count):
+                value = (min(max(row[n] + offset, -limit), limit) + ROUND) - ROUND
+                into[n] = min(max(value + into[n], -limit), limit)
+            at += count

@@ -1,23 +1,28 @@
-"""Which places are near others, see :mod:`lvc.exact.near`."""
+"""Which places are near others, and what is there, see :mod:`lvc.exact.near`."""
 
 import numpy as np
 import numpy.typing as npt
 
 from lvc.kernels import compiled
 
+Floats = npt.NDArray[np.float32]
+Runs = npt.NDArray[np.int64]
+
+_GAP = 4
+"""So few places between two runs are computed, too: longer loops are faster."""
+
 
 @compiled
-def measure(needed: npt.NDArray[np.bool_], most: int, out: npt.NDArray[np.int32]) -> None:
+def measure(needed: npt.NDArray[np.bool_], out: npt.NDArray[np.int32]) -> None:
     """How far each place is from the next one that is needed: the larger of the distances by rows and by columns.
 
     Args:
-        needed, out: [h, w].
-        most: what lies further away is taken to be this far.
+        needed, out: [h, w]; where nothing is needed all is further away than the plane is large.
     """
     height, width = needed.shape
     for y in range(height):  # from places above and to the left
         for x in range(width):
-            least = 0 if needed[y, x] else most
+            least = 0 if needed[y, x] else height + width
             if x > 0:
                 least = min(least, out[y, x - 1] + 1)
             if y > 0:
@@ -36,19 +41,56 @@ def measure(needed: npt.NDArray[np.bool_], most: int, out: npt.NDArray[np.int32]
 
 
 @compiled
-def neighbours(order: npt.NDArray[np.int64], height: int, width: int, out: npt.NDArray[np.int32]) -> None:
-    """Where in an order of places the nine around each of them are.
+def runs(distances: npt.NDArray[np.int32], reach: int) -> Runs:
+    """Where the places within a distance are: first place and number of places of each run in a row, [n, 2].
 
     Args:
-        order: places, by rows, [n].
-        out: [n, 9]; n where a place is not in the order, or outside of the plane.
+        distances: [h, w].
     """
-    count = len(order)
-    at = np.full((height + 2, width + 2), count, np.int32)
-    for n in range(count):
-        at[order[n] // width + 1, order[n] % width + 1] = n
-    for n in range(count):
-        y, x = order[n] // width, order[n] % width
-        for dy in range(3):
-            for dx in range(3):
-                out[n, 3 * dy + dx] = at[y + dy, x + dx]
+    height, width = distances.shape
+    found, count = np.empty((height * (width // 2 + 1), 2), np.int64), 0
+    for y in range(height):
+        end = -_GAP - 1  # of the last run in this row
+        for x in range(width):
+            if distances[y, x] > reach:
+                continue
+            if x - end > _GAP:
+                found[count, 0], found[count, 1] = y * width + x, 0
+                count += 1
+            found[count - 1, 1] = y * width + x + 1 - found[count - 1, 0]
+            end = x + 1
+    return found[:count].copy()
+
+
+@compiled
+def take(planes: Floats, places: Runs, out: Floats) -> None:
+    """Columns of runs.
+
+    Args:
+        planes: [C, N].
+        places: runs of n places in all.
+        out: [C, n].
+    """
+    for channel in range(len(planes)):
+        at = 0
+        for run in range(len(places)):
+            start, count = places[run]
+            out[channel, at : at + count] = planes[channel, start : start + count]
+            at += count
+
+
+@compiled
+def put(columns: Floats, places: Runs, out: Floats) -> None:
+    """The opposite of :func:`take`.
+
+    Args:
+        columns: [C, n].
+        places: runs of n places in all.
+        out: [C, N].
+    """
+    for channel in range(len(columns)):
+        at = 0
+        for run in range(len(places)):
+            start, count = places[run]
+            out[channel, start : start + count] = columns[channel, at : at + count]
+            at += count

@@ -46,7 +46,7 @@ MEAN_UNITS = (64.0, 32.0, 16.0, 8.0)
 """Latent units of one unit of predicted mean: luma DC, rest of the low band, middle band, high band."""
 RESIDUAL_FRACTION = 8.0
 """The inverse transform delivers eighths of a 10-bit grey level."""
-FULL = 0.6
+FULL = 0.15
 """If more of the blocks of a picture than this are coded, networks are asked everywhere."""
 HEAD_FRACTION = 2.0
 """The head delivers halves; finer ones would need larger weights, which take long to learn."""
@@ -170,10 +170,7 @@ class FrameCodec(nn.Module):
         needed = skip[0, 0].numpy() == 0
         if needed.mean() > FULL:
             return Extent()
-        fine, coarse = self.inter.reaches
-        coarse += self.context.coarse_reach
-        fine = max(fine, 2 * coarse) + self.context.fine_reach
-        return Extent(Near(needed.repeat(2, 0).repeat(2, 1), fine), Near(needed, coarse))
+        return Extent(Near(needed.repeat(2, 0).repeat(2, 1)), Near(needed))
 
     def mixed(self, first: Memory, second: Memory | None, modes: Tensor) -> Memory:
         """Predictions from one or two references, and from nothing, as one.

@@ -95,7 +95,7 @@ def _through(x: Tensor, where: Everywhere, reach: int, *stages: nn.Module) -> Te
     """Apply residual blocks, or sequences of them, the last of which is asked for what is within ``reach``."""
     blocks = [block for stage in stages for block in (stage if isinstance(stage, nn.Sequential) else [stage])]
     for number, block in enumerate(blocks, 1):
-        x = block(x, where.neighbours(reach + len(blocks) - number))
+        x = block(x, where.runs(reach + len(blocks) - number))
     return x
 
 
@@ -146,20 +146,20 @@ class Context(nn.Module):
         fine, coarse = where
         reach = max(reaches[0], 2 * (reaches[1] + self.coarse_reach)), reaches[1] + self.coarse_reach
         known = reach[0] + self.fine_reach
-        entering = torch.cat([fine.taken(picture, known), fine.taken(state, known)], 1)
-        entered = self.enter(entering, fine.qualities(quality, known))
+        entered = self.enter(fine.joined(known, picture, state), fine.qualities(known, quality))
         if apart is not None:
-            entered = clamp(entered + self.join(self.apart(fine.taken(apart, known), fine.qualities(quality, known))))
-        c8 = fine.put(_through(entered, fine, reach[0], self.fine))
-        past = self.latents(coarse.taken(latents, reach[1]))
-        down = torch.cat([coarse.taken(pixel_unshuffle(c8, 2), reach[1]), past], 1)
-        down = self.down(down, coarse.qualities(quality, reach[1]))
-        return c8, coarse.put(_through(down, coarse, reaches[1], self.coarse))
+            differing = self.apart(fine.joined(known, apart), fine.qualities(known, quality))
+            entered = clamp(entered + self.join(differing))
+        c8 = _through(fine.put(known, entered), fine, reach[0], self.fine)
+        past = coarse.put(reach[1], self.latents(coarse.joined(reach[1], latents)))
+        down = coarse.joined(reach[1], pixel_unshuffle(c8, 2), past)
+        down = coarse.put(reach[1], self.down(down, coarse.qualities(reach[1], quality)))
+        return c8, _through(down, coarse, reaches[1], self.coarse)
 
 
 def _joined(where: Everywhere, reach: int, *parts: Tensor | None) -> Tensor:
     """Channels of all that is there, within a distance: intra pictures have no context."""
-    return torch.cat([where.taken(part, reach) for part in parts if part is not None], 1)
+    return where.joined(reach, *(part for part in parts if part is not None))
 
 
 class Hyper(nn.Module):
@@ -184,8 +184,8 @@ class Hyper(nn.Module):
         Blocks of 2x2 in which any place of ``where`` is needed are right.
         """
         entering = _joined(where, CELL_REACH, normal.abs(), c16, sizes)
-        features = self.encode_enter(entering, where.qualities(quality, CELL_REACH))
-        proposal: Tensor = self.encode_out(pixel_unshuffle(where.put(features), 2)) / 32
+        features = self.encode_enter(entering, where.qualities(CELL_REACH, quality))
+        proposal: Tensor = self.encode_out(pixel_unshuffle(where.put(CELL_REACH, features), 2)) / 32
         return proposal.clamp(-HYPER_MAX, HYPER_MAX)
 
     def forward(self, hyper: Tensor) -> Tensor:
@@ -228,15 +228,15 @@ class Prior(nn.Module):
         self, c16: Tensor | None, hyper: Tensor, sizes: Tensor, quality: Qualities, where: Everywhere = EVERYWHERE
     ) -> Tensor:
         """Features before the first pass, [B, coarse, h, w], or those near what is needed."""
-        entered = self.enter(_joined(where, self.reach, c16, hyper, sizes), where.qualities(quality, self.reach))
-        return _through(entered, where, self._reach(0), self.first, self.deep[0])
+        entered = self.enter(_joined(where, self.reach, c16, hyper, sizes), where.qualities(self.reach, quality))
+        return _through(where.put(self.reach, entered), where, self._reach(0), self.first, self.deep[0])
 
     def parameters_of(
         self, index: int, features: Tensor, sizes: Tensor, quality: Qualities, where: Everywhere = EVERYWHERE
     ) -> tuple[Tensor, Tensor]:
         """Means (in units of MEAN_UNITS) and log-scales (in units of 1/LOG_STEP) of pass ``index``, where needed."""
-        entering = torch.cat([where.nearest(features, 0), where.taken(sizes, 0)], 1)
-        mean, scale = where.put(self.out[index](entering, where.qualities(quality, 0))).chunk(2, 1)
+        given = self.out[index](where.joined(0, features, sizes), where.qualities(0, quality))
+        mean, scale = where.put(0, given).chunk(2, 1)
         return mean, scale
 
     def advance(
@@ -249,9 +249,9 @@ class Prior(nn.Module):
         where: Everywhere = EVERYWHERE,
     ) -> Tensor:
         """Features for the pass after ``index``, once its latents are known (zero where they are not)."""
-        known = self.embed[index](_joined(where, self._reach(index), residual, mean, value))
-        blocks = self.blocks[index], self.deep[index + 1]
-        return _through(clamp(features + known), where, self._reach(index + 1), *blocks)
+        reach = self._reach(index)
+        features = where.added(reach, features, self.embed[index](where.joined(reach, residual, mean, value)))
+        return _through(features, where, self._reach(index + 1), self.blocks[index], self.deep[index + 1])
 
 
 class Decoder(nn.Module):
@@ -286,8 +286,9 @@ class Decoder(nn.Module):
     ) -> tuple[Tensor, Tensor]:
         """Folded picture (centred), folded residual, c8 to state [B, fine, H/8, W/8] and correction [B, 96, ...]."""
         entering = _joined(where, self.reach, picture, residual, c8)
-        state = _through(self.enter(entering, where.qualities(quality, self.reach)), where, 0, self.blocks)
-        return where.put(state), where.put(self.head(state))
+        entered = where.put(self.reach, self.enter(entering, where.qualities(self.reach, quality)))
+        state = _through(entered, where, 0, self.blocks)
+        return state, where.put(0, self.head(where.joined(0, state)))
 
 
 class Analysis(nn.Module):
@@ -313,8 +314,9 @@ class Analysis(nn.Module):
         self, normal: Tensor, c16: Tensor | None, sizes: Tensor, quality: Qualities, where: Everywhere = EVERYWHERE
     ) -> Tensor:
         """Normalised latents [B, 384, h, w], context and planes to an addition in units of 1/64 step."""
-        entered = self.enter(_joined(where, self.reach, normal, c16, sizes), where.qualities(quality, self.reach))
-        return where.put(self.out(_through(entered, where, CELL_REACH, self.block)))
+        entered = self.enter(_joined(where, self.reach, normal, c16, sizes), where.qualities(self.reach, quality))
+        features = _through(where.put(self.reach, entered), where, CELL_REACH, self.block)
+        return where.put(CELL_REACH, self.out(where.joined(CELL_REACH, features)))
 
 
 class Branch(nn.Module):
