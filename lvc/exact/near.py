@@ -13,13 +13,17 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from lvc.exact.layers import Qualities, Runs, clamp
+from lvc.exact.layers import Qualities, Runs
 from lvc.exact.places import enlarged
 from lvc.kernels import nearness
 
 
 class Everywhere:
-    """All places of planes."""
+    """All places of planes.
+
+    Attributes:
+        is_empty: nothing is needed anywhere.
+    """
 
     is_empty = False
 
@@ -30,10 +34,6 @@ class Everywhere:
     def put(self, reach: int, given: Tensor) -> Tensor:
         """Planes of what layers have given within ``reach``; zero further away."""
         return given
-
-    def added(self, reach: int, planes: Tensor, given: Tensor) -> Tensor:
-        """Planes and what layers have given within ``reach``, as activations; the planes may be changed."""
-        return clamp(planes + given)
 
     def runs(self, reach: int) -> Runs | None:
         """The places within ``reach``, see :data:`lvc.exact.layers.Runs`; None for all."""
@@ -81,10 +81,6 @@ class Near(Everywhere):
         nearness.put(given[0, :, 0].contiguous().numpy(), self.runs(reach), planes[0].flatten(1).numpy())
         return planes
 
-    def added(self, reach: int, planes: Tensor, given: Tensor) -> Tensor:
-        """See :class:`Everywhere`."""
-        return clamp(planes + self.put(reach, given))
-
     def runs(self, reach: int) -> Runs:
         """See :class:`Everywhere`."""
         if reach not in self._runs:
@@ -96,8 +92,7 @@ class Near(Everywhere):
         if quality.where is None:
             return quality
         where = enlarged(quality.where, self._height // quality.where.shape[1])
-        at = torch.cat([torch.arange(start, start + count) for start, count in self.runs(reach).tolist()])
-        return quality._replace(where=where.flatten(1)[:, at][:, None])
+        return quality._replace(where=self.joined(reach, where[:, None].float())[:, 0].long())
 
 
 class Extent(NamedTuple):

@@ -297,7 +297,7 @@ class FrameCodec(nn.Module):
     def reconstruct(self, prediction: Prediction, latents: Tensor) -> Memory:
         """Latents to the decoded picture, the new state and the magnitudes."""
         if prediction.extent.fine.is_empty:
-            return Memory(prediction.picture, prediction.past.state, latents)
+            return Memory(_limited(*prediction.picture), prediction.past.state, torch.zeros_like(latents))
         dy, duv = self.transform.inverse(latents, _sizes(prediction))
         y = torch.add(prediction.picture.y, dy, alpha=1 / RESIDUAL_FRACTION)
         uv = torch.add(prediction.picture.uv, duv, alpha=1 / RESIDUAL_FRACTION)
@@ -322,7 +322,7 @@ class FrameCodec(nn.Module):
             magnitudes = (latents.abs().double() * 16.0 / step.double()).round().float()
         else:
             magnitudes = latents.abs() / step * 16.0
-        return Memory(Picture(y.clamp(0, PEAK), uv.clamp(0, PEAK)), state, magnitudes.clamp(0, ACT_MAX))
+        return Memory(_limited(y, uv), state, magnitudes.clamp(0, ACT_MAX))
 
     # -- encoder --------------------------------------------------------------------------------------------------
 
@@ -377,6 +377,10 @@ def _blockwise(combine: Callable[[Tensor, Tensor, int], Tensor], a: Memory, b: M
     """Combine all planes of two memories; the last argument is how many samples of a plane make up 16 of luma."""
     picture = Picture(combine(a.picture.y, b.picture.y, 16), combine(a.picture.uv, b.picture.uv, 8))
     return Memory(picture, combine(a.state, b.state, 2), combine(a.magnitudes, b.magnitudes, 1))
+
+
+def _limited(y: Tensor, uv: Tensor) -> Picture:
+    return Picture(y.clamp(0, PEAK), uv.clamp(0, PEAK))
 
 
 def _sizes(prediction: Prediction) -> Tensor:

@@ -103,9 +103,6 @@ class Context(nn.Module):
     """What the prediction says: pictures, state and latents of the past, motion-compensated, to features.
 
     c8 at 1/8 resolution for the decoder network, c16 at 1/16 for the prior and the analysis.
-
-    Attributes:
-        fine_reach, coarse_reach: how much further than what it gives its layers have to know, at both resolutions.
     """
 
     def __init__(self, config: ModelConfig) -> None:
@@ -120,7 +117,6 @@ class Context(nn.Module):
         self.latents = Conv(LATENTS, fine, act=True)
         self.down = Conv(4 * fine + fine, coarse, act=True, by_quality=True)
         self.coarse = nn.Sequential(Block(coarse, 1), Block(coarse, 1))
-        self.fine_reach, self.coarse_reach = config.context_blocks, 2
 
     def forward(
         self,
@@ -144,16 +140,17 @@ class Context(nn.Module):
             where, reaches: c8 and c16 are asked for within these distances of it; c8 also where c16 takes it from.
         """
         fine, coarse = where
-        reach = max(reaches[0], 2 * (reaches[1] + self.coarse_reach)), reaches[1] + self.coarse_reach
-        known = reach[0] + self.fine_reach
+        enough = reaches[1] + len(self.coarse)
+        reach = max(reaches[0], 2 * enough)
+        known = reach + len(self.fine)
         entered = self.enter(fine.joined(known, picture, state), fine.qualities(known, quality))
         if apart is not None:
             differing = self.apart(fine.joined(known, apart), fine.qualities(known, quality))
             entered = clamp(entered + self.join(differing))
-        c8 = _through(fine.put(known, entered), fine, reach[0], self.fine)
-        past = coarse.put(reach[1], self.latents(coarse.joined(reach[1], latents)))
-        down = coarse.joined(reach[1], pixel_unshuffle(c8, 2), past)
-        down = coarse.put(reach[1], self.down(down, coarse.qualities(reach[1], quality)))
+        c8 = _through(fine.put(known, entered), fine, reach, self.fine)
+        past = coarse.put(enough, self.latents(coarse.joined(enough, latents)))
+        down = coarse.joined(enough, pixel_unshuffle(c8, 2), past)
+        down = coarse.put(enough, self.down(down, coarse.qualities(enough, quality)))
         return c8, _through(down, coarse, reaches[1], self.coarse)
 
 
@@ -250,8 +247,10 @@ class Prior(nn.Module):
     ) -> Tensor:
         """Features for the pass after ``index``, once its latents are known (zero where they are not)."""
         reach = self._reach(index)
-        features = where.added(reach, features, self.embed[index](where.joined(reach, residual, mean, value)))
-        return _through(features, where, self._reach(index + 1), self.blocks[index], self.deep[index + 1])
+        known = where.put(reach, self.embed[index](where.joined(reach, residual, mean, value)))
+        return _through(
+            clamp(features + known), where, self._reach(index + 1), self.blocks[index], self.deep[index + 1]
+        )
 
 
 class Decoder(nn.Module):
