@@ -71,14 +71,14 @@ class Near(Everywhere):
         first = 0
         for plane in planes:
             last = first + plane.shape[1]
-            nearness.take(plane[0].flatten(1).contiguous().numpy(), runs, columns[0, first:last, 0].numpy())
+            nearness.move(plane[0].flatten(1).contiguous().numpy(), runs, columns[0, first:last, 0].numpy(), True)
             first = last
         return columns
 
     def put(self, reach: int, given: Tensor) -> Tensor:
         """See :class:`Everywhere`."""
         planes = torch.zeros(1, given.shape[1], self._height, self._width)
-        nearness.put(given[0, :, 0].contiguous().numpy(), self.runs(reach), planes[0].flatten(1).numpy())
+        nearness.move(planes[0].flatten(1).numpy(), self.runs(reach), given[0, :, 0].contiguous().numpy(), False)
         return planes
 
     def runs(self, reach: int) -> Runs:

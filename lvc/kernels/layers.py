@@ -10,6 +10,7 @@ from lvc.kernels import ROUND, compiled
 
 Floats = npt.NDArray[np.float32]
 Runs = npt.NDArray[np.int64]
+Taps = tuple[np.float32, ...]
 
 
 @compiled
@@ -51,6 +52,26 @@ def finish_and_add(sums: Floats, offsets: Floats, most: float, given: Floats, ou
 
 
 @compiled
+def _taps(weights: Floats) -> Taps:
+    """Weights [3, 3] by rows, as numbers that stay in registers."""
+    w = weights
+    return w[0, 0], w[0, 1], w[0, 2], w[1, 0], w[1, 1], w[1, 2], w[2, 0], w[2, 1], w[2, 2]
+
+
+@compiled
+def _filter(
+    up: Floats, here: Floats, down: Floats, taps: Taps, offset: np.float32, limit: np.float32, out: Floats
+) -> None:
+    """Activations of a run of places from three rows that begin one place before it."""
+    a, b, c, d, e, f, g, h, i = taps
+    for n in range(len(out)):
+        value = (a * up[n] + b * up[n + 1]) + (c * up[n + 2] + d * here[n])
+        value += (e * here[n + 1] + f * here[n + 2]) + (g * down[n] + h * down[n + 1])
+        value += i * down[n + 2] + offset
+        out[n] = (min(max(value, -limit), limit) + ROUND) - ROUND
+
+
+@compiled
 def depthwise(x: Floats, weights: Floats, offsets: Floats, most: float, out: Floats) -> None:
     """Filter each channel, 3x3 with zeros around, to activations.
 
@@ -66,20 +87,11 @@ def depthwise(x: Floats, weights: Floats, offsets: Floats, most: float, out: Flo
     padded, found = np.zeros((height + 2) * wide, np.float32), np.empty(height * wide - 2, np.float32)
     limit = np.float32(most)
     for channel in range(len(offsets)):
-        a, b, c = weights[channel, 0, 0], weights[channel, 0, 1], weights[channel, 0, 2]
-        d, e, f = weights[channel, 1, 0], weights[channel, 1, 1], weights[channel, 1, 2]
-        g, h, i = weights[channel, 2, 0], weights[channel, 2, 1], weights[channel, 2, 2]
-        offset = offsets[channel]
         for y in range(height):
             row = padded[(y + 1) * wide + 1 : (y + 1) * wide + 1 + width]
             for n in range(width):
                 row[n] = x[channel, y, n]
-        up, here, down = padded[:-wide], padded[wide:], padded[2 * wide :]
-        for n in range(len(found)):
-            value = (a * up[n] + b * up[n + 1]) + (c * up[n + 2] + d * here[n])
-            value += (e * here[n + 1] + f * here[n + 2]) + (g * down[n] + h * down[n + 1])
-            value += i * down[n + 2] + offset
-            found[n] = (min(max(value, -limit), limit) + ROUND) - ROUND
+        _filter(padded, padded[wide:], padded[2 * wide :], _taps(weights[channel]), offsets[channel], limit, found)
         for y in range(height):
             row = found[y * wide : y * wide + width]
             for n in range(width):
@@ -105,10 +117,7 @@ def depthwise_near(
     padded = np.zeros((height + 2) * wide, np.float32)
     limit = np.float32(most)
     for channel in range(len(offsets)):
-        a, b, c = weights[channel, 0, 0], weights[channel, 0, 1], weights[channel, 0, 2]
-        d, e, f = weights[channel, 1, 0], weights[channel, 1, 1], weights[channel, 1, 2]
-        g, h, i = weights[channel, 2, 0], weights[channel, 2, 1], weights[channel, 2, 2]
-        offset, at = offsets[channel], 0
+        taps, at = _taps(weights[channel]), 0
         for y in range(first, last):
             row, source = padded[(y + 1) * wide + 1 :], x[channel, y * width :]
             for n in range(width):
@@ -117,12 +126,7 @@ def depthwise_near(
             start, count = runs[run]
             above = start + 2 * (start // width)
             up, here, down = padded[above:], padded[above + wide :], padded[above + 2 * wide :]
-            found = out[channel, at : at + count]
-            for n in range(count):
-                value = (a * up[n] + b * up[n + 1]) + (c * up[n + 2] + d * here[n])
-                value += (e * here[n + 1] + f * here[n + 2]) + (g * down[n] + h * down[n + 1])
-                value += i * down[n + 2] + offset
-                found[n] = (min(max(value, -limit), limit) + ROUND) - ROUND
+            _filter(up, here, down, taps, offsets[channel], limit, out[channel, at : at + count])
             at += count
 
 

@@ -63,34 +63,22 @@ def runs(distances: npt.NDArray[np.int32], reach: int) -> Runs:
 
 
 @compiled
-def take(planes: Floats, places: Runs, out: Floats) -> None:
-    """Columns of runs.
+def move(planes: Floats, places: Runs, columns: Floats, taking: bool) -> None:
+    """Take what is in some places of planes as columns, or put it back.
 
     Args:
         planes: [C, N].
         places: runs of n places in all.
-        out: [C, n].
+        columns: [C, n].
+        taking: columns are written, else planes.
     """
     for channel in range(len(planes)):
         at = 0
         for run in range(len(places)):
             start, count = places[run]
-            out[channel, at : at + count] = planes[channel, start : start + count]
-            at += count
-
-
-@compiled
-def put(columns: Floats, places: Runs, out: Floats) -> None:
-    """The opposite of :func:`take`.
-
-    Args:
-        columns: [C, n].
-        places: runs of n places in all.
-        out: [C, N].
-    """
-    for channel in range(len(columns)):
-        at = 0
-        for run in range(len(places)):
-            start, count = places[run]
-            out[channel, start : start + count] = columns[channel, at : at + count]
+            there, here = planes[channel, start : start + count], columns[channel, at : at + count]
+            if taking:
+                here[:] = there
+            else:
+                there[:] = here
             at += count
