@@ -11,6 +11,7 @@ returns the values in both, so that one function describes a syntax for both dir
 """
 
 import copy
+from collections.abc import Iterable
 from typing import Protocol
 
 import constriction
@@ -26,27 +27,28 @@ COUNT_LIMIT = 1 << 16
 
 
 class Table:
-    """Probabilities of the symbols 0...n-1 as counts, learned as symbols go by.
+    """Probabilities of the symbols 0...n-1 as counts, which :func:`learn` from what was coded.
 
     Args:
         counts: starting counts, positive integers.
         increment: what one seen symbol adds; 0 keeps the table as it is.
         limit: sum of counts at which they are halved.
+
+    Attributes:
+        name: that of its copies, too.
     """
 
     def __init__(self, counts: npt.ArrayLike, increment: int = 0, limit: int = COUNT_LIMIT) -> None:
         self.counts = np.maximum(np.asarray(counts, dtype=np.int64), 1)
         self.increment = increment
         self.limit = limit
+        self.name = object()
         self._model: constriction.stream.model.Categorical | None = None
         self._bits: npt.NDArray[np.float64] | None = None
-        self._seen: list[Symbols] = []
 
     def __deepcopy__(self, memo: dict[int, object]) -> "Table":
         """Goes its own way; arrays and models are never changed in place."""
-        twin = copy.copy(self)
-        twin._seen = list(self._seen)
-        return twin
+        return copy.copy(self)
 
     @property
     def model(self) -> constriction.stream.model.Categorical:
@@ -63,23 +65,44 @@ class Table:
             self._bits = -np.log2(self.counts / float(self.counts.sum()))
         return self._bits
 
-    def note(self, values: Symbols) -> None:
-        """Remember symbols for the next :meth:`adapt`."""
-        if self.increment:
-            self._seen.append(values)
-
-    def adapt(self) -> None:
-        """Learn from what was noted. Both sides call it at the same moments."""
-        if not self._seen:
-            return
-        seen = np.concatenate(self._seen)
-        self._seen = []
-        if not len(seen):
+    def learn(self, seen: Symbols) -> None:
+        """From symbols, one or more, that were coded with it or a copy of it."""
+        if not self.increment:
             return
         self.counts = self.counts + self.increment * np.bincount(seen, minlength=len(self.counts))
         if self.counts.sum() > self.limit:
             self.counts = np.maximum(self.counts >> 1, 1)
         self._model = self._bits = None
+
+
+class Seen:
+    """The symbols of one payload, by the tables that they were coded with."""
+
+    def __init__(self) -> None:
+        self._symbols: dict[object, list[Symbols]] = {}
+
+    def note(self, table: Table, values: Symbols) -> None:
+        """Some more."""
+        self._symbols.setdefault(table.name, []).append(values)
+
+    def of(self, table: Table) -> list[Symbols]:
+        """Those that were coded with a table, or with a copy of it."""
+        return self._symbols.get(table.name, [])
+
+    def copy(self) -> "Seen":
+        """For an attempt: goes its own way from here on."""
+        twin = Seen()
+        twin._symbols = {name: list(values) for name, values in self._symbols.items()}
+        return twin
+
+
+def learn(tables: Iterable[Table], seen: Iterable[Seen]) -> None:
+    """Tables learn from payloads, all at once. Both sides call it at the same moments."""
+    payloads = list(seen)
+    for table in tables:
+        values = [symbols for payload in payloads for symbols in payload.of(table)]
+        if values:
+            table.learn(np.concatenate(values))
 
 
 END_BITS = 3
@@ -93,9 +116,11 @@ class Coder(Protocol):
 
     Attributes:
         bits: what all symbols up to here cost by their probabilities; 0 when reading.
+        seen: all symbols up to here.
     """
 
     bits: float
+    seen: Seen
 
     def code(self, table: Table, values: Symbols | None, count: int) -> Symbols:
         """Code ``count`` symbols with one table."""
@@ -112,6 +137,7 @@ class RangeEncoder:
     def __init__(self) -> None:
         self._coder = constriction.stream.queue.RangeEncoder()
         self.bits = 0.0
+        self.seen = Seen()
 
     def code(self, table: Table, values: Symbols | None, count: int) -> Symbols:
         """See :class:`Coder`."""
@@ -120,7 +146,7 @@ class RangeEncoder:
         if len(values):
             self._coder.encode(values.astype(np.int32), table.model)
             self.bits += float(table.bits[values].sum())
-            table.note(values)
+            self.seen.note(table, values)
         return values
 
     def raw(self, values: Symbols | None, count: int, width: int) -> Symbols:
@@ -137,7 +163,7 @@ class RangeEncoder:
     def copy(self) -> "RangeEncoder":
         """For an attempt: goes its own way from here on."""
         twin = RangeEncoder()
-        twin._coder, twin.bits = self._coder.clone(), self.bits
+        twin._coder, twin.bits, twin.seen = self._coder.clone(), self.bits, self.seen.copy()
         return twin
 
     def finish(self) -> bytes:
@@ -168,6 +194,7 @@ class RangeDecoder:
         self._length = len(payload)
         self._coder = constriction.stream.queue.RangeDecoder(np.frombuffer(padded, dtype=">u4").astype(np.uint32))
         self.bits = 0.0
+        self.seen = Seen()
 
     def code(self, table: Table, values: Symbols | None, count: int) -> Symbols:
         """See :class:`Coder`."""
@@ -177,7 +204,7 @@ class RangeDecoder:
             found: Symbols = self._coder.decode(table.model, count).astype(np.int64)
         except (AssertionError, ValueError) as error:
             raise FormatError(f"a payload does not decode: {error}") from error
-        table.note(found)
+        self.seen.note(table, found)
         return found
 
     def raw(self, values: Symbols | None, count: int, width: int) -> Symbols:

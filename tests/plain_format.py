@@ -1,6 +1,7 @@
 """Parts of `lvc/FORMAT.md` written down a second time, from that page alone and in plain Python."""
 
 import bisect
+import copy
 import math
 import statistics
 from collections.abc import Iterator
@@ -229,6 +230,15 @@ class PlainPicture(NamedTuple):
     smooth: bool
 
 
+class Coded(NamedTuple):
+    """A frame, its references, how deep it lies between anchors, and which of the references is coded last."""
+
+    position: int
+    references: list[int]
+    depth: int
+    latest: int = -1
+
+
 class PlainWeighting(PlainTables):
     """Reads how references are weighted."""
 
@@ -288,57 +298,78 @@ class PlainGroup:
         self._weighting = PlainWeighting([np.array([250, 4, 2])] * 2)
         self._flat = PlainFlat([np.array([250, 6, 6]), np.array([250, 6])])
         self._kinds = kinds
-        self._flags: list[list[int]] | None = None
 
-    def order(self) -> list[list[int]]:
-        """Position and references of each frame, in coding order."""
-        result, last = [[0]], 0
+    def order(self) -> list[list[Coded]]:
+        """Frames in coding order, those of one level together."""
+        result, last = [[Coded(0, [], 0)]], 0
         for position, kind in enumerate(self._kinds):
             if position and kind != 2:
-                result.append([position] if kind == 0 else [position, last])
-                result += between(last, position)
+                result.append([Coded(position, [] if kind == 0 else [last], 0, -1 if kind == 0 else last)])
+                inner = list(between(last, position, position, 1))
+                depths = sorted({each.depth for each in inner})
+                result += [sorted(each for each in inner if each.depth == depth) for depth in depths]
                 last = position
         return result
 
     def read(self, payloads: list[bytes], rows: int, cols: int) -> Iterator[PlainPicture]:
         """In coding order; payloads are in display order, rows and columns those of 16x16 blocks."""
         known: dict[tuple[int, int], Field] = {}
-        for position, *references in self.order():
-            coder = PlainDecoder(payloads[position])
-            fields: list[Field] = []
-            modes: list[list[int]] | None = None
-            flags = [[0] * cols] * rows
-            smooth = False
-            self.flat = self._flat.read(coder, not references)
-            weights = self._weighting.read(coder, len(references))
-            if references:
-                tables = self._motion[len(references) - 1]
-                modes = tables.modes(coder, len(references), rows, cols)
-                for number in range(len(references)):
-                    past = self._expected(known, position, references, fields)
-                    vectors, levels = tables.read(coder, 2 * rows, 2 * cols, past, uses(modes, number))
-                    fields.append((np.array(vectors), np.array(levels)))
-                smooth = bool(coder.raw(1))
-                kinds = block_kinds(modes, [levels.tolist() for _, levels in fields])
-                flags = self._flags = self._skip.read(coder, kinds, self._flags)
-                known[references[0], position] = fields[0]
-                if len(references) == 2:
-                    known[position, references[1]] = -fields[1][0], fields[1][1]
-            else:
-                known = {}
-                self.chroma_drop = 0
-                if len(self.flat) == 3:
-                    self._flat.adapt()
-                    yield PlainPicture(position, [], [], [], None, np.array(flags), np.array(flags), smooth)
-                    continue
-                self.chroma_drop = coder.raw(4)
-            sizes = self._sizes.read(coder, flags, not references)
-            for each in (*self._motion, self._skip, self._sizes, self._weighting, self._flat):
+        maps: dict[int, list[list[int]]] = {}
+        every = (*self._motion, self._skip, self._sizes, self._weighting, self._flat)
+        held: list[list[list[int]]] | None = None
+        for level in self.order():
+            now = [each.counts for each in every]
+            if level[0].depth and held is None:
+                held = copy.deepcopy(now)
+            if not level[0].depth and held is not None:
+                for each, counts in zip(every, held, strict=True):
+                    each.counts = counts
+                held = None
+            for coded in level:
+                yield self._picture(coded, PlainDecoder(payloads[coded.position]), rows, cols, known, maps)
+            for each, counts in zip(every, now, strict=True):
+                each.counts = counts
                 each.adapt()
-            named = None if modes is None else np.array(modes)
-            vectors_of = [field[0] for field in fields]
-            maps = np.array(flags), np.array(sizes)
-            yield PlainPicture(position, references, weights, vectors_of, named, *maps, smooth)
+
+    def _picture(
+        self,
+        coded: Coded,
+        coder: PlainDecoder,
+        rows: int,
+        cols: int,
+        known: dict[tuple[int, int], Field],
+        maps: dict[int, list[list[int]]],
+    ) -> PlainPicture:
+        position, references = coded.position, coded.references
+        fields: list[Field] = []
+        modes: list[list[int]] | None = None
+        flags = [[0] * cols] * rows
+        smooth = False
+        self.flat = self._flat.read(coder, not references)
+        weights = self._weighting.read(coder, len(references))
+        if references:
+            tables = self._motion[len(references) - 1]
+            modes = tables.modes(coder, len(references), rows, cols)
+            for number in range(len(references)):
+                past = self._expected(known, position, references, fields)
+                vectors, levels = tables.read(coder, 2 * rows, 2 * cols, past, uses(modes, number))
+                fields.append((np.array(vectors), np.array(levels)))
+            smooth = bool(coder.raw(1))
+            kinds = block_kinds(modes, [levels.tolist() for _, levels in fields])
+            flags = maps[position] = self._skip.read(coder, kinds, maps.get(coded.latest))
+            known[references[0], position] = fields[0]
+            if len(references) == 2:
+                known[position, references[1]] = -fields[1][0], fields[1][1]
+        else:
+            known.clear()
+            self.chroma_drop = 0
+            if len(self.flat) == 3:
+                return PlainPicture(position, [], [], [], None, np.array(flags), np.array(flags), smooth)
+            self.chroma_drop = coder.raw(4)
+        sizes = self._sizes.read(coder, flags, not references)
+        named = None if modes is None else np.array(modes)
+        vectors_of = [field[0] for field in fields]
+        return PlainPicture(position, references, weights, vectors_of, named, np.array(flags), np.array(sizes), smooth)
 
     def _expected(
         self, known: dict[tuple[int, int], Field], position: int, references: list[int], fields: list[Field]
@@ -354,12 +385,13 @@ class PlainGroup:
         return times(known[before, first], Fraction(position - first, first - before))
 
 
-def between(first: int, second: int) -> list[list[int]]:
-    """Position and references of each frame between two, in coding order."""
+def between(first: int, second: int, latest: int, depth: int) -> Iterator[Coded]:
+    """Each frame between two, given which of these is coded last."""
     middle = (first + second) // 2
-    if middle == first:
-        return []
-    return [[middle, first, second], *between(first, middle), *between(middle, second)]
+    if middle > first:
+        yield Coded(middle, [first, second], depth, latest)
+        yield from between(first, middle, middle, depth + 1)
+        yield from between(middle, second, middle, depth + 1)
 
 
 def times(field: Field, factor: Fraction) -> Field:

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lvc.errors import FormatError
-from lvc.rangecoder import Coder, RangeDecoder, RangeEncoder, Table
+from lvc.rangecoder import Coder, RangeDecoder, RangeEncoder, Table, learn
 
 Map = npt.NDArray[Any]
 
@@ -16,8 +16,6 @@ class Tables(Protocol):
     """What the tables of every kind of map can do."""
 
     def all(self) -> list[Table]: ...
-
-    def adapt(self) -> None: ...
 
 
 T = TypeVar("T", bound=Tables)
@@ -35,9 +33,10 @@ def round_trip(fresh: Callable[[], T], code: Code[T], maps: Sequence[Map]) -> li
         encoder = RangeEncoder()
         written = code(encoder, writing, number, written, wanted)
         payload = encoder.finish()
-        read = code(RangeDecoder(payload), reading, number, read, None)
-        writing.adapt()
-        reading.adapt()
+        decoder = RangeDecoder(payload)
+        read = code(decoder, reading, number, read, None)
+        learn(writing.all(), [encoder.seen])
+        learn(reading.all(), [decoder.seen])
         for found in (written, read):
             assert found.dtype == wanted.dtype
             assert np.array_equal(found, wanted)
@@ -57,8 +56,9 @@ def all_learn(fresh: Callable[[], T], code: Code[T], maps: Sequence[Map]) -> int
     before = [table.counts for table in tables.all()]
     past: Map | None = None
     for number, wanted in enumerate(maps):
-        past = code(RangeEncoder(), tables, number, past, wanted)
-        tables.adapt()
+        encoder = RangeEncoder()
+        past = code(encoder, tables, number, past, wanted)
+        learn(tables.all(), [encoder.seen])
     assert all((table.counts != start).all() for table, start in zip(tables.all(), before, strict=True))
     return len(before)
 

@@ -1,7 +1,7 @@
 """Damage behind right checksums: the decoder names where it is, and loses no more than it must."""
 
 import io
-from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pytest
@@ -96,19 +96,19 @@ def test_batches_name_the_group_and_lose_no_other(coded: bytes, kind: str, numbe
 
 
 def test_batches_with_damage_are_still_batches(coded: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Only the one in which it is was decoded group by group."""
+    """Only those pictures that were to be decoded with the damaged one are decoded alone, and its group ends there."""
     sizes: list[int] = []
-    original = GroupDecoder._lockstep
+    original = GroupDecoder._decode_pictures
 
-    def lockstep(self: GroupDecoder, groups: list[GopChunk]) -> Iterator[dict[int, list[Frame]]]:
-        sizes.append(len(groups))
-        return original(self, groups)
+    def pictures(self: GroupDecoder, places: list[Any]) -> Any:
+        sizes.append(len(places))
+        return original(self, places)
 
-    monkeypatch.setattr(GroupDecoder, "_lockstep", lockstep)
+    monkeypatch.setattr(GroupDecoder, "_decode_pictures", pictures)
     data = with_second_pictures(coded, damage_of(coded, "FormatError"), [3])
     sizes.clear()
     decoded(data, 2, keep_going=True)
-    assert sizes == [2, 2, 1, 1, 1]
+    assert sizes == [2] * KEYINT + [2, 2, 1, 1] + [1] * (KEYINT - 2) + [1] * KEYINT
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,7 @@ from lvc.model.levels import (
 )
 from lvc.model.modes import BOTH, FIRST, NONE, SECOND
 from lvc.model.prediction import Memory, Picture, Prediction
-from lvc.rangecoder import Coder, RangeDecoder, RangeEncoder
+from lvc.rangecoder import Coder, RangeDecoder, RangeEncoder, learn
 from lvc.video import Frame
 from tests.between import always_between
 from tests.clips import FrameList, clip_frames, clip_info
@@ -75,9 +75,10 @@ def test_every_table_is_used() -> None:
     tables = LevelTables()
     past: Levels | None = None
     for number, wanted in enumerate(maps_of((23, 40))):
-        past = coding((23, 40))(RangeEncoder(), tables, number, past, wanted)
+        encoder = RangeEncoder()
+        past = coding((23, 40))(encoder, tables, number, past, wanted)
         starts = [table.counts for table in tables.all()]
-        tables.adapt()
+        learn(tables.all(), [encoder.seen])
     assert len(starts) == 3
     assert all(int((table.counts > 1).sum()) > 2 * LEVEL_MAX for table in tables.all())
 
@@ -99,7 +100,7 @@ def test_the_description_says_it_all(size: tuple[int, int], share: float) -> Non
         assert np.array_equal(past[~skip], wanted[~skip])
         if expected is not None:
             assert np.array_equal(past[skip], expected[skip])
-        tables.adapt()
+        learn(tables.all(), [encoder.seen])
         plain.adapt()
         assert [table.counts.tolist() for table in tables.all()] == plain.counts
 

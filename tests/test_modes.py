@@ -17,7 +17,7 @@ from lvc.model import Model, modes
 from lvc.model.modes import BOTH, FIRST, NONE, SECOND, Modes, code_modes, fresh_tables, used
 from lvc.model.motion import MotionTables
 from lvc.model.weights import pack, unpack
-from lvc.rangecoder import RangeDecoder, RangeEncoder, Table
+from lvc.rangecoder import RangeDecoder, RangeEncoder, Table, learn
 from lvc.video import Frame, VideoInfo
 from tests.between import always_between
 from tests.clips import FrameList, clip_frames, clip_info
@@ -54,10 +54,6 @@ class ModeTables:
     def all(self) -> list[Table]:
         return self.modes
 
-    def adapt(self) -> None:
-        for table in self.modes:
-            table.adapt()
-
 
 def tables_for(references: int) -> Callable[[], ModeTables]:
     return functools.partial(ModeTables, references)
@@ -86,7 +82,7 @@ def test_the_description_says_it_all(size: tuple[int, int], references: int) -> 
         encoder = RangeEncoder()
         code_modes(encoder, tables.modes, references, *size, wanted)
         assert plain.modes(PlainDecoder(encoder.finish()), references, *size) == wanted.tolist()
-        tables.adapt()
+        learn(tables.all(), [encoder.seen])
         plain.adapt()
         assert [table.counts.tolist() for table in tables.all()] == plain.counts
 
@@ -108,9 +104,9 @@ def test_every_table_is_used_with_one_reference() -> None:
     tables = fresh_tables(1)
     before = [table.counts for table in tables]
     for wanted in maps_of(1, (12, 20), 3):
-        code_modes(RangeEncoder(), tables, 1, 12, 20, wanted)
-        for table in tables:
-            table.adapt()
+        encoder = RangeEncoder()
+        code_modes(encoder, tables, 1, 12, 20, wanted)
+        learn(tables, [encoder.seen])
     for table, start in zip(tables, before, strict=True):
         assert (table.counts > start).tolist() == [True, False, False, True]
 
@@ -126,10 +122,10 @@ def test_what_is_counted(references: int, counted: int) -> None:
         wanted = np.roll(wanted, 1, 1)  # the block is (1, 2), one of the second round
         tables = fresh_tables(references)
         wanted[1, 2] = NONE
-        code_modes(RangeEncoder(), tables, references, 3, 4, wanted)
+        encoder = RangeEncoder()
+        code_modes(encoder, tables, references, 3, 4, wanted)
         starts = [table.counts for table in tables]
-        for table in tables:
-            table.adapt()
+        learn(tables, [encoder.seen])
         grown = [int(table.counts[NONE] - start[NONE]) for table, start in zip(tables, starts, strict=True)]
         assert grown[1 + sum(mode == counted for mode in near)] == 24
         assert sum(grown[1:]) == 24
@@ -159,8 +155,7 @@ def test_tables_learn() -> None:
             encoder = RangeEncoder()
             code_modes(encoder, tables, references, 23, 40, np.full((23, 40), mode))
             sizes.append(encoder.bits)
-            for table in tables:
-                table.adapt()
+            learn(tables, [encoder.seen])
         assert sizes[-1] < 0.05 * 23 * 40
         assert sizes[-1] < 0.1 * sizes[0]
 
@@ -175,8 +170,7 @@ def test_predicted_pictures_without_anything_new_cost_next_to_nothing(
         encoder = RangeEncoder()
         code_modes(encoder, tables, 1, *size, np.full(size, FIRST))
         bits.append(encoder.bits / (size[0] * size[1]))
-        for table in tables:
-            table.adapt()
+        learn(tables, [encoder.seen])
     assert bits[0] < first
     assert bits[2] < third
 

@@ -19,7 +19,7 @@ from lvc.model.motion import (
     code_field,
 )
 from lvc.model.skip import Flags
-from lvc.rangecoder import RangeDecoder, RangeEncoder
+from lvc.rangecoder import RangeDecoder, RangeEncoder, learn
 from tests.plain_format import PlainMotion
 
 SIZES = ((4, 4), (1, 1), (3, 5), (8, 8), (9, 17), (16, 30), (2, 23))
@@ -79,9 +79,10 @@ def round_trip(fields: list[MotionField], used: list[Flags] | None = None) -> li
         encoder = RangeEncoder()
         written = code_field(encoder, writing, rows, cols, written, field, used=here)
         payload = encoder.finish()
-        read = code_field(RangeDecoder(payload), reading, rows, cols, read, None, used=here)
-        writing.adapt()
-        reading.adapt()
+        decoder = RangeDecoder(payload)
+        read = code_field(decoder, reading, rows, cols, read, None, used=here)
+        learn(writing.all(), [encoder.seen])
+        learn(reading.all(), [decoder.seen])
         assert np.array_equal(read.vectors[sent], field.vectors[sent])
         assert np.array_equal(read.levels[sent], field.levels[sent])
         assert np.array_equal(written.vectors, read.vectors)
@@ -234,7 +235,7 @@ def test_the_description_says_it_all(size: tuple[int, int]) -> None:
         assert np.array_equal(np.array(vectors), past.vectors)
         assert levels == past.levels.tolist()
         assert [table.counts.tolist() for table in tables.all()] == plain.counts
-        tables.adapt()
+        learn(tables.all(), [encoder.seen])
         plain.adapt()
 
 

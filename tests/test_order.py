@@ -4,7 +4,7 @@ import itertools
 
 import pytest
 
-from lvc.container import BETWEEN, INTRA, PREDICTED, Step, coding_order, limits
+from lvc.container import BETWEEN, INTRA, PREDICTED, Step, coding_order, levels, limits, windows
 
 GROUPS = [
     [INTRA],
@@ -17,17 +17,17 @@ GROUPS = [
 
 
 def test_runs_of_four() -> None:
-    """The anchor, the middle, then the first and the second half."""
+    """The anchor, the middle, then the middles of the first and the second half."""
     assert coding_order([0, 2, 2, 2, 1, 2, 2, 2, 1]) == [
         Step(0),
-        Step(4, 0),
-        Step(2, 0, 4, 1),
-        Step(1, 0, 2, 2),
-        Step(3, 2, 4, 2),
-        Step(8, 4),
-        Step(6, 4, 8, 1),
-        Step(5, 4, 6, 2),
-        Step(7, 6, 8, 2),
+        Step(4, 0, latest=0),
+        Step(2, 0, 4, 1, latest=4),
+        Step(1, 0, 2, 2, latest=2),
+        Step(3, 2, 4, 2, latest=2),
+        Step(8, 4, latest=4),
+        Step(6, 4, 8, 1, latest=8),
+        Step(5, 4, 6, 2, latest=6),
+        Step(7, 6, 8, 2, latest=6),
     ]
 
 
@@ -38,9 +38,9 @@ def test_runs_of_four() -> None:
         (2, [2, 1]),
         (3, [3, 1, 2]),
         (5, [5, 2, 1, 3, 4]),
-        (6, [6, 3, 1, 2, 4, 5]),
-        (8, [8, 4, 2, 1, 3, 6, 5, 7]),
-        (16, [16, 8, 4, 2, 1, 3, 6, 5, 7, 12, 10, 9, 11, 14, 13, 15]),
+        (6, [6, 3, 1, 4, 2, 5]),
+        (8, [8, 4, 2, 6, 1, 3, 5, 7]),
+        (16, [16, 8, 4, 12, 2, 6, 10, 14, *range(1, 17, 2)]),
     ],
 )
 def test_the_middle_comes_first(run: int, order: list[int]) -> None:
@@ -57,11 +57,12 @@ def test_every_frame_once_and_its_references_before_it(kinds: list[int]) -> None
     assert [step.position for step in steps if step.depth == 0] == anchors
     coded: list[int] = []
     for step in steps:
-        position, first, second, depth = step
+        position, first, second, depth, latest = step
         if kinds[position] == INTRA:
             assert step == Step(position)
         elif kinds[position] == PREDICTED:
-            assert step == Step(position, max(anchor for anchor in anchors if anchor < position))
+            before = max(anchor for anchor in anchors if anchor < position)
+            assert step == Step(position, before, latest=before)
         else:
             assert first is not None
             assert second is not None
@@ -69,6 +70,7 @@ def test_every_frame_once_and_its_references_before_it(kinds: list[int]) -> None
             assert first == max(before for before in coded if before < position)
             assert second == min(behind for behind in coded if behind > position)
             assert depth >= 1
+            assert latest == max(first, second, key=coded.index)
         coded.append(position)
 
 
@@ -102,8 +104,8 @@ def test_what_comes_later_does_not_change_the_order(kinds: list[int]) -> None:
 
 
 def test_steps_move() -> None:
-    assert Step(2, 0, 4, 1).moved(8) == Step(10, 8, 12, 1)
-    assert Step(1, 0).moved(3) == Step(4, 3)
+    assert Step(2, 0, 4, 1, 4).moved(8) == Step(10, 8, 12, 1, 12)
+    assert Step(1, 0, latest=0).moved(3) == Step(4, 3, latest=3)
     assert Step(0).moved(5) == Step(5)
     steps = coding_order([PREDICTED, BETWEEN, BETWEEN, PREDICTED])[1:]
     assert [step.moved(7) for step in steps] == coding_order([INTRA, *[PREDICTED] * 7, BETWEEN, BETWEEN, PREDICTED])[8:]
@@ -115,3 +117,30 @@ def test_references_are_what_others_refer_to(kinds: list[int]) -> None:
     used = {reference for step in steps for reference in (step.first, step.second)}
     for step in steps:  # of anchors nobody knows what follows
         assert step.is_reference == (step.depth == 0 or step.position in used)
+
+
+@pytest.mark.parametrize("kinds", GROUPS)
+def test_pictures_of_a_window_need_only_earlier_levels_and_windows(kinds: list[int]) -> None:
+    """Those of one level do not need each other, and no anchor needs what is in its window."""
+    steps = coding_order(kinds)
+    parts = list(windows(steps))
+    assert [step for window in parts for step in window] == steps
+    known: set[int] = set()
+    for window in parts:
+        assert sum(step.depth == 0 for step in window) <= 1
+        before = set(known)
+        for level in levels(window):
+            assert len({step.depth for step in level}) == 1
+            for step in level:
+                needed = {step.first, step.second} - {None}
+                assert needed <= (known if step.depth else before)
+            known |= {step.position for step in level}
+        assert len(window) == 1 or window[0].depth
+
+
+def test_windows() -> None:
+    found = [[step.position for step in window] for window in windows(coding_order([0, 2, 2, 2, 1, 1, 2, 1, 0, 2, 1]))]
+    assert found == [[0], [4], [2, 1, 3, 5], [7], [6], [8], [10], [9]]
+    steps = coding_order([0, 2, 2, 2, 1, 1, 2, 1, 0, 2, 1])
+    found = [[step.position for step in level] for level in levels(steps)]
+    assert found == [[0], [4], [2], [1, 3], [5], [7], [6], [8], [10], [9]]

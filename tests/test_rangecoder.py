@@ -1,6 +1,7 @@
 """The range coder: round trips, the very bytes, an independent decoder, damage."""
 
 import contextlib
+import copy
 import hashlib
 import re
 from collections.abc import Iterator
@@ -14,7 +15,7 @@ import lvc
 from lvc.errors import FormatError
 from lvc.model import codebook, filters, flat, levels, modes, motion, sizes, skip, weighting
 from lvc.model.weights import HYPER_INCREMENT
-from lvc.rangecoder import END_BITS, RangeDecoder, RangeEncoder, Table
+from lvc.rangecoder import END_BITS, RangeDecoder, RangeEncoder, Seen, Table, learn
 from tests.plain_format import PlainDecoder, starts_of
 
 Ints = npt.NDArray[np.int64]
@@ -112,7 +113,8 @@ def test_interleaved_and_adaptive() -> None:
             assert np.array_equal(coder.code(table, None if decoding else symbols[k], 50), symbols[k])
             assert np.array_equal(coder.raw(None if decoding else raw[k], 7, 12), raw[k])
             assert len(coder.code(table, None if decoding else symbols[k][:0], 0)) == 0
-            table.adapt()
+            learn([table], [coder.seen])
+            coder.seen = Seen()
         if isinstance(coder, RangeEncoder):
             payload = coder.finish()
         counts.append(table.counts)
@@ -123,21 +125,38 @@ def test_interleaved_and_adaptive() -> None:
 def test_adaptation_is_counting_and_halving() -> None:
     table = Table([4, 0, 3], 10, 60)
     assert table.counts.tolist() == [4, 1, 3]  # never zero
-    table.note(np.array([0, 0, 2]))
-    assert table.counts.tolist() == [4, 1, 3]  # nothing before adapt
-    table.adapt()
+    encoder = RangeEncoder()
+    encoder.code(table, np.array([0, 0, 2]), 3)
+    assert table.counts.tolist() == [4, 1, 3]  # nothing before it learns
+    learn([table], [encoder.seen])
     assert table.counts.tolist() == [24, 1, 13]
     assert table.bits[1] == pytest.approx(-np.log2(1 / 38))
-    table.note(np.array([1]))
-    table.note(np.array([1, 2]))
-    table.adapt()
-    assert table.counts.tolist() == [12, 10, 11]  # 68 is over 60
-    table.adapt()
+    several = RangeEncoder(), RangeEncoder()
+    several[0].code(table, np.array([1]), 1)
+    several[1].code(table, np.array([1, 2]), 2)
+    learn([table], [coder.seen for coder in several])
+    assert table.counts.tolist() == [12, 10, 11]  # 68 is over 60, once
+    learn([table], [RangeEncoder().seen])
+    learn([table], [])
     assert table.counts.tolist() == [12, 10, 11]
     fixed = Table([1, 2])
-    fixed.note(np.array([1, 1]))
-    fixed.adapt()
+    encoder.code(fixed, np.array([1, 1]), 2)
+    learn([fixed], [encoder.seen])
     assert fixed.counts.tolist() == [1, 2]
+
+
+def test_copies_of_a_table_learn_from_each_other() -> None:
+    """Each one as it is told; other tables with the same counts do not."""
+    table, other = Table([4, 1, 3], 10), Table([4, 1, 3], 10)
+    twin = copy.deepcopy(table)
+    encoder = RangeEncoder()
+    encoder.code(twin, np.array([1]), 1)
+    attempt = encoder.copy()
+    attempt.code(twin, np.array([2]), 1)
+    learn([table, other], [encoder.seen])
+    assert [each.counts.tolist() for each in (table, twin, other)] == [[4, 11, 3], [4, 1, 3], [4, 1, 3]]
+    learn([twin], [attempt.seen])
+    assert twin.counts.tolist() == [4, 11, 13]
 
 
 PINNED = "0577a5d56fe9e9cd0d18853fe8d1be382ade"
@@ -189,7 +208,7 @@ def decode_anything(payload: bytes, random: np.random.Generator) -> None:
             values = decoder.code(table, None, count)
             assert len(values) == count
             assert not count or 0 <= values.min() <= values.max() < size
-            table.adapt()
+            learn([table], [decoder.seen])
 
 
 def test_garbage_gives_symbols_or_format_errors() -> None:

@@ -25,7 +25,7 @@ from lvc.model.quality import nominal_step
 from lvc.model.sizes import WIDE, Sizes, SizeTables, code_sizes
 from lvc.model.skip import Flags
 from lvc.model.weights import Statistics, pack, unpack
-from lvc.rangecoder import RangeDecoder, RangeEncoder
+from lvc.rangecoder import RangeDecoder, RangeEncoder, learn
 from lvc.video import Frame, VideoInfo
 from tests.between import always_between
 from tests.clips import FrameList, clip_frames, clip_info
@@ -94,7 +94,7 @@ def test_the_description_says_it_all(shape: tuple[int, int]) -> None:
         written = code_sizes(encoder, tables, intra, skip, wanted)
         found = plain.read(PlainDecoder(encoder.finish()), skip.astype(int).tolist(), intra)
         assert found == written.tolist() == np.where(skip, 0, wanted).tolist()
-        tables.adapt()
+        learn(tables.all(), [encoder.seen])
         plain.adapt()
         assert [table.counts.tolist() for table in tables.all()] == plain.counts
 
@@ -113,8 +113,9 @@ def test_every_table_is_used() -> None:
     for intra in (True, False):
         tables, start = SizeTables(), SizeTables()
         for number, wanted in enumerate(maps):
-            coding(intra, nothing)(RangeEncoder(), tables, number, None, wanted)
-            tables.adapt()
+            encoder = RangeEncoder()
+            coding(intra, nothing)(encoder, tables, number, None, wanted)
+            learn(tables.all(), [encoder.seen])
         for table, before in zip(tables.kinds[intra], start.kinds[intra], strict=True):
             assert np.array_equal(table.counts, before.counts)
 
@@ -131,7 +132,7 @@ def test_what_is_always_the_same_costs_little(size: int, intra: bool) -> None:
         encoder = RangeEncoder()
         code_sizes(encoder, tables, intra, nothing[0], wanted)
         bits.append(encoder.bits)
-        tables.adapt()
+        learn(tables.all(), [encoder.seen])
     assert bits[-1] < 0.05 * wanted.size
     assert bits[-1] < 0.1 * bits[0]
 

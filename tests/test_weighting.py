@@ -22,7 +22,7 @@ from lvc.model.weighting import (
     code_weighting,
     fresh_weighting_tables,
 )
-from lvc.rangecoder import RangeDecoder, RangeEncoder
+from lvc.rangecoder import RangeDecoder, RangeEncoder, learn
 from lvc.video import Frame
 from tests.clips import FrameList, clip_frames, clip_info
 from tests.models import plain_model, tiny_model
@@ -51,8 +51,9 @@ def test_codes_what_it_is_given() -> None:
             decoder = RangeDecoder(payload)
             assert [code_weighting(decoder, reading[kind], None) for _ in weights] == weights, number
             assert plain.read(PlainDecoder(payload), 1 + kind) == [each or (UNIT, 0, 0, 0) for each in weights]
-            for tables in (writing[kind], reading[kind], plain):
-                tables.adapt()
+            learn(writing, [encoder.seen])
+            learn(reading, [decoder.seen])
+            plain.adapt()
 
 
 def test_references_as_they_are_cost_next_to_nothing() -> None:

@@ -4,7 +4,7 @@ from lvc.container import limits
 from lvc.container.gop import BETWEEN, INTRA, PREDICTED, FrameRecord, Gop
 from lvc.container.header import SIGNATURE, VERSION, Header, check_size
 from lvc.container.index import IndexEntry
-from lvc.container.order import Step, coding_order
+from lvc.container.order import Step, coding_order, levels, windows
 from lvc.container.part import Part
 from lvc.container.reader import Chunk, GopChunk, Reader, SideChunk
 from lvc.container.writer import Writer
@@ -28,5 +28,7 @@ __all__ = [
     "Writer",
     "check_size",
     "coding_order",
+    "levels",
     "limits",
+    "windows",
 ]

@@ -1,6 +1,5 @@
 """Encoding of one group of pictures."""
 
-import copy
 import math
 from collections.abc import Sequence
 from dataclasses import replace
@@ -9,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from lvc.container import BETWEEN, INTRA, PREDICTED, FrameRecord, Gop, Step, coding_order
+from lvc.container import BETWEEN, INTRA, PREDICTED, FrameRecord, Gop, Step, coding_order, levels
 from lvc.encoder import run_choice
 from lvc.encoder.block_choice import Blocks, choose_blocks, wide_blocks, with_wide
 from lvc.encoder.chroma_choice import choose_chroma_drop
@@ -19,6 +18,7 @@ from lvc.encoder.predictor import Past, Predictor
 from lvc.encoder.settings import RUN, TRY_EVERY, EncoderSettings, quality_bonus
 from lvc.encoder.still import stillness
 from lvc.exact import loop_filter
+from lvc.exact.threads import together
 from lvc.model import Model
 from lvc.model.chroma import code_chroma_drop
 from lvc.model.codebook import Quantiser
@@ -33,7 +33,7 @@ from lvc.model.sizes import code_sizes
 from lvc.model.skip import code_skip
 from lvc.model.transform import BANDS, SIZES
 from lvc.picture import checksum, from_frame, to_planes
-from lvc.rangecoder import RangeEncoder
+from lvc.rangecoder import RangeEncoder, Seen
 from lvc.video import Frame, Plane, VideoInfo
 
 _GOLDEN = (5**0.5 - 1) / 2
@@ -46,14 +46,17 @@ class CodedPicture(NamedTuple):
 
     planes: as a decoder will see them.
     step: its place in the coding order.
-    motion_bits, hyper_bits: see :class:`lvc.container.Gop`.
+    bits: what its symbols cost by their probabilities; motion_bits, hyper_bits: see :class:`lvc.container.Gop`.
+    seen: its symbols.
     """
 
     record: FrameRecord
     planes: list[Plane]
     step: Step
+    bits: float
     motion_bits: float
     hyper_bits: float
+    seen: Seen
 
 
 class _Place(NamedTuple):
@@ -174,12 +177,14 @@ class GroupEncoder:
     def finish(self) -> list[CodedPicture]:
         """Code the pictures that wait, the last one as an anchor."""
         run, self._waiting = self._waiting, []
+        if not run:
+            return []
         if not self.records:
             coded = [self._code_first(frame) for frame in run]
         elif len(run) > 1:
             coded = self._code_run(run)
         else:
-            coded = [self._code(frame, self._step()) for frame in run]
+            coded = self._code_level(run, [self._step()])
         for picture in coded:
             self.records.append(picture.record)
             self._motion_bits += picture.motion_bits
@@ -189,19 +194,20 @@ class GroupEncoder:
     def _step(self) -> Step:
         """The next picture as an anchor."""
         position = len(self.records)
-        return Step(position, position - 1 if position else None)
+        before = position - 1 if position else None
+        return Step(position, before, latest=before)
 
     def _code_first(self, frame: Frame) -> CodedPicture:
         """Code the intra picture, once more if it shows that chroma should be coarser."""
         before = self._place.copied()
-        coded = self._code(frame, self._step())
+        (coded,) = self._code_level([frame], [self._step()])
         if "nodrop" in self._settings.ablate:
             return coded
         drop = choose_chroma_drop(frame.planes, coded.planes)
         if drop:
             self._go_on_from(before)
             self._state.chroma_drop = drop
-            coded = self._code(frame, self._step())
+            (coded,) = self._code_level([frame], [self._step()])
         return coded
 
     def _code_run(self, run: list[Frame]) -> list[CodedPicture]:
@@ -246,10 +252,10 @@ class GroupEncoder:
         """
         first = len(self.records)
         coded, costs = ([], []) if begun is None else (list(begun.coded), list(begun.costs))
-        for step in steps:
-            frame = run[step.position - first]
-            coded.append(self._code(frame, step))
-            costs.append(self._cost(frame, coded[-1]))
+        for level in levels(steps):
+            frames = [run[step.position - first] for step in level]
+            coded += self._code_level(frames, level)
+            costs += [self._cost(*pair) for pair in zip(frames, coded[-len(level) :], strict=True)]
             if math.isfinite(most) and len(costs) > 1 and run_choice.run_cost(costs, len(run)) > most:
                 return _Attempt(coded, costs, math.inf, self._place)
         order = sorted(range(len(coded)), key=lambda index: coded[index].step.position)
@@ -275,16 +281,30 @@ class GroupEncoder:
             return quality
         return min(100, max(1, quality + quality_bonus(step, quality, self._still, self._settings.tune)))
 
+    def _code_level(self, frames: list[Frame], level: list[Step]) -> list[CodedPicture]:
+        """Code pictures that do not need each other, where nobody watches at the same time."""
+        state, is_watched = self._state, self._observer is not None
+        with together(self._device, 1 if is_watched else len(level)) as start:
+            started = [start(self._code, *pair) for pair in zip(frames, level, strict=True)]
+            coded = [each.result() for each in started]
+        if "noadapt" not in self._settings.ablate:
+            state.learn(level, [picture.seen for picture in coded])
+        if level[0].depth == 0:
+            state.forget(level[0])
+        self.estimated_bits += sum(picture.bits for picture in coded)
+        return coded
+
     def _code(self, frame: Frame, step: Step) -> CodedPicture:
         target = from_frame(frame, self._info, self._device)
         quality = self._quality(step)
         qualities = torch.tensor([float(quality)], device=self._device)
         coder = RangeEncoder()
         state = self._state
+        tables = state.tables_for(step)
         intra = step.first is None
-        flat = self._flat(coder, target, intra)
+        flat = self._flat(coder, tables, target, intra)
         flat_bits = coder.bits
-        past = self._predictor.predict(coder, state, step, target, qualities)
+        past = self._predictor.predict(coder, tables, state, step, target, qualities)
         if flat is not None and flat.luma is not None:
             return self._coded(coder, frame, step, quality, painted(past.memory, [flat]))
         motion_bits = coder.bits - flat_bits
@@ -295,9 +315,9 @@ class GroupEncoder:
         if flat is not None:
             prediction.is_flat = torch.tensor([True], device=self._device)
             target = Picture(target.y, prediction.picture.uv)  # there is nothing to do
-        coder, symbols, latents = self._residual(coder, step, prediction, past, target)
+        coder, symbols, latents = self._residual(coder, tables, step, prediction, past, target)
         memory = self._codec.reconstruct(prediction, latents)
-        memory = painted(self._filtered(coder, step, memory, prediction, target), [flat])
+        memory = painted(self._filtered(coder, tables, step, memory, prediction, target), [flat])
         parts = motion_bits, symbols.hyper_end[0] - motion_bits
         return self._coded(coder, frame, step, quality, memory, parts, prediction.levels is not None)
 
@@ -316,16 +336,10 @@ class GroupEncoder:
         Args:
             parts: its bits of motion, and those of the hyper-latent.
         """
-        state = self._state
         if step.is_reference:
-            state.memories[step.position] = memory
-        if step.depth == 0:
-            state.forget(step)
-        if "noadapt" not in self._settings.ablate:
-            state.tables.adapt(step.first is None)
+            self._state.memories[step.position] = memory
         planes = to_planes(memory.picture, self._info)[0]
         payload = coder.finish()
-        self.estimated_bits += coder.bits
         record = FrameRecord(
             pts=frame.pts,
             duration=frame.duration,
@@ -335,26 +349,32 @@ class GroupEncoder:
             payload=payload,
             has_levels=has_levels,
         )
-        return CodedPicture(record, planes, step, *parts)
+        return CodedPicture(record, planes, step, coder.bits, *parts, coder.seen)
 
-    def _flat(self, coder: RangeEncoder, target: Picture, intra: bool) -> Flat | None:
+    def _flat(self, coder: RangeEncoder, tables: GroupTables, target: Picture, intra: bool) -> Flat | None:
         """Write what is flat."""
         flat, state = flat_parts(target), self._state
         if intra:
             state.chroma = GREY if flat is None else flat.chroma
         elif flat is not None:
             flat = Flat(None, flat.chroma) if flat.chroma == state.chroma else None
-        return code_flat(coder, state.tables.flat[not intra], None if intra else state.chroma, flat)
+        return code_flat(coder, tables.flat[not intra], None if intra else state.chroma, flat)
 
     def _filtered(
-        self, coder: RangeEncoder, step: Step, memory: Memory, prediction: Prediction, target: Picture
+        self,
+        coder: RangeEncoder,
+        tables: GroupTables,
+        step: Step,
+        memory: Memory,
+        prediction: Prediction,
+        target: Picture,
     ) -> Memory:
         """What a picture leaves, its luma filtered as is best; writes how."""
         luma = memory.picture.y
         seen = loop_filter.look(luma, prediction.skip)
         if self._filter_observer is not None:
             self._filter_observer(seen, target.y - luma, -1 if prediction.intra else step.depth)
-        table = self._state.tables.filters[_kind(step)]
+        table = tables.filters[_kind(step)]
         which = 0
         if "nofilter" not in self._settings.ablate:
             which, luma = choose_filter(seen, luma, target.y, self._filters, table, prediction.quality)
@@ -368,11 +388,17 @@ class GroupEncoder:
         wanted = wanted_levels(target.y)
         nowhere = np.zeros(wanted.shape, dtype=bool)
         choose = nearly(wanted, kept_distance(self.quality))
-        levels = code_levels(RangeEncoder(), LevelTables(), nowhere, past.levels, choose)
-        return torch.from_numpy(levels)[None, None].to(self._device)
+        found = code_levels(RangeEncoder(), LevelTables(), nowhere, past.levels, choose)
+        return torch.from_numpy(found)[None, None].to(self._device)
 
     def _residual(
-        self, coder: RangeEncoder, step: Step, prediction: Prediction, past: Past, target: Picture
+        self,
+        coder: RangeEncoder,
+        tables: GroupTables,
+        step: Step,
+        prediction: Prediction,
+        past: Past,
+        target: Picture,
     ) -> tuple[RangeEncoder, SymbolCoder, torch.Tensor]:
         """Write all that a prediction misses, again where blocks should have been wide.
 
@@ -381,17 +407,16 @@ class GroupEncoder:
         Returns:
             The coder that has written it, what wrote the latents, and these, [1, 384, H/16, W/16].
         """
-        state = self._state
         blocks = self._blocks(step, prediction, past.is_whole, target)
-        before = coder.copy(), copy.deepcopy(state.tables), state.skip
-        symbols, latents = self._latents(coder, step, prediction, past, blocks)
+        before = coder.copy()
+        symbols, latents = self._latents(coder, tables, step, prediction, past, blocks)
         for _ in range(0 if "nosizes" in self._settings.ablate else MOST_WIDENINGS):
             wide = wide_blocks(symbols.lost[0], blocks.sizes, coder.bits)
             if wide is None:
                 break
-            coder, state.tables, state.skip = before[0].copy(), copy.deepcopy(before[1]), before[2]
+            coder = before.copy()
             blocks = with_wide(self._codec, prediction, target, blocks, wide)
-            symbols, latents = self._latents(coder, step, prediction, past, blocks)
+            symbols, latents = self._latents(coder, tables, step, prediction, past, blocks)
         return coder, symbols, latents
 
     def _blocks(self, step: Step, prediction: Prediction, is_whole: torch.Tensor | None, target: Picture) -> Blocks:
@@ -403,19 +428,25 @@ class GroupEncoder:
         return choose_blocks(self._codec, prediction, is_whole, target, sizes, between=step.depth > 0)
 
     def _latents(
-        self, coder: RangeEncoder, step: Step, prediction: Prediction, past: Past, blocks: Blocks
+        self,
+        coder: RangeEncoder,
+        tables: GroupTables,
+        step: Step,
+        prediction: Prediction,
+        past: Past,
+        blocks: Blocks,
     ) -> tuple[SymbolCoder, torch.Tensor]:
         """Write the maps of blocks and the latents; gives what wrote these, and them, [1, 384, H/16, W/16]."""
         state = self._state
         skip = blocks.skip[0, 0].cpu().numpy() == 1
         if past.kinds is not None:
-            state.skip = code_skip(coder, state.tables.skip, past.kinds, state.skip, skip)
-        code_sizes(coder, state.tables.sizes, prediction.intra, skip, blocks.sizes[0, 0].long().cpu().numpy())
+            state.skips[step.position] = code_skip(coder, tables.skip, past.kinds, state.past_skip(step), skip)
+        code_sizes(coder, tables.sizes, prediction.intra, skip, blocks.sizes[0, 0].long().cpu().numpy())
         prediction.skip, prediction.sizes = blocks.skip, blocks.sizes
         if prediction.levels is not None:
             choose = exactly(prediction.levels)
-            levels = state.levels[step.position] = code_levels(coder, state.tables.levels, skip, past.levels, choose)
-            prediction.levels = torch.from_numpy(levels)[None, None].to(self._device)
-        tables, weights = [state.tables], self._rate_weights
-        symbols = SymbolCoder(self._quantisers, [coder], tables, prediction.intra, self._observer, weights)
+            found = state.levels[step.position] = code_levels(coder, tables.levels, skip, past.levels, choose)
+            prediction.levels = torch.from_numpy(found)[None, None].to(self._device)
+        weights = self._rate_weights
+        symbols = SymbolCoder(self._quantisers, [coder], [tables], prediction.intra, self._observer, weights)
         return symbols, self._codec.code(prediction, blocks.missed, symbols)

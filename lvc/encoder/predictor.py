@@ -16,6 +16,7 @@ from lvc.encoder.settings import EFFORTS, EncoderSettings
 from lvc.encoder.weighting_choice import likely_weighting
 from lvc.exact import warp
 from lvc.model.codec import FrameCodec
+from lvc.model.entropy import GroupTables
 from lvc.model.group import GroupState
 from lvc.model.levels import Levels
 from lvc.model.modes import code_modes, used_in_batch
@@ -27,8 +28,11 @@ from lvc.picture import padded_size
 from lvc.rangecoder import RangeEncoder
 from lvc.video import VideoInfo
 
+_KEPT_PLANES = 5
+"""References whose interpolations are kept: all those of the pictures of one level."""
 _KEPT_PLANES_SAMPLES = 1 << 21
-"""Largest picture whose interpolations are kept: they take 64 bytes a sample."""
+"""Largest picture whose interpolations are kept: where they are not made as they are read, they take 64 bytes a sample.
+"""
 
 
 class Past(NamedTuple):
@@ -62,24 +66,32 @@ class Predictor:
         self._codec, self._info, self._settings, self._device = codec, info, settings, device
         self._planes: list[tuple[Tensor, Tensor]] = []
 
-    def predict(self, coder: RangeEncoder, state: GroupState, step: Step, target: Picture, quality: Tensor) -> Past:
+    def predict(
+        self,
+        coder: RangeEncoder,
+        every: GroupTables,
+        state: GroupState,
+        step: Step,
+        target: Picture,
+        quality: Tensor,
+    ) -> Past:
         """Write modes and motion of a picture; gives what it is predicted from by them.
 
         Args:
+            every: the tables to write with.
             state: of its group; learns the motion.
             target: the source, [1, ...].
             quality: [1].
         """
         luma = target.y
         if step.first is None:
-            state.motion.keep(step, [])
             return Past(self._codec.nothing(1, padded_size(self._info), self._device))
         looks = [self._look(state, step.first, step, target, quality)]
         if step.second is not None:
             looks.append(self._look(state, step.second, step, target, quality, looks[0].field))
         for look in looks:
-            code_weighting(coder, state.tables.weighting[len(looks) - 1], look.weighting)
-        tables = state.tables.motion[len(looks) - 1]
+            code_weighting(coder, every.weighting[len(looks) - 1], look.weighting)
+        tables = every.motion[len(looks) - 1]
         guesses = [warp.sample(look.planes, look.field, warp.BLOCK) for look in looks]
         chosen = choose_modes(luma, guesses[0], guesses[1] if len(looks) > 1 else None, quality)
         modes = chosen[0, 0].cpu().numpy()
@@ -152,7 +164,7 @@ class Predictor:
                 return planes
         planes = warp.readable(luma)
         if luma.numel() <= _KEPT_PLANES_SAMPLES:
-            self._planes = [*self._planes[-2:], (luma, planes)]
+            self._planes = [*self._planes[1 - _KEPT_PLANES :], (luma, planes)]
         return planes
 
 

@@ -129,11 +129,9 @@ class LatentTables:
     index: list[Table]
     escape: Table
 
-    def adapt(self) -> None:
-        """After each picture."""
-        for table in self.index:
-            table.adapt()
-        self.escape.adapt()
+    def all(self) -> list[Table]:
+        """Every table, in a fixed order."""
+        return [*self.index, self.escape]
 
 
 def choose(book: Codebook, bits: npt.NDArray[np.float64], wanted: Tensor, rate_weight: float = RATE_WEIGHT) -> Symbols:

@@ -48,18 +48,20 @@ class GroupTables:
     weighting: list[Table] = field(default_factory=fresh_weighting_tables)
     flat: list[Table] = field(default_factory=fresh_flat_tables)
 
-    def adapt(self, intra: bool) -> None:
-        """Learn from the picture just coded; intra and predicted pictures have latent tables of their own."""
-        for motion in self.motion:
-            motion.adapt()
-        self.skip.adapt()
-        self.sizes.adapt()
-        self.levels.adapt()
-        for table in [*self.filters, *self.weighting, *self.flat]:
-            table.adapt()
-        self.latents[0 if intra else 1].adapt()
-        for table in self.hyper[0 if intra else 1]:
-            table.adapt()
+    def all(self) -> list[Table]:
+        """Every table, in a fixed order."""
+        rows = [
+            *(motion.all() for motion in self.motion),
+            self.skip.all(),
+            self.sizes.all(),
+            *(latents.all() for latents in self.latents),
+            *self.hyper,
+            self.levels.all(),
+            self.filters,
+            self.weighting,
+            self.flat,
+        ]
+        return [table for row in rows for table in row]
 
 
 def classify(scale: Tensor, thresholds: npt.NDArray[np.int64]) -> npt.NDArray[np.uint8]:

@@ -70,11 +70,6 @@ class LevelTables:
         """Every table, in a fixed order."""
         return self.tables
 
-    def adapt(self) -> None:
-        """After each picture."""
-        for table in self.tables:
-            table.adapt()
-
 
 def moved_levels(levels: Sequence[Levels | None], fields: Sequence[npt.NDArray[np.int64]], modes: Modes) -> Levels:
     """The levels that the blocks of a predicted picture are expected to have.

@@ -87,11 +87,6 @@ class MotionTables:
         rows = (*self.split, *self.same, *self.difference, self.shift, self.modes, self.which)
         return [table for row in rows for table in row]
 
-    def adapt(self) -> None:
-        """After each picture."""
-        for table in self.all():
-            table.adapt()
-
 
 @dataclass
 class MotionField:

@@ -54,11 +54,6 @@ class SizeTables:
         """Every table, in a fixed order."""
         return [table for tables in self.kinds for table in tables]
 
-    def adapt(self) -> None:
-        """After each picture."""
-        for table in self.all():
-            table.adapt()
-
 
 def code_sizes(coder: Coder, tables: SizeTables, intra: bool, skip: Flags, wanted: Sizes | None) -> Sizes:
     """Write or read the transform sizes of one picture.

@@ -3,8 +3,8 @@
 A skipped block has no latents, its samples and its state are those of the reference, moved, and no network touches
 them: what has been coded well once stays so, and costs a fraction of a bit. First comes one flag for the picture, is
 anything skipped; then one for each block in two rounds, the halves of a checkerboard. How likely a flag is depends on
-how the block is predicted, and in the first round on the map of the picture coded before, in the second on the four
-neighbours.
+how the block is predicted, and in the first round on the map of the reference that was coded last (measured over four clips
+at two qualities: 0.2 % less than by that of the picture coded before), in the second on the four neighbours.
 
 One function serves both directions, see :mod:`lvc.rangecoder`.
 """
@@ -51,7 +51,7 @@ def _likely(*shares: float) -> list[Table]:
 class SkipTables:
     """Adaptive tables of one group of pictures.
 
-    used: of the flag for the picture; first: [kind][was it skipped in the picture coded before: 0, 1][were none, some,
+    used: of the flag for the picture; first: [kind][was it skipped in the past: 0, 1][were none, some,
     all of its neighbours]; second: [kind][how many of its neighbours are, 0...4].
     """
 
@@ -62,11 +62,6 @@ class SkipTables:
     def all(self) -> list[Table]:
         """Every table, in a fixed order."""
         return [*self.used, *self.first, *self.second]
-
-    def adapt(self) -> None:
-        """After each picture."""
-        for table in self.all():
-            table.adapt()
 
 
 def _around(flags: Flags) -> npt.NDArray[np.int64]:
@@ -80,7 +75,7 @@ def code_skip(coder: Coder, tables: SkipTables, kinds: Kinds, past: Flags | None
 
     Args:
         kinds: from :func:`kinds_of`, of 16x16 blocks, [rows, cols].
-        past: map of the picture coded before in this group; None for the first predicted one.
+        past: map of the reference that was coded last; None where that is an intra picture.
         wanted: what to write, [rows, cols]; None when reading.
 
     Returns:
