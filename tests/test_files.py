@@ -245,6 +245,8 @@ def test_a_large_picture(tmp_path: Path, model: Path) -> None:
 def test_a_reader_that_goes(command: str, tmp_path: Path, model: Path) -> None:
     write_media(tmp_path / "in.mkv", times=range(0, 960, 40))
     fixed = ["--model", str(model), "--device", "cpu", "--threads", "1"]
+    if command == "encode":
+        fixed += ["--preset", "fast", "--keyint", "4"]
     lvc.encode(tmp_path / "in.mkv", tmp_path / "in.lvc", preset="fast", keyint=4, model=model, device="cpu")
     source = tmp_path / ("in.mkv" if command == "encode" else "in.lvc")
     arguments = [sys.executable, "-m", "lvc", command, str(source), "-", *fixed]

@@ -256,7 +256,7 @@ def test_without_a_number_there_is_a_process_for_each_core(
     monkeypatch.setattr("lvc.compute.WORTH_SAMPLES", 1)
     monkeypatch.setattr(Workers, "__enter__", noted)
     fixed: dict[str, Any] = {"model": folder / "tiny.lvcm", "device": "cpu"}
-    coding = {**fixed, "keyint": 3, "workers": None}
+    coding = {**fixed, "keyint": 3, "preset": "fast", "workers": None}
     source, whole = tmp_path / "in.mkv", tmp_path / "one.lvc"
     make_clip(source, "cuts", width=48, height=32, frames=12)
     lvc.encode(source, whole, **{**coding, "workers": 1})

@@ -3,8 +3,8 @@
 A skipped block has no latents, its samples and its state are those of the reference, moved, and no network touches
 them: what has been coded well once stays so, and costs a fraction of a bit. First comes one flag for the picture, is
 anything skipped; then one for each block in two rounds, the halves of a checkerboard. How likely a flag is depends on
-how the block is predicted, and in the first round on the map of the reference that was coded last (measured over four clips
-at two qualities: 0.2 % less than by that of the picture coded before), in the second on the four neighbours.
+how the block is predicted; in the first round on the map of the reference that was coded last (measured on two clips at
+two qualities: 0.2 % less than by that of the picture coded before), in the second on the four neighbours.
 
 One function serves both directions, see :mod:`lvc.rangecoder`.
 """
