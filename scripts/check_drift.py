@@ -18,7 +18,8 @@ import torch
 
 from lvc.catalogue import path_of
 from lvc.encoder import EncoderSettings
-from lvc.encoder.group import CodedPicture, GroupEncoder
+from lvc.encoder.group import GroupEncoder
+from lvc.encoder.picture import CodedPicture
 from lvc.encoder.still import with_later
 from lvc.exact.arithmetic import exact_arithmetic
 from lvc.media import VideoReader, peers

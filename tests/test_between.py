@@ -14,6 +14,7 @@ from lvc.container import BETWEEN, GopChunk, Step, coding_order
 from lvc.decoder import Decoder
 from lvc.edit import Span
 from lvc.encoder import group, run_choice
+from lvc.encoder.picture import CodedPicture
 from lvc.encoder.run_choice import Cost, between_cost, is_hard, run_cost
 from lvc.encoder.settings import (
     BETWEEN_BONUS,
@@ -226,8 +227,8 @@ def test_what_nothing_refers_to_is_not_kept(one_thread: None, monkeypatch: pytes
     monkeypatch.setattr(group_decoder, "GroupState", Noted)
     assert len(decode(data)) == 9
     assert len(states) == 1
-    # with the anchor 8 those between 0 and 4 are decoded, then forgotten
-    assert kept == [{0}, {0, 4}, {0, 2, 4, 8}, {0, 2, 4, 8}, {0, 2, 4, 8}, {4, 6, 8}, {4, 6, 8}]
+    # those between 0 and 4 are forgotten after the anchor 8, whose window they are in
+    assert kept == [{0}, {0, 4}, {0, 2, 4}, {0, 2, 4}, {0, 2, 4, 8}, {4, 6, 8}, {4, 6, 8}]
 
 
 def test_qualities(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -347,7 +348,7 @@ def test_what_is_hard_to_predict_is_tried_without_pictures_between_first(
     steps: list[int] = []
     code = group.GroupEncoder._code
 
-    def noted(self: group.GroupEncoder, frame: Frame, step: Step) -> group.CodedPicture:
+    def noted(self: group.GroupEncoder, frame: Frame, step: Step) -> CodedPicture:
         steps.extend([step.position] if step.position else [])  # the intra picture may be coded twice
         return code(self, frame, step)
 

@@ -22,7 +22,8 @@ from lvc.cli import main
 from lvc.container import Header, Writer
 from lvc.edit import Edit, Span
 from lvc.encoder import EncoderSettings, encode_stream
-from lvc.encoder.group import CodedPicture, GroupEncoder
+from lvc.encoder.group import GroupEncoder
+from lvc.encoder.picture import CodedPicture
 from lvc.encoder.resume import Finished
 from lvc.errors import InputError, OutputError
 from lvc.output import open_resumable

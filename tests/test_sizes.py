@@ -12,7 +12,7 @@ import torch
 
 from lvc.container import GopChunk, Reader
 from lvc.decoder import Decoder
-from lvc.encoder import EncoderSettings, encode_stream, group
+from lvc.encoder import EncoderSettings, encode_stream, group, picture
 from lvc.encoder.block_choice import wide_blocks
 from lvc.exact.arithmetic import exact_arithmetic
 from lvc.exact.layers import UNIT
@@ -276,11 +276,11 @@ def test_files(kinds: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
     assert sorted(picture.position for picture in pictures) == list(range(6))
     assert [picture.sizes.tolist() for picture in pictures] == [found.tolist() for found in seen]
     counts = {kind: np.zeros(4, int) for kind in kinds}
-    for picture in pictures:
-        coded = picture.sizes[picture.flags == 0]
-        counts[kinds[picture.position]] += np.bincount(coded, minlength=4)
-        assert not picture.sizes[picture.flags == 1].any()
-    assert [picture.modes is None for picture in pictures] == [not picture.references for picture in pictures]
+    for each in pictures:
+        coded = each.sizes[picture.flags == 0]
+        counts[kinds[each.position]] += np.bincount(coded, minlength=4)
+        assert not each.sizes[each.flags == 1].any()
+    assert [each.modes is None for picture in pictures] == [not each.references for picture in pictures]
     named = [picture.modes for picture in pictures if picture.modes is not None and len(picture.references) == 2]
     assert len(named) == kinds.count(2)
     assert all((modes != BOTH).any() for modes in named)  # of such blocks one field has nothing to say
@@ -354,7 +354,7 @@ def test_what_no_network_foresees_can_be_sent(quality: int, monkeypatch: pytest.
         return float(error), seen
 
     error, seen = coded()
-    monkeypatch.setattr(group, "wide_blocks", lambda *_: None)
+    monkeypatch.setattr(picture, "wide_blocks", lambda *_: None)
     blind_error, blind_seen = coded()
     assert WIDE in seen
     assert WIDE not in blind_seen
@@ -371,17 +371,17 @@ def test_blocks_become_wide_until_none_has_to(monkeypatch: pytest.MonkeyPatch) -
         asked.append(chosen[0, 0].long().numpy())
         return (torch.arange(chosen.numel()) == len(asked) - 1).view_as(chosen)
 
-    monkeypatch.setattr(group, "wide_blocks", one_more)
+    monkeypatch.setattr(picture, "wide_blocks", one_more)
     monkeypatch.setattr(group, "choose_chroma_drop", lambda *_: 0)
     sink = io.BytesIO()
     encode_stream(Mixed(1), sink, model=plain_model(), settings=EncoderSettings(preset="fast"))
-    assert [(chosen == WIDE).sum() for chosen in asked] == list(range(group.MOST_WIDENINGS))
+    assert [(chosen == WIDE).sum() for chosen in asked] == list(range(picture.MOST_WIDENINGS))
     seen: list[Sizes] = []
     original = sizes.code_sizes
     monkeypatch.setattr(sizes, "code_sizes", lambda *a: (found := original(*a), seen.append(found))[0])
     sink.seek(0)
     (_,) = (item for item in Decoder(sink, load_model=lambda _: plain_model()) if isinstance(item, Frame))
-    assert np.flatnonzero(seen[0] == WIDE).tolist() == list(range(group.MOST_WIDENINGS))
+    assert np.flatnonzero(seen[0] == WIDE).tolist() == list(range(picture.MOST_WIDENINGS))
 
 
 def test_blocks_are_wide_where_it_pays() -> None:

@@ -137,7 +137,8 @@ def _encode_without(
     import torch
 
     from lvc.container import Header, Writer
-    from lvc.encoder.group import CodedPicture, GroupEncoder
+    from lvc.encoder.group import GroupEncoder
+    from lvc.encoder.picture import CodedPicture
     from lvc.encoder.plan import stretches
     from lvc.encoder.still import with_later
     from lvc.exact.arithmetic import exact_arithmetic

@@ -8,55 +8,21 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from lvc.container import BETWEEN, INTRA, PREDICTED, FrameRecord, Gop, Step, coding_order, levels
+from lvc.container import BETWEEN, PREDICTED, FrameRecord, Gop, Step, coding_order, levels
 from lvc.encoder import run_choice
-from lvc.encoder.block_choice import Blocks, choose_blocks, wide_blocks, with_wide
 from lvc.encoder.chroma_choice import choose_chroma_drop
-from lvc.encoder.contrast import RATE_WEIGHTS, exactly, kept_distance, nearly, wanted_levels
-from lvc.encoder.loop_filter_choice import FilterObserver, choose_filter
-from lvc.encoder.predictor import Past, Predictor
+from lvc.encoder.loop_filter_choice import FilterObserver
+from lvc.encoder.picture import CodedPicture, PictureEncoder, Task
 from lvc.encoder.settings import RUN, TRY_EVERY, EncoderSettings, quality_bonus
 from lvc.encoder.still import stillness
-from lvc.exact import loop_filter
-from lvc.exact.threads import together
+from lvc.exact.threads import Start, together
 from lvc.model import Model
-from lvc.model.chroma import code_chroma_drop
-from lvc.model.codebook import Quantiser
-from lvc.model.entropy import GroupTables, Observer, SymbolCoder
-from lvc.model.filters import code_filter
-from lvc.model.flat import GREY, Flat, code_flat, flat_parts, painted
+from lvc.model.entropy import GroupTables, Observer
 from lvc.model.group import GroupState, fresh_tables
-from lvc.model.levels import LevelTables, code_levels
-from lvc.model.prediction import Memory, Picture, Prediction
 from lvc.model.quality import RATE_WEIGHT, nominal_step
-from lvc.model.sizes import code_sizes
-from lvc.model.skip import code_skip
-from lvc.model.transform import BANDS, SIZES
-from lvc.picture import checksum, from_frame, to_planes
-from lvc.rangecoder import RangeEncoder, Seen
 from lvc.video import Frame, Plane, VideoInfo
 
 _GOLDEN = (5**0.5 - 1) / 2
-MOST_WIDENINGS = 4
-"""How often a picture is coded again, at most, because blocks should have been wide."""
-
-
-class CodedPicture(NamedTuple):
-    """One coded picture.
-
-    planes: as a decoder will see them.
-    step: its place in the coding order.
-    bits: what its symbols cost by their probabilities; motion_bits, hyper_bits: see :class:`lvc.container.Gop`.
-    seen: its symbols.
-    """
-
-    record: FrameRecord
-    planes: list[Plane]
-    step: Step
-    bits: float
-    motion_bits: float
-    hyper_bits: float
-    seen: Seen
 
 
 class _Place(NamedTuple):
@@ -68,6 +34,17 @@ class _Place(NamedTuple):
     def copied(self) -> "_Place":
         """One that stays as it is while the group goes on."""
         return self._replace(state=self.state.copy())
+
+
+class _Begun(NamedTuple):
+    """A run whose anchor has been coded, and whose pictures between will be, beside the next anchor.
+
+    steps: of those.
+    """
+
+    run: list[Frame]
+    steps: list[Step]
+    anchor: CodedPicture
 
 
 class _Attempt(NamedTuple):
@@ -94,8 +71,10 @@ def _total(attempt: _Attempt) -> float:
     return attempt.cost
 
 
-def _kind(step: Step) -> int:
-    return INTRA if step.first is None else BETWEEN if step.depth else PREDICTED
+def _steps(kind: int, first: int, length: int) -> list[Step]:
+    """Those of a run from a position on that ends with an anchor, all others being of one kind."""
+    way = [PREDICTED, *[kind] * (length - 1), PREDICTED]
+    return [step.moved(first - 1) for step in coding_order(way)[1:]]
 
 
 def _error(source: Sequence[Plane], decoded: Sequence[Plane], bit_depth: int) -> float:
@@ -109,8 +88,11 @@ class GroupEncoder:
 
     Call :meth:`encode` and :meth:`finish` within :func:`lvc.exact.arithmetic.exact_arithmetic`.
 
+    Args:
+        waits: whether pictures between anchors may wait for the next anchor, to be coded at the same time.
+
     Attributes:
-        quality: of the next run, as in the settings; rate control changes it.
+        quality: of the next run, as in the settings; rate control, for which nothing may wait, changes it.
         records: the coded pictures so far, in display order.
         estimated_bits: what their symbols cost by their probabilities.
     """
@@ -123,22 +105,19 @@ class GroupEncoder:
         device: torch.device,
         observer: Observer | None = None,
         filter_observer: FilterObserver | None = None,
+        waits: bool = False,
     ) -> None:
-        self._observer, self._filter_observer = observer, filter_observer
-        self._model, self._info, self._settings, self._device = model, info, settings, device
-        self._codec = model.codec
-        self._quantisers = model.statistics.quantisers
-        self._filters = torch.from_numpy(model.statistics.filters).float().to(device)
+        self._info, self._settings, self._device = info, settings, device
+        self._is_watched, self._waits = observer is not None, waits
+        self._pictures = PictureEncoder(model, info, settings, device, observer, filter_observer)
         self._state = GroupState(fresh_tables(model.statistics))
         if "scalar" in settings.ablate:
-            self._quantisers = [Quantiser.lattice(scalar=True)] * 2
-            self._state.tables.latents = [quantiser.tables() for quantiser in self._quantisers]
-        self._rate_weights = RATE_WEIGHTS if settings.tune == "ssim" else (RATE_WEIGHT,) * len(BANDS)
+            self._state.tables.latents = [quantiser.tables() for quantiser in self._pictures.quantisers]
         self._try_every = 0 if "nobetween" in settings.ablate else TRY_EVERY[settings.preset]
         self._runs, self._is_between_better = 0, False
         self._waiting: list[Frame] = []
+        self._begun: _Begun | None = None
         self._still = 0.0
-        self._predictor = Predictor(model.codec, info, settings, device)
         self.quality = settings.quality
         self.records: list[FrameRecord] = []
         self._motion_bits = self._hyper_bits = 0.0
@@ -172,19 +151,25 @@ class GroupEncoder:
             self._still = 0.0 if later is None else stillness(frame, later, self._info.bit_depth)
         self._waiting.append(frame)
         enough = RUN if self.records and self._try_every else 1
-        return self.finish() if len(self._waiting) >= enough else []
+        return self._code_waiting() if len(self._waiting) >= enough else []
 
     def finish(self) -> list[CodedPicture]:
         """Code the pictures that wait, the last one as an anchor."""
+        return [*self._code_waiting(), *self._complete()]
+
+    def _code_waiting(self) -> list[CodedPicture]:
         run, self._waiting = self._waiting, []
         if not run:
             return []
         if not self.records:
-            coded = [self._code_first(frame) for frame in run]
-        elif len(run) > 1:
-            coded = self._code_run(run)
-        else:
-            coded = self._code_level(run, [self._step()])
+            return self._keep([self._code_first(frame) for frame in run])
+        if len(run) > 1:
+            return self._code_run(run)
+        done = self._complete()
+        return done + self._keep(self._code_level(run, [self._step()]))
+
+    def _keep(self, coded: list[CodedPicture]) -> list[CodedPicture]:
+        """Pictures that are complete."""
         for picture in coded:
             self.records.append(picture.record)
             self._motion_bits += picture.motion_bits
@@ -212,16 +197,46 @@ class GroupEncoder:
 
     def _code_run(self, run: list[Frame]) -> list[CodedPicture]:
         """Code what follows an anchor, with pictures between anchors or without."""
-        first = len(self.records)
-        ways = [[PREDICTED, *[kind] * (len(run) - 1), PREDICTED] for kind in (PREDICTED, BETWEEN)]
-        plain, between = ([step.moved(first - 1) for step in coding_order(way)[1:]] for way in ways)
-        if self._runs % self._try_every == 0:
+        tries, self._runs = self._runs % self._try_every == 0, self._runs + 1
+        if self._waits and self._is_between_better and not tries:
+            return self._begin_run(run)
+        done, first = self._complete(), len(self.records)
+        plain, between = (_steps(kind, first, len(run)) for kind in (PREDICTED, BETWEEN))
+        if tries:
             attempt = self._cheaper(run, plain, between)
             self._is_between_better = attempt.has_between
         else:
             attempt = self._attempt(run, between if self._is_between_better else plain)
-        self._runs += 1
-        return attempt.coded
+        return done + self._keep(attempt.coded)
+
+    def _begin_run(self, run: list[Frame]) -> list[CodedPicture]:
+        """Code the anchor of a run beside what of the run before waits; then the pictures between of this one wait."""
+        before = self._begun
+        first = len(self.records) + (0 if before is None else len(before.run))
+        step, *between = _steps(BETWEEN, first, len(run))
+        with together(self._device, 1 if before is None else len(run)) as start:
+            self._state.hold()
+            coming = start(self._code, run[-1], step)
+            done = [] if before is None else self._code_between(start, before)
+            anchor = coming.result()
+        self._learn([anchor])
+        self._begun = _Begun(run, between, anchor)
+        return self._keep(done)
+
+    def _complete(self) -> list[CodedPicture]:
+        """Code what waits for the next anchor, without it."""
+        begun, self._begun = self._begun, None
+        if begun is None:
+            return []
+        with together(self._device, len(begun.run)) as start:
+            return self._keep(self._code_between(start, begun))
+
+    def _code_between(self, start: Start, begun: _Begun) -> list[CodedPicture]:
+        """The pictures of a run, in display order."""
+        coded, first = [begun.anchor], len(self.records)
+        for level in levels(begun.steps):
+            coded += self._code_with(start, [begun.run[step.position - first] for step in level], level)
+        return sorted(coded, key=lambda picture: picture.step.position)
 
     def _cheaper(self, run: list[Frame], plain: list[Step], between: list[Step]) -> _Attempt:
         """Code a run in two orders, as far as it takes to know which is cheaper, and go on from that one."""
@@ -282,171 +297,24 @@ class GroupEncoder:
         return min(100, max(1, quality + quality_bonus(step, quality, self._still, self._settings.tune)))
 
     def _code_level(self, frames: list[Frame], level: list[Step]) -> list[CodedPicture]:
-        """Code pictures that do not need each other, where nobody watches at the same time."""
-        state, is_watched = self._state, self._observer is not None
-        with together(self._device, 1 if is_watched else len(level)) as start:
-            started = [start(self._code, *pair) for pair in zip(frames, level, strict=True)]
-            coded = [each.result() for each in started]
-        if "noadapt" not in self._settings.ablate:
-            state.learn(level, [picture.seen for picture in coded])
-        if level[0].depth == 0:
-            state.forget(level[0])
-        self.estimated_bits += sum(picture.bits for picture in coded)
+        """Code pictures that do not need each other."""
+        with together(self._device, len(level)) as start:
+            return self._code_with(start, frames, level)
+
+    def _code_with(self, start: Start, frames: list[Frame], level: list[Step]) -> list[CodedPicture]:
+        started = [start(self._code, *pair) for pair in zip(frames, level, strict=True)]
+        coded = [each.result() for each in started]
+        self._learn(coded)
         return coded
 
+    def _learn(self, level: list[CodedPicture]) -> None:
+        """After pictures of one level."""
+        steps = [picture.step for picture in level]
+        if "noadapt" not in self._settings.ablate:
+            self._state.learn(steps, [picture.seen for picture in level])
+        if steps[0].depth == 0:
+            self._state.forget(steps[0])
+        self.estimated_bits += sum(picture.bits for picture in level)
+
     def _code(self, frame: Frame, step: Step) -> CodedPicture:
-        target = from_frame(frame, self._info, self._device)
-        quality = self._quality(step)
-        qualities = torch.tensor([float(quality)], device=self._device)
-        coder = RangeEncoder()
-        state = self._state
-        tables = state.tables_for(step)
-        intra = step.first is None
-        flat = self._flat(coder, tables, target, intra)
-        flat_bits = coder.bits
-        past = self._predictor.predict(coder, tables, state, step, target, qualities)
-        if flat is not None and flat.luma is not None:
-            return self._coded(coder, frame, step, quality, painted(past.memory, [flat]))
-        motion_bits = coder.bits - flat_bits
-        if intra:
-            code_chroma_drop(coder, state.chroma_drop)
-        drop = torch.tensor([state.chroma_drop], device=self._device)
-        prediction = Prediction(past.memory, qualities, intra, levels=self._levels(target, past), chroma_drop=drop)
-        if flat is not None:
-            prediction.is_flat = torch.tensor([True], device=self._device)
-            target = Picture(target.y, prediction.picture.uv)  # there is nothing to do
-        coder, symbols, latents = self._residual(coder, tables, step, prediction, past, target)
-        memory = self._codec.reconstruct(prediction, latents)
-        memory = painted(self._filtered(coder, tables, step, memory, prediction, target), [flat])
-        parts = motion_bits, symbols.hyper_end[0] - motion_bits
-        return self._coded(coder, frame, step, quality, memory, parts, prediction.levels is not None)
-
-    def _coded(
-        self,
-        coder: RangeEncoder,
-        frame: Frame,
-        step: Step,
-        quality: int,
-        memory: Memory,
-        parts: tuple[float, float] = (0.0, 0.0),
-        has_levels: bool = False,
-    ) -> CodedPicture:
-        """A picture all of which has been written; keeps what it leaves.
-
-        Args:
-            parts: its bits of motion, and those of the hyper-latent.
-        """
-        if step.is_reference:
-            self._state.memories[step.position] = memory
-        planes = to_planes(memory.picture, self._info)[0]
-        payload = coder.finish()
-        record = FrameRecord(
-            pts=frame.pts,
-            duration=frame.duration,
-            kind=_kind(step),
-            quality=quality,
-            check=checksum(planes, self._info),
-            payload=payload,
-            has_levels=has_levels,
-        )
-        return CodedPicture(record, planes, step, coder.bits, *parts, coder.seen)
-
-    def _flat(self, coder: RangeEncoder, tables: GroupTables, target: Picture, intra: bool) -> Flat | None:
-        """Write what is flat."""
-        flat, state = flat_parts(target), self._state
-        if intra:
-            state.chroma = GREY if flat is None else flat.chroma
-        elif flat is not None:
-            flat = Flat(None, flat.chroma) if flat.chroma == state.chroma else None
-        return code_flat(coder, tables.flat[not intra], None if intra else state.chroma, flat)
-
-    def _filtered(
-        self,
-        coder: RangeEncoder,
-        tables: GroupTables,
-        step: Step,
-        memory: Memory,
-        prediction: Prediction,
-        target: Picture,
-    ) -> Memory:
-        """What a picture leaves, its luma filtered as is best; writes how."""
-        luma = memory.picture.y
-        seen = loop_filter.look(luma, prediction.skip)
-        if self._filter_observer is not None:
-            self._filter_observer(seen, target.y - luma, -1 if prediction.intra else step.depth)
-        table = tables.filters[_kind(step)]
-        which = 0
-        if "nofilter" not in self._settings.ablate:
-            which, luma = choose_filter(seen, luma, target.y, self._filters, table, prediction.quality)
-        code_filter(coder, table, which)
-        return memory.with_luma(luma)
-
-    def _levels(self, target: Picture, past: Past) -> torch.Tensor | None:
-        """The quality map that is to be coded, [1, 1, H/16, W/16], None for none; skipped blocks are not yet known."""
-        if self._settings.tune != "ssim":
-            return None
-        wanted = wanted_levels(target.y)
-        nowhere = np.zeros(wanted.shape, dtype=bool)
-        choose = nearly(wanted, kept_distance(self.quality))
-        found = code_levels(RangeEncoder(), LevelTables(), nowhere, past.levels, choose)
-        return torch.from_numpy(found)[None, None].to(self._device)
-
-    def _residual(
-        self,
-        coder: RangeEncoder,
-        tables: GroupTables,
-        step: Step,
-        prediction: Prediction,
-        past: Past,
-        target: Picture,
-    ) -> tuple[RangeEncoder, SymbolCoder, torch.Tensor]:
-        """Write all that a prediction misses, again where blocks should have been wide.
-
-        Wide blocks change what is expected of others, which may then have to be wide, too.
-
-        Returns:
-            The coder that has written it, what wrote the latents, and these, [1, 384, H/16, W/16].
-        """
-        blocks = self._blocks(step, prediction, past.is_whole, target)
-        before = coder.copy()
-        symbols, latents = self._latents(coder, tables, step, prediction, past, blocks)
-        for _ in range(0 if "nosizes" in self._settings.ablate else MOST_WIDENINGS):
-            wide = wide_blocks(symbols.lost[0], blocks.sizes, coder.bits)
-            if wide is None:
-                break
-            coder = before.copy()
-            blocks = with_wide(self._codec, prediction, target, blocks, wide)
-            symbols, latents = self._latents(coder, tables, step, prediction, past, blocks)
-        return coder, symbols, latents
-
-    def _blocks(self, step: Step, prediction: Prediction, is_whole: torch.Tensor | None, target: Picture) -> Blocks:
-        """Choose the maps of blocks."""
-        ablate = self._settings.ablate
-        if is_whole is not None and "noskip" in ablate:
-            is_whole = None
-        sizes = 1 if "nosizes" in ablate else SIZES
-        return choose_blocks(self._codec, prediction, is_whole, target, sizes, between=step.depth > 0)
-
-    def _latents(
-        self,
-        coder: RangeEncoder,
-        tables: GroupTables,
-        step: Step,
-        prediction: Prediction,
-        past: Past,
-        blocks: Blocks,
-    ) -> tuple[SymbolCoder, torch.Tensor]:
-        """Write the maps of blocks and the latents; gives what wrote these, and them, [1, 384, H/16, W/16]."""
-        state = self._state
-        skip = blocks.skip[0, 0].cpu().numpy() == 1
-        if past.kinds is not None:
-            state.skips[step.position] = code_skip(coder, tables.skip, past.kinds, state.past_skip(step), skip)
-        code_sizes(coder, tables.sizes, prediction.intra, skip, blocks.sizes[0, 0].long().cpu().numpy())
-        prediction.skip, prediction.sizes = blocks.skip, blocks.sizes
-        if prediction.levels is not None:
-            choose = exactly(prediction.levels)
-            found = state.levels[step.position] = code_levels(coder, tables.levels, skip, past.levels, choose)
-            prediction.levels = torch.from_numpy(found)[None, None].to(self._device)
-        weights = self._rate_weights
-        symbols = SymbolCoder(self._quantisers, [coder], [tables], prediction.intra, self._observer, weights)
-        return symbols, self._codec.code(prediction, blocks.missed, symbols)
+        return self._pictures.code(Task(frame, step, self._quality(step), self.quality, self._state))

@@ -9,7 +9,8 @@ from pathlib import Path
 import torch
 
 from lvc.container import Gop, GopChunk, limits
-from lvc.encoder.group import CodedPicture, GroupEncoder
+from lvc.encoder.group import GroupEncoder
+from lvc.encoder.picture import CodedPicture
 from lvc.encoder.rate import GroupPace
 from lvc.encoder.settings import EncoderSettings
 from lvc.encoder.still import with_later
@@ -132,7 +133,7 @@ def code_stretch(
             finish(group)
             group = None
         if group is None:
-            group, size = GroupEncoder(model, coding.info, settings, where), 0
+            group, size = GroupEncoder(model, coding.info, settings, where, waits=rate is None), 0
         if rate is not None and group.is_between_runs:
             group.quality = rate.pace.quality(rate.seconds(frame.pts))
         with exact_arithmetic():
