@@ -277,10 +277,10 @@ def test_files(kinds: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
     assert [picture.sizes.tolist() for picture in pictures] == [found.tolist() for found in seen]
     counts = {kind: np.zeros(4, int) for kind in kinds}
     for each in pictures:
-        coded = each.sizes[picture.flags == 0]
+        coded = each.sizes[each.flags == 0]
         counts[kinds[each.position]] += np.bincount(coded, minlength=4)
         assert not each.sizes[each.flags == 1].any()
-    assert [each.modes is None for picture in pictures] == [not each.references for picture in pictures]
+    assert [each.modes is None for each in pictures] == [not each.references for each in pictures]
     named = [picture.modes for picture in pictures if picture.modes is not None and len(picture.references) == 2]
     assert len(named) == kinds.count(2)
     assert all((modes != BOTH).any() for modes in named)  # of such blocks one field has nothing to say
