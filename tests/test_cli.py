@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 import os
 import subprocess
 import sys
@@ -74,20 +75,25 @@ def test_info_names_the_model_that_is_installed(tiny_installed: Path, tmp_path: 
     assert "model      not installed, " in run("info", path).stdout
 
 
-@pytest.mark.parametrize(("arguments", "seconds"), [(["--help"], 0.3), (["info"], 0.5)])
-def test_light_commands_are_quick(small: Path, arguments: list[str], seconds: float) -> None:
-    """Processor time, since these commands wait for nothing, best of some runs: other work should not matter."""
-    command = [sys.executable, "-m", "lvc", *arguments, *([str(small)] if arguments == ["info"] else [])]
-    best = 10.0
+def processor_seconds(*arguments: str) -> float:
+    """That Python takes for these arguments."""
+    before = os.times()
+    subprocess.run([sys.executable, *arguments], check=True, capture_output=True)
+    after = os.times()
+    return after.children_user + after.children_system - before.children_user - before.children_system
+
+
+@pytest.mark.parametrize(("arguments", "most"), [(["--help"], 5.0), (["info"], 7.0)])
+def test_light_commands_are_quick(small: Path, arguments: list[str], most: float) -> None:
+    """Processor time beside that of a program with click that does nothing, best of some runs of each in turns: neither
+    other work nor the speed of the machine should matter.
+    """
+    command = ["-m", "lvc", *arguments, *([str(small)] if arguments == ["info"] else [])]
+    best, nothing = math.inf, math.inf
     for _ in range(8):
-        before = os.times()
-        subprocess.run(command, check=True, capture_output=True)
-        after = os.times()
-        used = after.children_user + after.children_system - before.children_user - before.children_system
-        best = min(best, used)
-        if best < seconds:
-            break
-    assert best < seconds
+        best = min(best, processor_seconds(*command))
+        nothing = min(nothing, processor_seconds("-c", "import click"))
+    assert best < most * nothing
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["info", "FILE"], ["encode", "--help"], ["models"], ["--version"]])
