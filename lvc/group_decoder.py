@@ -55,7 +55,7 @@ class _Picture(NamedTuple):
     seen: Seen
 
 
-@dataclass
+@dataclass(eq=False)
 class _Work:
     """A group that is decoded.
 
@@ -108,17 +108,17 @@ _Started = tuple[list[_Place], "Future[list[_Picture | LvcError]]"]
 
 def _settle(batches: list[_Started]) -> None:
     """Wait for the pictures of one level: keep them, and let their groups learn from them."""
-    seen: dict[int, list[tuple[Step, Seen]]] = {}
+    read: dict[_Work, list[tuple[Step, Seen]]] = {}
     for places, future in batches:
         for (work, step), found in zip(places, future.result(), strict=True):
             if isinstance(found, LvcError):
                 work.error = work.error or found
-                continue
-            work.ready[step.position] = found.frame
-            seen.setdefault(id(work), []).append((step, found.seen))
-    for work in {id(work): work for places, _ in batches for work, _ in places}.values():
+            else:
+                work.ready[step.position] = found.frame
+                read.setdefault(work, []).append((step, found.seen))
+    for work, pictures in read.items():
         if work.error is None:
-            work.state.learn(*zip(*seen[id(work)], strict=True))
+            work.state.learn(*zip(*pictures, strict=True))
 
 
 class GroupDecoder:
