@@ -12,7 +12,7 @@ import torch
 
 from lvc.decoder import Decoder
 from lvc.encoder import EncoderSettings, encode_stream
-from lvc.encoder import group as group_encoder
+from lvc.encoder import picture as picture_encoder
 from lvc.encoder.loop_filter_choice import choose_filter
 from lvc.exact import loop_filter, places
 from lvc.exact.loop_filter import BLOCK, CLASSES, PAIRS, SETS, Seen, filtered, look, loop_filtered, put_back
@@ -211,7 +211,7 @@ def encoded(monkeypatch: pytest.MonkeyPatch, ablate: frozenset[str] = frozenset(
         numbers.append(number)
         return number, put_back(luma, seen, filtered(seen, sets[number - 1])) if number else luma
 
-    monkeypatch.setattr(group_encoder, "choose_filter", choose)
+    monkeypatch.setattr(picture_encoder, "choose_filter", choose)
     sink = io.BytesIO()
     settings = EncoderSettings(keyint=3, ablate=ablate | {"nobetween", "nodrop"})
     encode_stream(Clip(), sink, model=filtering_model(), settings=settings)

@@ -108,7 +108,7 @@ class GroupEncoder:
         waits: bool = False,
     ) -> None:
         self._info, self._settings, self._device = info, settings, device
-        self._most = 1 if observer or filter_observer else RUN
+        self._at_a_time = 1 if observer or filter_observer else RUN  # observers are not called by several threads
         self._waits = waits
         self._pictures = PictureEncoder(model, info, settings, device, observer, filter_observer)
         self._state = GroupState(fresh_tables(model.statistics))
@@ -215,7 +215,7 @@ class GroupEncoder:
         before = self._begun
         first = len(self.records) + (0 if before is None else len(before.run))
         step, *between = _steps(BETWEEN, first, len(run))
-        with together(self._device, self._most if before else 1) as start:
+        with together(self._device, self._at_a_time if before else 1) as start:
             self._state.hold()
             coming = start(self._code, run[-1], step)
             done = [] if before is None else self._code_between(start, before)
@@ -229,7 +229,7 @@ class GroupEncoder:
         begun, self._begun = self._begun, None
         if begun is None:
             return []
-        with together(self._device, self._most) as start:
+        with together(self._device, self._at_a_time) as start:
             return self._keep(self._code_between(start, begun))
 
     def _code_between(self, start: Start, begun: _Begun) -> list[CodedPicture]:
@@ -299,10 +299,11 @@ class GroupEncoder:
 
     def _code_level(self, frames: list[Frame], level: list[Step]) -> list[CodedPicture]:
         """Code pictures that do not need each other."""
-        with together(self._device, min(self._most, len(level))) as start:
+        with together(self._device, min(self._at_a_time, len(level))) as start:
             return self._code_with(start, frames, level)
 
     def _code_with(self, start: Start, frames: list[Frame], level: list[Step]) -> list[CodedPicture]:
+        """The same, where others may be under way."""
         started = [start(self._code, *pair) for pair in zip(frames, level, strict=True)]
         coded = [each.result() for each in started]
         self._learn(coded)
