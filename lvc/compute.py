@@ -18,7 +18,8 @@ WORTH_SAMPLES = 20_000_000
 """Luma samples, about 90 pictures of 640x352, from which on it is worth a second or two to start other processes."""
 MOST_WORKERS = 16
 _PROCESS_BYTES, _SAMPLE_BYTES = 400 << 20, 900
-"""Memory of a process, and of each luma sample of a picture in it (measured: 0.5 GB at 640x352, 1 GB at 1280x720)."""
+"""Memory of a process, and of each luma sample of a picture that is coded in it (measured: 0.5 GB at 640x352, 1 GB at
+1280x720)."""
 _GROUP = Path("/sys/fs/cgroup")
 """Where Linux tells the limits of the control group that a process is in, of a container's for example."""
 _USABLE = 0.5
@@ -104,6 +105,11 @@ def usual_workers(load: Load, device: str, threads: int | None) -> int:
     memory = _USABLE * _memory() / (_PROCESS_BYTES + _SAMPLE_BYTES * load.samples)
     room = _USABLE * shutil.disk_usage(tempfile.gettempdir()).free / load.waiting_bytes
     return max(1, int(min(_cores() // (threads or 1), load.groups, MOST_WORKERS, memory, room)))
+
+
+def pictures_at_a_time(info: VideoInfo) -> int:
+    """How many pictures of a video memory allows to encode or decode at the same time, 1 or more."""
+    return max(1, int(_USABLE * _memory() / (_SAMPLE_BYTES * info.width * info.height)))
 
 
 def _cores() -> int:

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from lvc.compute import pictures_at_a_time
 from lvc.container import BETWEEN, INTRA, PREDICTED, FrameRecord, GopChunk, Step, coding_order, windows
 from lvc.errors import FormatError, LvcError, MismatchError
 from lvc.exact.arithmetic import exact_arithmetic
@@ -153,6 +154,7 @@ class GroupDecoder:
         self._device = torch.device(working_device(device))
         model.codec.to(self._device)
         self._filters = torch.from_numpy(model.statistics.filters).float().to(self._device)
+        self._at_a_time = pictures_at_a_time(info)
         self.damage: list[str] = []
 
     def decode(self, groups: list[GopChunk]) -> Iterator[Iterator[Frame]]:
@@ -194,7 +196,7 @@ class GroupDecoder:
         """The pictures of each one's window: those of several groups as batches, those of one at the same time."""
         windows = [(work, work.windows[number]) for work in works]
         several = len(works) > 1
-        with together(self._device, 1 if several else len(windows[0][1])) as start:
+        with together(self._device, 1 if several else min(self._at_a_time, len(windows[0][1]))) as start:
 
             def started(places: list[_Place]) -> list[_Started]:
                 """Pictures of one level, those of one kind together."""

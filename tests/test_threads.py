@@ -7,11 +7,13 @@ from typing import Any
 import pytest
 import torch
 
+from lvc import compute
 from lvc.encoder.group import GroupEncoder
 from lvc.exact.arithmetic import exact_arithmetic
 from lvc.exact.threads import MOST_PICTURES, together
 from lvc.group_decoder import GroupDecoder
 from tests.between import always_between
+from tests.clips import clip_info
 from tests.test_codec import Clip, decode, encode, same
 
 CPU = torch.device("cpu")
@@ -127,6 +129,31 @@ def test_pictures_of_a_level_are_coded_at_the_same_time(threads: int, monkeypatc
     assert len(decode(data)) == result.frames == 9
     assert writing.met == {1, 3, 5, 7}
     assert reading.met == {1, 2, 3, 5, 7, 8}
+
+
+@with_threads(4)
+def test_what_memory_does_not_allow_waits(threads: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One picture after the other, in coding order, with all threads for each."""
+    always_between(monkeypatch)
+    monkeypatch.setattr(compute, "_memory", lambda: 3 * compute._SAMPLE_BYTES * 32 * 32)
+    order: list[int] = []
+    pictures = GroupDecoder._decode_pictures
+
+    def decoded(self: GroupDecoder, places: Any) -> Any:
+        assert torch.get_num_threads() == threads
+        order.append(places[0].step.position)
+        return pictures(self, places)
+
+    monkeypatch.setattr(GroupDecoder, "_decode_pictures", decoded)
+    data, _ = encode(Clip("pan", 32, 32, 9))
+    assert len(decode(data)) == 9
+    assert order == [0, 4, 2, 1, 3, 8, 6, 5, 7]
+
+
+@pytest.mark.parametrize(("memory", "pictures"), [(0, 1), (3 << 30, 1), (8 << 30, 2), (24 << 30, 6), (1 << 40, 294)])
+def test_how_many_memory_allows(memory: int, pictures: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(compute, "_memory", lambda: memory)
+    assert compute.pictures_at_a_time(clip_info(1920, 1080, 1)) == pictures
 
 
 @with_threads(1, 2, 4)

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
+from lvc.compute import pictures_at_a_time
 from lvc.container import BETWEEN, PREDICTED, FrameRecord, Gop, Step, coding_order, levels
 from lvc.encoder import run_choice
 from lvc.encoder.chroma_choice import choose_chroma_drop
@@ -108,7 +109,8 @@ class GroupEncoder:
         waits: bool = False,
     ) -> None:
         self._info, self._settings, self._device = info, settings, device
-        self._at_a_time = 1 if observer or filter_observer else RUN  # observers are not called by several threads
+        # observers are not called by several threads
+        self._at_a_time = 1 if observer or filter_observer else pictures_at_a_time(info)
         self._waits = waits
         self._pictures = PictureEncoder(model, info, settings, device, observer, filter_observer)
         self._state = GroupState(fresh_tables(model.statistics))
