@@ -76,8 +76,8 @@ class Task(NamedTuple):
 
 
 class PictureEncoder:
-    """Codes pictures, several at the same time unless they are observed; keeps nothing of them but references that
-    were interpolated.
+    """Codes pictures; may be called by several threads at once, observers then, too. Keeps nothing of pictures but
+    references that were interpolated.
 
     Attributes:
         quantisers: of intra pictures, of all others.
@@ -104,14 +104,14 @@ class PictureEncoder:
 
     def code(self, task: Task) -> CodedPicture:
         """Code a picture, and keep what it leaves in the state of its group; tables do not learn from it yet."""
-        state, step, tables = task.state, task.step, task.tables
+        state, step = task.state, task.step
         target = from_frame(task.frame, self._info, self._device)
         qualities = torch.tensor([float(task.quality)], device=self._device)
         coder = RangeEncoder()
         intra = step.first is None
         flat = _write_flat(coder, task, target)
         flat_bits = coder.bits
-        past = self._predictor.predict(coder, tables, state, step, target, qualities)
+        past = self._predictor.predict(coder, state, step, target, qualities)
         if flat is not None and flat.luma is not None:
             return self._coded(coder, task, painted(past.memory, [flat]))
         motion_bits = coder.bits - flat_bits

@@ -16,7 +16,6 @@ from lvc.encoder.settings import EFFORTS, EncoderSettings
 from lvc.encoder.weighting_choice import likely_weighting
 from lvc.exact import warp
 from lvc.model.codec import FrameCodec
-from lvc.model.entropy import GroupTables
 from lvc.model.group import GroupState
 from lvc.model.levels import Levels
 from lvc.model.modes import code_modes, used_in_batch
@@ -66,19 +65,10 @@ class Predictor:
         self._codec, self._info, self._settings, self._device = codec, info, settings, device
         self._planes: list[tuple[Tensor, Tensor]] = []
 
-    def predict(
-        self,
-        coder: RangeEncoder,
-        every: GroupTables,
-        state: GroupState,
-        step: Step,
-        target: Picture,
-        quality: Tensor,
-    ) -> Past:
+    def predict(self, coder: RangeEncoder, state: GroupState, step: Step, target: Picture, quality: Tensor) -> Past:
         """Write modes and motion of a picture; gives what it is predicted from by them.
 
         Args:
-            every: the tables to write with.
             state: of its group; learns the motion.
             target: the source, [1, ...].
             quality: [1].
@@ -89,9 +79,10 @@ class Predictor:
         looks = [self._look(state, step.first, step, target, quality)]
         if step.second is not None:
             looks.append(self._look(state, step.second, step, target, quality, looks[0].field))
+        every, two = state.tables_for(step), step.second is not None
         for look in looks:
-            code_weighting(coder, every.weighting[len(looks) - 1], look.weighting)
-        tables = every.motion[len(looks) - 1]
+            code_weighting(coder, every.weighting[two], look.weighting)
+        tables = every.motion[two]
         guesses = [warp.sample(look.planes, look.field, warp.BLOCK) for look in looks]
         chosen = choose_modes(luma, guesses[0], guesses[1] if len(looks) > 1 else None, quality)
         modes = chosen[0, 0].cpu().numpy()
