@@ -20,7 +20,7 @@ from torch import Tensor
 
 from lvc import kernels
 from lvc.encoder import motion_search
-from lvc.encoder.matching import Matcher
+from lvc.encoder.motion_blocks import RateChooser, block_sizes
 from lvc.encoder.motion_search import FAST, MEDIUM, SLOW, TRAINING, SearchEffort
 from lvc.exact import layers, places, warp
 from lvc.exact.layers import ACT_MAX, Block, Conv, Depthwise, Qualities, make_exact, quality_knots
@@ -237,20 +237,57 @@ def test_choice_of_entries(log_scale: float) -> None:
     assert bool((found == len(book.entries)).any()) == bool((other == len(book.entries)).any())
 
 
-@pytest.mark.parametrize("some", [False, True])
-def test_matches(some: bool) -> None:
-    random = np.random.default_rng(6)
-    target, reference = torch.cat([texture(1), texture(2)]), torch.cat([texture(2), texture(3)])
-    share = torch.from_numpy(random.random((2, 12, 20))).float()
-    quality = torch.tensor([20.0, 70.0])
-    which = torch.from_numpy(random.permutation(480)[:133]) if some else slice(None)
-    vectors = torch.from_numpy(random.integers(-900, 901, (133 if some else 480, 2)))
+def moved(seed: int, height: int = 80, width: int = 176) -> tuple[Tensor, Tensor, Tensor]:
+    """Two pictures that differ by motion of blocks of all sizes and some noise; the second one, and a field for 16x16
+    blocks that is not quite that motion.
+    """
+    random = np.random.default_rng(seed)
+    reference, field = texture(seed, height, width), np.zeros((1, height // 8, width // 8, 2), np.int64)
+    for size, share in ((8, 1.0), (4, 0.3), (2, 0.1), (1, 0.05)):
+        for y in range(0, height // 8, size):
+            for x in range(0, width // 8, size):
+                if random.random() < share:
+                    field[0, y : y + size, x : x + size] = random.integers(-9, 10, 2)
+    noise = torch.from_numpy(random.normal(0, 8, (1, 1, height, width))).float()
+    target = warp.sample(warp.readable(reference), torch.from_numpy(field), warp.BLOCK) + noise
+    coarse = field[:, ::2, ::2] + (random.random((1, height // 16, width // 16, 1)) < 0.02)
+    return target.round().clamp(0, 1023), reference, torch.from_numpy(coarse.repeat(2, 1).repeat(2, 2))
 
-    def matched() -> Tensor:
-        return Matcher(target, warp.readable(reference), quality, share, grouped=some).of(which, vectors)
 
-    found, wanted = both(matched)
-    assert torch.allclose(found, wanted, rtol=1e-4, atol=1e-3)
+@pytest.mark.parametrize("shares", [(1.0,), (0.0, 0.5, 1.0)])
+@pytest.mark.parametrize("quality", [20.0, 70.0])
+def test_sizes_of_blocks(quality: float, shares: tuple[float, ...]) -> None:
+    pictures = [moved(14), moved(15)]
+    target, reference, field = (torch.cat(each) for each in zip(*pictures, strict=True))
+    share = torch.from_numpy(np.random.default_rng(6).choice(shares, (2, 10, 22)).astype(np.float32))
+    qualities = torch.tensor([quality, quality + 5])
+
+    def decided() -> Tensor:
+        vectors, levels = block_sizes(target, warp.readable(reference), field, qualities, share)
+        return torch.cat([vectors, levels[..., None]], 3)
+
+    found, wanted = both(decided)
+    assert float((found == wanted).all(-1).float().mean()) > 0.99  # two may cost the same but for rounding
+    assert np.bincount(found[..., 2].flatten(), minlength=4).min() > 0
+
+
+@pytest.mark.parametrize("size", [1, 2, 8])
+def test_cheaper_vectors(size: int) -> None:
+    target, reference, field = moved(16)
+    random = np.random.default_rng(7)
+    y, x = (each.ravel() for each in np.mgrid[0:10:size, 0:22:size])
+    wanted = field[0].numpy()[y, x]
+    options = wanted + random.integers(-3, 4, (4, len(y), 2))
+    saved = random.integers(-2, 7, (4, len(y))).astype(np.float64) * size
+    share = torch.from_numpy(random.choice([0.0, 0.5, 1.0], (1, 10, 22)).astype(np.float32))
+
+    def chosen() -> Tensor:
+        chooser = RateChooser(target, warp.readable(reference), torch.tensor([50.0]), share)
+        return torch.from_numpy(chooser.best(y, x, size, wanted, options, saved))
+
+    found, other = both(chosen)
+    assert torch.equal(found, other)
+    assert 0 < int((found.numpy() != wanted).any(-1).sum()) < len(y)
 
 
 @pytest.mark.parametrize(("scale", "radius", "block"), [(4, 7, 16), (4, 3, 16), (16, 5, 64)])

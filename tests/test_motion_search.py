@@ -101,7 +101,7 @@ def test_a_mismatch_that_does_not_matter_splits_nothing() -> None:
 
 def test_half_of_a_mismatch_counts_where_a_reference_has_half_a_share() -> None:
     reference, quality = luma(), torch.tensor([60.0])
-    planes = warp.readable(reference)
+    planes = warp.phases(reference)
     target = (reference + torch.randn(reference.shape, generator=torch.Generator().manual_seed(5)) * 30).round()
     still = torch.zeros(1, reference.shape[2] // 8, reference.shape[3] // 8, 2, dtype=torch.int64)
     half = torch.full(still.shape[:-1], 0.5)

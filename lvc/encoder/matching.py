@@ -7,7 +7,6 @@ coded, hardly more for a large one than for a middling one.
 import functools
 
 import numpy as np
-import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -16,7 +15,7 @@ from lvc.encoder.cost import LEAST, PER_POWER, lagrangian_of
 from lvc.exact.folding import pixel_unshuffle
 from lvc.exact.places import in_pieces, picked
 from lvc.exact.warp import BLOCK, BORDER, FIRST, LAST, LUMA, filter_sets
-from lvc.kernels import searching, shared
+from lvc.kernels.matching import Sight
 from lvc.model.quality import RATE_WEIGHT, nominal_step
 
 MEAN_SHARE = 0.3
@@ -32,9 +31,6 @@ are decided by VECTOR_WEIGHT at all qualities."""
 _PIECE = 1 << 12
 """Blocks that are matched at a time: as many as stay in a cache (measured at 1280x720: a fifth off the time of the
 search, a quarter off that of the block sizes)."""
-
-Ints = npt.NDArray[np.int64]
-_NOWHERE = np.zeros(0, np.int64)
 
 
 @functools.cache
@@ -69,13 +65,26 @@ def steps_of(quality: Tensor) -> Tensor:
     return 4 * nominal_step(quality)
 
 
+def sights(target: Tensor, planes: Tensor, quality: Tensor, share: Tensor | None) -> list[Sight]:
+    """For :mod:`lvc.kernels.matching`, of each picture; see :class:`Matcher` for what it is made of, ``planes`` from
+    :func:`lvc.exact.warp.readable`.
+    """
+    b, _, height, width = target.shape
+    scales = torch.ones(b, height // BLOCK, width // BLOCK) if share is None else share
+    scales = (scales / (steps_of(quality) * BLOCK)[:, None, None]).contiguous()
+    costs = np.float32(PER_POWER), np.float32(LEAST), np.float32(1 / RATE_WEIGHT)
+    return [
+        Sight(luma.contiguous().numpy(), around.numpy(), BORDER, filter_sets(LUMA)[0], scale.numpy(), *costs)
+        for luma, around, scale in zip(target[:, 0], planes[:, 0], scales, strict=True)
+    ]
+
+
 class Matcher:
     """What each 8x8 block misses, for any field.
 
     Args:
         target: [B, 1, H, W] luma.
-        planes: reference, from :func:`lvc.exact.warp.readable`; for absolute differences from
-            :func:`lvc.exact.warp.phases`.
+        planes: reference, from :func:`lvc.exact.warp.phases`.
         fine: qualities [B]: what Hadamard coefficients cost, as in :func:`misses_of`; None: sums of absolute
             differences on every second row, means counted in part.
         share: of the difference that is left to code in each block, [B, H/8, W/8]; None: all. Only with ``fine``.
@@ -107,9 +116,6 @@ class Matcher:
         self._scale = None if fine is None else (1 / steps_of(fine)).repeat_interleave(self.rows * self.cols)[:, None]
         if self._scale is not None and share is not None:
             self._scale = self._scale * ordered(share)[:, None]
-        self._whole, self._planes = target, planes
-        if planes.ndim == 4:  # what follows is not needed
-            return
         every = 2 if fine is None else 1
         blocks = target.view(b, self.rows, BLOCK, self.cols, BLOCK)[:, :, ::every].transpose(2, 3)
         self._target = ordered(blocks).flatten(1)
@@ -151,29 +157,7 @@ class Matcher:
 
     def of(self, which: Tensor | slice, vectors: Tensor) -> Tensor:
         """The same [n] of some blocks of the batch, given by their places [n] in it."""
-        if self._planes.ndim == 4:
-            return self._compiled(which, vectors)
         return in_pieces(self._of, _PIECE, which, vectors)
-
-    def _compiled(self, which: Tensor | slice, vectors: Tensor) -> Tensor:
-        """The same by :mod:`lvc.kernels`."""
-        out = torch.empty(len(vectors))
-        what = self._whole[:, 0].numpy(), self._planes[:, 0].numpy(), BORDER, filter_sets(LUMA)[0], *self._blocks
-        where = _NOWHERE if isinstance(which, slice) else which.numpy(), vectors.contiguous().numpy()
-        shared(searching.match, len(out), *what, *where, self._scales, PER_POWER, LEAST, out.numpy())
-        return out.mul_(1 / RATE_WEIGHT)
-
-    @functools.cached_property
-    def _blocks(self) -> tuple[Ints, Ints, Ints]:
-        """First sample of each block, and its picture."""
-        pictures = np.arange(len(self._whole)).repeat(self.rows * self.cols)
-        return self._y.contiguous().numpy(), self._x.contiguous().numpy(), pictures
-
-    @functools.cached_property
-    def _scales(self) -> npt.NDArray[np.float32]:
-        if self._scale is None:
-            raise ValueError("absolute differences have no scale")
-        return self._scale[:, 0].contiguous().numpy()
 
     def _of(self, which: Tensor | slice, vectors: Tensor) -> Tensor:
         v, h = vectors[:, 0], vectors[:, 1]

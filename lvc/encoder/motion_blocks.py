@@ -7,8 +7,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lvc.encoder.matching import Matcher, vector_weight
+from lvc.encoder.matching import Matcher, sights, vector_weight
 from lvc.encoder.motion_search import (
+    LOGARITHMS,
     neighbour_median,
     neighbours,
     pool,
@@ -16,8 +17,13 @@ from lvc.encoder.motion_search import (
     vector_bits,
 )
 from lvc.encoder.vector_costs import VectorBits, cheaper
+from lvc.kernels import matching, shared
+from lvc.kernels.matching import Sight
 from lvc.model.known_vectors import Ints, Known
 from lvc.model.motion import Floats, MotionTables, cells_of
+
+SPLIT_BITS = 3.0
+"""About what it costs to say that a 16x16 block is split."""
 
 
 @torch.no_grad()
@@ -35,6 +41,8 @@ def block_sizes(
         Field [B, H/8, W/8, 2], and the level of the block that each 8x8 block belongs to (0: 8x8 ... 3: 64x64),
         [B, H/8, W/8].
     """
+    if planes.ndim == 4:
+        return _compiled(target, planes, full, quality, share)
     matcher, weight = Matcher(target, planes, quality, share), vector_weight(quality)
     matters = None if share is None else share > 0
     searched = matcher(full)
@@ -58,7 +66,7 @@ def block_sizes(
         better = value < small_cost
         small = torch.where(better[..., None], candidate, small)
         small_cost = torch.minimum(small_cost, value)
-    split_cost = pool(small_cost, 2) + weight * 3
+    split_cost = pool(small_cost, 2) + weight * SPLIT_BITS
     split = split_cost < cost16
     mask = spread(split[..., None], 2, shape)
     field = torch.where(mask, small, field)
@@ -90,6 +98,20 @@ def block_sizes(
     return field, level
 
 
+def _compiled(
+    target: Tensor, planes: Tensor, full: Tensor, quality: Tensor, share: Tensor | None
+) -> tuple[Tensor, Tensor]:
+    """The same by :mod:`lvc.kernels`, each 64x64 block to its end."""
+    found, levels = torch.empty(full.shape, dtype=torch.int64), torch.empty(full.shape[:3], dtype=torch.int64)
+    pairs = full[:, ::2, ::2]
+    guess, weight = neighbour_median(pairs, pairs), vector_weight(quality).flatten().tolist()
+    for n, sight in enumerate(sights(target, planes, quality, share)):
+        given = full[n].contiguous().numpy(), guess[n].contiguous().numpy()
+        prices, results = (weight[n], LOGARITHMS, SPLIT_BITS), (found[n].numpy(), levels[n].numpy())
+        shared(matching.sizes, -(-len(sight.scales) // 8), sight, *given, *prices, *results)
+    return found, levels
+
+
 class RateChooser:
     """Takes a cheaper vector where what it saves in bits is worth its worse match: the search knows rates only roughly,
     since what a vector is predicted from is decided after it.
@@ -102,7 +124,9 @@ class RateChooser:
 
     def __init__(self, target: Tensor, planes: Tensor, quality: Tensor, share: Tensor) -> None:
         self._weight = float(vector_weight(quality)[0])
-        self._matcher = Matcher(target, planes, quality, share)
+        is_compiled = planes.ndim == 4
+        what = target, planes, quality, share
+        self._matches: Sight | Matcher = sights(*what)[0] if is_compiled else Matcher(*what)
         self._prices: VectorBits | None = None  # of the whole picture: tables adapt only after it
 
     def __call__(self, y: Ints, x: Ints, size: int, wanted: Ints, known: Known, tables: MotionTables) -> Ints:
@@ -118,12 +142,16 @@ class RateChooser:
             y, x, size, wanted: see the protocol.
             options, saved: as :func:`lvc.encoder.vector_costs.cheaper` returns them.
         """
+        if isinstance(self._matches, Sight):
+            chosen = wanted.copy()
+            matching.cheapest(self._matches, y, x, size, options, saved, self._weight, chosen)
+            return chosen
         number, at = np.nonzero(saved > 0)
         if not len(at):
             return wanted
         some = np.unique(at)
         every, vectors = np.concatenate([some, at]), np.concatenate([wanted[some], options[number, at]])
-        missed = self._misses(y[every], x[every], size, vectors)
+        missed = _misses(self._matches, y[every], x[every], size, vectors)
         misses = np.zeros(len(y))
         misses[some] = missed[: len(some)]
         won = np.zeros_like(saved)
@@ -134,9 +162,10 @@ class RateChooser:
         chosen[taken] = options[best[taken], taken]
         return chosen
 
-    def _misses(self, y: Ints, x: Ints, size: int, vectors: Ints) -> Floats:
-        """What n blocks miss, [n]."""
-        block, cell_y, cell_x = cells_of(y, x, size, self._matcher.rows, self._matcher.cols)
-        cells = (torch.from_numpy(each).to(self._matcher.device) for each in (cell_y, cell_x, vectors[block]))
-        missed = self._matcher.blocks(*cells).cpu().numpy()
-        return np.asarray(np.bincount(block, missed, len(y)), dtype=np.float64)
+
+def _misses(matcher: Matcher, y: Ints, x: Ints, size: int, vectors: Ints) -> Floats:
+    """What n blocks miss, [n]."""
+    block, cell_y, cell_x = cells_of(y, x, size, matcher.rows, matcher.cols)
+    cells = (torch.from_numpy(each).to(matcher.device) for each in (cell_y, cell_x, vectors[block]))
+    missed = matcher.blocks(*cells).cpu().numpy()
+    return np.asarray(np.bincount(block, missed, len(y)), dtype=np.float64)

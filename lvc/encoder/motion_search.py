@@ -274,7 +274,8 @@ def _batched(
 
 
 _DIAGONALS = {"none": searching.NONE, "one": searching.ONE, "all": searching.ALL}
-_LOGARITHMS = np.log2(np.arange(1, 3 * VECTOR_MAX + VECTOR_LIMIT, dtype=np.float32))
+LOGARITHMS = np.log2(np.arange(1, 3 * VECTOR_MAX + VECTOR_LIMIT, dtype=np.float32))
+"""Of 1, 2, ...: as far as vectors can be from what they are predicted from."""
 
 
 def _compiled(
@@ -293,7 +294,7 @@ def _compiled(
             where = best[number].numpy(), guess[number].contiguous().numpy(), tried[:, number].contiguous().numpy()
             how = np.array(steps, np.int64), _DIAGONALS[effort.diagonal], is_fine
             price, scale = (fine if is_fine else coarse)[number], scales[number] / BLOCK
-            costs = PER_POWER, LEAST, MEAN_SHARE, _LOGARITHMS, VECTOR_MAX
+            costs = PER_POWER, LEAST, MEAN_SHARE, LOGARITHMS, VECTOR_MAX
             shared(searching.search, len(best[number]), *what, *where, *how, price, scale, *costs)
         return best
 

@@ -4,6 +4,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lvc.kernels import ROUND, compiled
+from lvc.kernels.costs import coding_costs, hadamard, summed
 
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
@@ -12,66 +13,6 @@ _WIDE = 23
 """Samples that a filtered block of 16 takes to a side."""
 NONE, ONE, ALL = 0, 1, 2
 """Diagonal steps: none, the one between the better two of the others, all four."""
-
-
-@compiled
-def _summed(values: Floats) -> None:
-    """Sums of 32 values for each of 16 lanes, [32 * 16]; they stand in the first 16, the others are overwritten."""
-    for n in range(256):
-        values[n] += values[n + 256]
-    for n in range(128):
-        values[n] += values[n + 128]
-    for n in range(64):
-        values[n] += values[n + 64]
-    for n in range(16):
-        values[n] = (values[n] + values[n + 32]) + (values[n + 16] + values[n + 48])
-
-
-@compiled
-def _hadamard(values: Floats) -> None:
-    """All sums and differences of 64 values for each of 16 lanes, [64 * 16]: eight times the orthonormal transform.
-
-    Written out: only where lengths and distances are known do loops become vector instructions without checks.
-    """
-    for n in range(512):
-        a, b = values[n], values[n + 512]
-        values[n], values[n + 512] = a + b, a - b
-    for start in range(0, 1024, 512):
-        for n in range(start, start + 256):
-            a, b = values[n], values[n + 256]
-            values[n], values[n + 256] = a + b, a - b
-    for start in range(0, 1024, 256):
-        for n in range(start, start + 128):
-            a, b = values[n], values[n + 128]
-            values[n], values[n + 128] = a + b, a - b
-    for start in range(0, 1024, 128):
-        for n in range(start, start + 64):
-            a, b = values[n], values[n + 64]
-            values[n], values[n + 64] = a + b, a - b
-    for start in range(0, 1024, 64):
-        for n in range(start, start + 16):
-            a, b = values[n] + values[n + 32], values[n + 16] + values[n + 48]
-            c, d = values[n] - values[n + 32], values[n + 16] - values[n + 48]
-            values[n], values[n + 16], values[n + 32], values[n + 48] = a + b, a - b, c + d, c - d
-
-
-@compiled
-def _coding_costs(values: Floats, powers: Floats, per_power: np.float32, least: np.float32) -> None:
-    """What 64 coefficients cost together, for each of 16 lanes, [64 * 16]; see :func:`lvc.encoder.cost.lagrangian_of`.
-
-    Args:
-        values: in steps; the costs stand in the first 16 then, the others are overwritten.
-        powers: likewise as large; overwritten.
-        per_power, least: see :func:`search`.
-    """
-    bits = powers.view(np.int32)
-    for n in range(1024):
-        powers[n] = max(abs(values[n]), np.float32(0.5))
-    for n in range(1024):
-        values[n] = min(np.float32(bits[n]) * per_power + least, values[n] * values[n])
-    for n in range(512):
-        values[n] += values[n + 512]
-    _summed(values)
 
 
 @compiled
@@ -187,27 +128,27 @@ def search(
                                 sample = target[by * 16 + i + every * r, bx * 16 + j + c]
                                 values[(r * 8 + c) * 16 + lane] = shown[(i + every * r) * 16 + j + c] - sample
                 if is_fine:
-                    _hadamard(values)
+                    hadamard(values)
                     for n in range(1024):
                         values[n] *= size
-                    _coding_costs(values, costs, factor, constant)
+                    coding_costs(values, costs, factor, constant)
                     for lane in range(16):
                         totals[lane] = values[lane]
                 else:
                     for n in range(512):
                         costs[n] = values[n]
-                    _summed(costs)
+                    summed(costs)
                     for lane in range(16):
                         means[lane] = costs[lane] * np.float32(1 / 32)
                     for n in range(512):
                         costs[n] = abs(values[n])
-                    _summed(costs)
+                    summed(costs)
                     for lane in range(16):
                         plain[lane] = costs[lane]
                     for start in range(0, 512, 16):
                         for lane in range(16):
                             costs[start + lane] = abs(values[start + lane] - means[lane])
-                    _summed(costs)
+                    summed(costs)
                     for lane in range(16):
                         totals[lane] = costs[lane] * (np.float32(2) - share) + plain[lane] * share
                 for k in range(count):
@@ -223,90 +164,6 @@ def search(
                     if cost < best:
                         best, best_v, best_h = cost, v, h
             field[by, bx, 0], field[by, bx, 1] = best_v, best_h
-
-
-@compiled
-def match(
-    target: Floats,
-    reference: Floats,
-    border: int,
-    filters: Floats,
-    y: Ints,
-    x: Ints,
-    picture: Ints,
-    which: Ints,
-    vectors: Ints,
-    scales: Floats,
-    per_power: float,
-    least: float,
-    out: Floats,
-    first: int,
-    last: int,
-) -> None:
-    """What 8x8 blocks ``first`` to ``last - 1`` miss, by their Hadamard coefficients.
-
-    Args:
-        target: [B, H, W].
-        reference: [B, H + 2 border, W + 2 border], its border repeated so far; at least 15 samples.
-        filters: of the positions between samples, [4, 8].
-        y, x, picture: first sample of each block there is, and its picture in the batch.
-        which: [n] of these; empty for all.
-        vectors: [n, 2].
-        scales: of orthonormal coefficients to quantisation steps, of each block there is.
-        per_power, least: see :func:`search`.
-        out: [n], in squared steps.
-    """
-    values, costs, sizes = np.zeros(1024, np.float32), np.empty(1024, np.float32), np.zeros(16, np.float32)
-    window, rows, shown = np.empty(225, np.float32), np.empty(225, np.float32), np.empty(120, np.float32)
-    low, right = reference.shape[1] - 15, reference.shape[2] - 15
-    factor, constant = np.float32(per_power), np.float32(least)
-    for start in range(first, last, 16):
-        count = min(16, last - start)
-        for lane in range(count):
-            at = which[start + lane] if which.size else start + lane
-            v, h = vectors[start + lane, 0], vectors[start + lane, 1]
-            i, j = max(0, y[at]), max(0, x[at])
-            row = max(0, min(i + (v >> 2) - 3 + border, low))
-            col = max(0, min(j + (h >> 2) - 3 + border, right))
-            seen, wanted = reference[picture[at]], target[picture[at]]
-            sizes[lane] = scales[at] * np.float32(1 / 8)
-            if (v | h) & 3 == 0:
-                for r in range(8):
-                    for c in range(8):
-                        values[(r * 8 + c) * 16 + lane] = seen[row + 3 + r, col + 3 + c] - wanted[i + r, j + c]
-                continue
-            for r in range(15):
-                for c in range(15):
-                    window[r * 15 + c] = seen[row + r, col + c]
-            down, across = filters[v & 3], filters[h & 3]
-            if h & 3:
-                for n in range(218):
-                    sample = np.float32(0)
-                    for tap in range(8):
-                        sample += across[tap] * window[n + tap]
-                    rows[n] = sample
-            else:
-                for n in range(218):
-                    rows[n] = window[n + 3]
-            if v & 3:
-                for n in range(113):
-                    sample = np.float32(0)
-                    for tap in range(8):
-                        sample += down[tap] * rows[n + tap * 15]
-                    shown[n] = max(min((sample + ROUND) - ROUND, _PEAK), np.float32(0))
-            else:
-                for n in range(113):
-                    shown[n] = max(min((rows[n + 45] + ROUND) - ROUND, _PEAK), np.float32(0))
-            for r in range(8):
-                for c in range(8):
-                    values[(r * 8 + c) * 16 + lane] = shown[r * 15 + c] - wanted[i + r, j + c]
-        _hadamard(values)
-        for k in range(0, 1024, 16):
-            for lane in range(16):
-                values[k + lane] *= sizes[lane]
-        _coding_costs(values, costs, factor, constant)
-        for lane in range(count):
-            out[start + lane] = values[lane]
 
 
 @compiled
