@@ -292,10 +292,14 @@ def _compiled(
         for number in range(len(target)):
             what = target[number, 0].numpy(), planes[number, 0].numpy(), BORDER, filter_sets(LUMA)[0]
             where = best[number].numpy(), guess[number].contiguous().numpy(), tried[:, number].contiguous().numpy()
-            how = np.array(steps, np.int64), _DIAGONALS[effort.diagonal], is_fine
-            price, scale = (fine if is_fine else coarse)[number], scales[number] / BLOCK
-            costs = PER_POWER, LEAST, MEAN_SHARE, LOGARITHMS, VECTOR_MAX
-            shared(searching.search, len(best[number]), *what, *where, *how, price, scale, *costs)
+            prices = searching.Prices(
+                is_fine,
+                np.float32((fine if is_fine else coarse)[number]),
+                np.float32(scales[number] / BLOCK),
+                *(np.float32(each) for each in (PER_POWER, LEAST, MEAN_SHARE)),
+            )
+            how = np.array(steps, np.int64), _DIAGONALS[effort.diagonal], prices, LOGARITHMS, VECTOR_MAX
+            shared(searching.search, len(best[number]), *what, *where, *how)
         return best
 
     field = look(candidates, (), False)
