@@ -10,6 +10,7 @@ Entropy-constrained: the encoder picks argmin |r - C[k]|^2 + lambda * bits(k), w
 (Chou, Lookabaugh and Gray, "Entropy-constrained vector quantization", 1989).
 """
 
+import functools
 from dataclasses import dataclass
 
 import numpy as np
@@ -76,6 +77,11 @@ class Codebook:
     def dimension(self) -> int:
         """Components of a vector."""
         return int(self.entries.shape[1])
+
+    @functools.cached_property
+    def steps(self) -> npt.NDArray[np.float32]:
+        """The entries in steps, [K, d]."""
+        return self.entries.astype(np.float32) / np.float32(UNIT)
 
 
 def lattice_codebook(log_scale: float, scalar: bool = False) -> Codebook:
@@ -147,13 +153,12 @@ def choose(book: Codebook, bits: npt.NDArray[np.float64], wanted: Tensor, rate_w
         index = index + (k - 1) // 2
         outside = (index < 0) | (index >= k)
         return torch.where(outside, torch.full_like(index, k), index).long().cpu().numpy()
-    entries = torch.from_numpy(book.entries).to(device, torch.float32) / UNIT
-    price = torch.from_numpy(bits).to(device, torch.float32) * rate_weight
+    prices = bits.astype(np.float32) * np.float32(rate_weight)
     if book.dimension > 1 and is_compiled(wanted):
         found = np.empty(len(wanted), np.int64)
-        vectors = wanted.contiguous().numpy()
-        shared(quantising.choose, len(found), entries.numpy(), price.numpy(), vectors, rate_weight, found)
+        shared(quantising.choose, len(found), book.steps, prices, wanted.contiguous().numpy(), rate_weight, found)
         return found
+    entries, price = torch.from_numpy(book.steps).to(device), torch.from_numpy(prices).to(device)
     if book.dimension == 1:  # entries are sorted
         axis = entries[:, 0].contiguous()
         x = wanted[:, 0].contiguous()
@@ -217,19 +222,20 @@ def code_class(
     """
     d, k = book.dimension, len(book.entries)
     vectors = -(-count // d)
-    symbols = whole = None
+    symbols = whole = padded = None
     if wanted is not None:
-        padded = torch.nn.functional.pad(wanted, (0, vectors * d - count)).view(vectors, d)
+        padded = wanted if vectors * d == count else torch.nn.functional.pad(wanted, (0, vectors * d - count))
+        padded = padded.view(vectors, d)
         symbols = choose(book, table.bits, padded, rate_weight)
-        whole = padded.round().long().cpu().numpy()
     symbols = coder.code(table, symbols, vectors)
-    escaped = symbols == k
-    values = book.entries[np.where(escaped, 0, symbols)]
+    at = np.flatnonzero(symbols == k)
+    if padded is not None and (book.low or len(at)):
+        whole = padded.round().long().cpu().numpy()
+    values = book.entries.take(symbols, 0, mode="clip")
     if book.low:
-        at = np.flatnonzero(~escaped)
-        given = None if whole is None else whole[at, 0] & ((1 << book.low) - 1)
-        values[at, 0] += UNIT * coder.raw(given, len(at), book.low)
-    at = np.flatnonzero(escaped)
+        sent = np.flatnonzero(symbols != k)
+        given = None if whole is None else whole[sent, 0] & ((1 << book.low) - 1)
+        values[sent, 0] += UNIT * coder.raw(given, len(sent), book.low)
     if len(at):
         given = None if whole is None else whole[at].ravel()
         values[at] = _code_escapes(coder, escape, given, len(at) * d).reshape(-1, d) * UNIT
