@@ -5,8 +5,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from lvc.exact import layers, product
 from lvc.exact.arithmetic import exact_arithmetic
-from lvc.exact.layers import ACT_MAX, Block, Conv, Depthwise, Qualities, make_exact, quality_knots
+from lvc.exact.layers import ACT_MAX, Block, Depthwise, Qualities, make_exact, quality_knots
 from lvc.exact.near import EVERYWHERE, Extent, Near
 from lvc.kernels import nearness
 from lvc.model import codec as frame_codec
@@ -194,13 +195,12 @@ def test_a_picture(at: list[tuple[int, int]], levels: bool, two: bool, monkeypat
     skip = torch.from_numpy(~needed_blocks(at))[None, None].float()
     prediction = random_prediction(tiny_model().codec, skip, levels, two)
     columns: list[int] = []
-    sums = Conv.sums
 
-    def counted(layer: Conv, x: Tensor) -> Tensor:
-        columns.append(x.shape[2] * x.shape[3])
-        return sums(layer, x)
+    def counted(matrix: Tensor, given: Tensor) -> Tensor:
+        columns.append(given.shape[1])
+        return product.multiplied(matrix, given)
 
-    monkeypatch.setattr(Conv, "sums", counted)
+    monkeypatch.setattr(layers, "multiplied", counted)
     work = []
     for writing in (1.0, -1.0):
         monkeypatch.setattr(frame_codec, "FULL", writing)

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 import lvc
 from lvc.exact import product
-from lvc.exact.product import learned_pointwise, pointwise
+from lvc.exact.product import learned_pointwise, multiplied
 from tests.clips import make_clip
 from tests.models import tiny_bytes
 
@@ -38,8 +38,12 @@ def test_products_do_not_depend_on_who_computes_them(threads: int, onednn: bool)
     try:
         torch.set_num_threads(threads)
         torch._C._set_mkldnn_enabled(onednn)
-        for multiply in (pointwise, learned_pointwise):
-            assert torch.equal(multiply(x, weight, bias).double(), want)
+        assert torch.equal(learned_pointwise(x, weight, bias).double(), want)
+        columns = x.flatten(2)[1][:, 3:30]  # of a part, not next to each other
+        for multiply in (multiplied, torch.mm, *([product._as_convolution] if onednn else [])):
+            found = multiply(weight.flatten(1), columns) + bias[:, None]
+            assert found.is_contiguous()
+            assert torch.equal(found.double(), want.flatten(2)[1][:, 3:30])
     finally:
         torch.set_num_threads(before[0])
         torch._C._set_mkldnn_enabled(bool(before[1]))
@@ -60,7 +64,7 @@ def test_gradients_are_those_of_a_convolution(needed: tuple[bool, ...], monkeypa
 
 
 def test_the_faster_way_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
-    for slow, fast in ((product._as_product, product._by_onednn), (product._by_onednn, product._as_product)):
+    for slow, fast in ((torch.mm, product._as_convolution), (product._as_convolution, torch.mm)):
         calls = itertools.count()
 
         def seconds(way: object, *_: Tensor, slow: object = slow, calls: Iterator[int] = calls) -> float:
@@ -69,7 +73,7 @@ def test_the_faster_way_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
 
         monkeypatch.setattr(product, "_seconds", seconds)
         assert product._fastest.__wrapped__(1, True) is fast
-        assert product._fastest.__wrapped__(1, False) is product._as_product
+        assert product._fastest.__wrapped__(1, False) is torch.mm
 
 
 def test_what_is_measured_multiplies_integers_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -79,12 +83,12 @@ def test_what_is_measured_multiplies_integers_alone(tmp_path: Path, monkeypatch:
     model.write_bytes(tiny_bytes())
     seen = 0
 
-    def multiplied(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    def counted(matrix: Tensor, columns: Tensor) -> Tensor:
         nonlocal seen
         seen += 1
-        assert torch.equal(x, x.round())
-        return product._as_product(x, weight, bias)
+        assert torch.equal(columns, columns.round())
+        return torch.mm(matrix, columns)
 
-    monkeypatch.setattr(product, "_fastest", lambda *_: multiplied)
+    monkeypatch.setattr(product, "_fastest", lambda *_: counted)
     lvc.encode(clip, io.BytesIO(), model=model, device="cpu")
     assert seen > 100

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from lvc.errors import ModelError
 from lvc.exact.places import enlarged, is_compiled
-from lvc.exact.product import learned_pointwise, pointwise, repeatable_pointwise
+from lvc.exact.product import learned_pointwise, multiplied, repeatable_pointwise
 from lvc.kernels import layers as kernels
 
 ACT_MAX = 2047
@@ -75,6 +75,19 @@ def placed(values: Tensor, where: Tensor | None) -> Tensor:
     return values.reshape(b * n, channels)[where + first].permute(0, 3, 1, 2)
 
 
+class _Frozen(NamedTuple):
+    """What compiled loops and products take of an exact layer, on a CPU.
+
+    matrix: weights, [C_out, ...].
+    offsets: what is added to sums, [C_out].
+    knots: what is added at each knot of qualities, [KNOTS, C_out] whole numbers; None where there are none.
+    """
+
+    matrix: Tensor
+    offsets: npt.NDArray[np.float32]
+    knots: npt.NDArray[np.float64] | None
+
+
 def _round_through(x: Tensor) -> Tensor:
     return x + (x.round() - x).detach()
 
@@ -98,6 +111,7 @@ class ExactLayer(nn.Module):
         self.fake = False
         self._offset: Tensor | None = None
         self._shift: Tensor | None = None
+        self._kept: _Frozen | None = None
 
     def shifts(self) -> Tensor:
         """The exponent s of each output channel's grid 2^-s, [C_out], small enough for the bound."""
@@ -142,9 +156,13 @@ class ExactLayer(nn.Module):
         return weight, self.bias * UNIT
 
     @property
-    def biases(self) -> Tensor:
-        """What is added to sums, [C_out]."""
-        return self._parameters_now()[1]
+    def frozen(self) -> _Frozen:
+        """Of an exact layer on a CPU; made once, as nothing changes any more and each call of PyTorch's takes time."""
+        if self._kept is None:
+            weight, offset = self._parameters_now()
+            knots = None if self.knots is None else self.knots.detach().double().numpy() * UNIT
+            self._kept = _Frozen(weight.flatten(1), offset.numpy(), knots)
+        return self._kept
 
     def _by_quality(self, quality: Qualities | None) -> Tensor | None:
         """What is added to sums because of the quality, [B, n, C_out]; None where a layer does not depend on it."""
@@ -155,23 +173,21 @@ class ExactLayer(nn.Module):
         offset = (quality.weights[..., None] * self.knots).sum(2) * UNIT
         return offset.round() if self.exact else offset
 
-    def _offsets_of(self, sums: Tensor, quality: Qualities | None) -> Tensor:
-        """What :mod:`lvc.kernels` have to add to sums, [B, C_out]; what differs from place to place is added here."""
-        offset = self._by_quality(quality)
-        bias = self.biases.expand(len(sums), -1)
-        if offset is None or quality is None:
-            return bias
-        if quality.where is None:
-            return bias + offset[:, 0]
-        offset = placed(offset, quality.where)
-        sums.add_(enlarged(offset, sums.shape[2] // offset.shape[2]))
-        return bias
-
     def _compiled(self, sums: Tensor, quality: Qualities | None) -> Tensor:
         """Activations of sums without their bias, in place, by :mod:`lvc.kernels`."""
-        offsets = self._offsets_of(sums, quality)
-        for each, offset in zip(sums.flatten(2), offsets, strict=True):
-            kernels.finish(each.numpy(), offset.contiguous().numpy(), self.act, float(ACT_MAX))
+        frozen, planes = self.frozen, sums.numpy().reshape(len(sums), sums.shape[1], -1)
+        offsets = [frozen.offsets] * len(sums)
+        if frozen.knots is not None:
+            if quality is None:
+                raise ModelError("a quality-dependent layer was called without a quality")
+            more = np.rint(quality.weights.numpy().astype(np.float64) @ frozen.knots).astype(np.float32)
+            if quality.where is None:
+                offsets = [frozen.offsets + each[0] for each in more]
+            else:
+                placed_offsets = placed(torch.from_numpy(more), quality.where)
+                sums.add_(enlarged(placed_offsets, sums.shape[2] // placed_offsets.shape[2]))
+        for each, offset in zip(planes, offsets, strict=True):
+            kernels.finish(each, offset, self.act, float(ACT_MAX))
         return sums
 
     def _finish(self, y: Tensor, quality: Qualities | None) -> Tensor:
@@ -260,21 +276,38 @@ class Conv(ExactLayer):
         integers: bool = True,
     ) -> None:
         super().__init__(act)
-        self._product = pointwise if integers else repeatable_pointwise
+        self._integers = integers
         self.weight = nn.Parameter(torch.randn(c_out, c_in, 1, 1) * (gain / math.sqrt(c_in)))
         self.bias = nn.Parameter(torch.zeros(c_out))
         self.knots = nn.Parameter(torch.zeros(KNOTS, c_out)) if by_quality else None
 
     def forward(self, x: Tensor, quality: Qualities | None = None) -> Tensor:
-        weight, bias = self._parameters_now()
         if self.exact and is_compiled(x):
-            return self._compiled(self.sums(x), quality)
-        product = self._product if self.exact else learned_pointwise
+            return self._compiled(self._sums(x), quality)
+        weight, bias = self._parameters_now()
+        product = learned_pointwise if not self.exact else F.conv2d if self._integers else repeatable_pointwise
         return self._finish(product(x, weight, bias), quality)
 
-    def sums(self, x: Tensor) -> Tensor:
+    def _sums(self, x: Tensor) -> Tensor:
         """Products alone, without bias, of an exact layer on a CPU."""
-        return self._product(x, self.weight.detach(), None).contiguous()
+        if not self._integers:
+            return repeatable_pointwise(x, self.weight.detach(), None).contiguous()
+        b, channels, height, width = x.shape
+        matrix, columns = self.frozen.matrix, x.reshape(b, channels, -1)
+        every = (
+            multiplied(matrix, columns[0]) if b == 1 else torch.stack([multiplied(matrix, each) for each in columns])
+        )
+        return every.view(b, -1, height, width)
+
+    def of_columns(self, columns: Tensor) -> Tensor:
+        """Products alone, without bias, [C_in, n] to [C_out, n], of an exact layer on a CPU."""
+        return multiplied(self.frozen.matrix, columns)
+
+    def activated(self, columns: Tensor) -> Tensor:
+        """The same as activations; not of layers that depend on the quality."""
+        sums = self.of_columns(columns)
+        kernels.finish(sums.numpy(), self.frozen.offsets, self.act, float(ACT_MAX))
+        return sums
 
 
 class Depthwise(ExactLayer):
@@ -292,17 +325,20 @@ class Depthwise(ExactLayer):
         self.knots = None
 
     def forward(self, x: Tensor, runs: Runs | None = None) -> Tensor:
-        weight, bias = self._parameters_now()
-        if runs is not None:
-            some, filters = torch.empty(1, len(weight), 1, runs[:, 1].sum()), weight[:, 0].contiguous().numpy()
-            planes, into = x[0].flatten(1).contiguous().numpy(), some[0, :, 0].numpy()
-            kernels.depthwise_near(planes, x.shape[3], runs, filters, bias.numpy(), float(ACT_MAX), into)
-            return some
         if not self.exact or not is_compiled(x):
+            weight, bias = self._parameters_now()
             return self._finish(F.conv2d(x, weight, bias, padding=1, groups=self.weight.shape[0]), None)
-        found, filters = torch.empty(x.shape), weight[:, 0].contiguous().numpy()
-        for into, given in zip(found, x.contiguous(), strict=True):
-            kernels.depthwise(given.numpy(), filters, bias.numpy(), float(ACT_MAX), into.numpy())
+        matrix, offsets, _ = self.frozen
+        filters, planes = matrix.numpy().reshape(-1, 3, 3), x.contiguous().numpy()
+        if runs is not None:
+            some = torch.empty(1, len(filters), 1, int(runs[:, 1].sum()))
+            into = some.numpy()[0, :, 0]
+            given = planes.reshape(len(filters), -1)
+            kernels.depthwise_near(given, x.shape[3], runs, filters, offsets, float(ACT_MAX), into)
+            return some
+        found = torch.empty(x.shape)
+        for into, given in zip(found.numpy(), planes, strict=True):
+            kernels.depthwise(given, filters, offsets, float(ACT_MAX), into)
         return found
 
 
@@ -324,27 +360,30 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor, runs: Runs | None = None) -> Tensor:
         spatial = self.spatial(x, runs)
-        if runs is not None:
-            sums = torch.cat([self.narrow.sums(self.widen(part)) for part in spatial.split(_POSITIONS, 3)], 3)
-            planes, biases = x[0].flatten(1).numpy(), self.narrow.biases.numpy()
-            kernels.finish_and_add_near(sums[0, :, 0].numpy(), biases, float(ACT_MAX), runs, planes)
-            return x
         if not self.narrow.exact:
             return clamp(x + self.narrow(self.widen(spatial)))
         if x.is_cuda:  # nothing else holds what is added, and there are no gradients
             return torch.clamp_(self.narrow(self.widen(spatial)).add_(x), -ACT_MAX, ACT_MAX)
         if not is_compiled(x):
             return clamp(self.narrow(self.widen(spatial)).add_(x))
-        result, x = torch.empty(x.shape), x.contiguous()
-        rows = max(1, _POSITIONS // x.shape[3])
-        for into, given, every in zip(result.flatten(2), x.flatten(2), spatial.split(1), strict=True):
-            start = 0
-            for part in every.split(rows, 2):
-                sums = self.narrow.sums(self.widen(part)).flatten(2)[0]
-                offsets = self.narrow.biases.numpy()
-                kernels.finish_and_add(sums.numpy(), offsets, float(ACT_MAX), given.numpy(), into.numpy(), start)
-                start += sums.shape[1]
+        return self._everywhere(x, spatial) if runs is None else self._near(x, spatial, runs)
+
+    def _everywhere(self, x: Tensor, spatial: Tensor) -> Tensor:
+        """By :mod:`lvc.kernels`, so many places at a time as stay in a cache."""
+        result, offsets, shape = torch.empty(x.shape), self.narrow.frozen.offsets, (*x.shape[:2], -1)
+        given, into = x.contiguous().numpy().reshape(shape), result.numpy().reshape(shape)
+        for number, columns in enumerate(spatial.view(shape)):
+            for start in range(0, columns.shape[1], _POSITIONS):
+                sums = self.narrow.of_columns(self.widen.activated(columns[:, start : start + _POSITIONS]))
+                kernels.finish_and_add(sums.numpy(), offsets, float(ACT_MAX), given[number], into[number], start)
         return result
+
+    def _near(self, x: Tensor, spatial: Tensor, runs: Runs) -> Tensor:
+        """The same in some places, in place."""
+        parts = [self.narrow.of_columns(self.widen.activated(part)) for part in spatial[0, :, 0].split(_POSITIONS, 1)]
+        sums, planes = parts[0] if len(parts) == 1 else torch.cat(parts, 1), x.numpy().reshape(x.shape[1], -1)
+        kernels.finish_and_add_near(sums.numpy(), self.narrow.frozen.offsets, float(ACT_MAX), runs, planes)
+        return x
 
 
 def clamp(x: Tensor) -> Tensor:
