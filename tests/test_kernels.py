@@ -26,8 +26,9 @@ from lvc.exact import layers, places, warp
 from lvc.exact.layers import ACT_MAX, Block, Conv, Depthwise, Qualities, make_exact, quality_knots
 from lvc.model import codebook
 from lvc.model.codebook import lattice_codebook
+from lvc.model.levels import LEVEL_MAX
 from lvc.model.modes import FIRST, NONE
-from lvc.model.prediction import Memory, Picture
+from lvc.model.prediction import Memory, Picture, Prediction
 from tests.models import tiny_model
 
 VECTORS = Path(__file__).parent / "vectors"
@@ -235,6 +236,34 @@ def test_choice_of_entries(log_scale: float) -> None:
     found, other = both(lambda: torch.from_numpy(codebook.choose(book, bits, vectors)))
     assert float((found == other).float().mean()) > 0.995  # two entries may cost the same but for rounding
     assert bool((found == len(book.entries)).any()) == bool((other == len(book.entries)).any())
+
+
+@pytest.mark.parametrize("levels", [False, True], ids=["one quality", "qualities"])
+@pytest.mark.parametrize("share", [0.0, 0.3, 1.0])
+def test_reconstruction(share: float, levels: bool) -> None:
+    """Some of the blocks have latents, some of the others are skipped."""
+    random, model = np.random.default_rng(8), tiny_model().codec
+    picture = Picture(integers(2, 1, 64, 96, most=511) + 512, integers(2, 2, 32, 48, most=511, seed=1) + 512)
+    past = Memory(picture, integers(2, model.config.fine, 8, 12, seed=2), integers(2, 384, 4, 6, seed=3))
+    has_latents = random.random((2, 1, 4, 6)) < share
+    latents = torch.from_numpy(random.integers(-3000, 3000, (2, 384, 4, 6)) * has_latents).float()
+    prediction = Prediction(
+        past,
+        torch.tensor([20.0, 70.0]),
+        intra=False,
+        skip=torch.from_numpy(~has_latents & (random.random(has_latents.shape) < 0.5)).float(),
+        sizes=torch.from_numpy(random.integers(0, 4, has_latents.shape)).float(),
+        levels=torch.from_numpy(random.integers(-LEVEL_MAX, LEVEL_MAX + 1, has_latents.shape)) if levels else None,
+        c8=integers(2, model.config.fine, 8, 12, seed=4),
+    )
+
+    def reconstructed() -> Tensor:
+        left = model.reconstruct(prediction, latents)
+        return torch.cat([part.flatten() for part in (*left.picture, left.state, left.magnitudes)])
+
+    found, wanted = both(reconstructed)
+    assert torch.equal(found, wanted)
+    assert bool((found[-latents.numel() :] != 0).any()) == (share > 0)
 
 
 def moved(seed: int, height: int = 80, width: int = 176) -> tuple[Tensor, Tensor, Tensor]:

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lvc.exact import warp
-from lvc.exact.layers import ACT_MAX, clamp, make_exact, placed
+from lvc.exact.layers import clamp, make_exact, placed
 from lvc.exact.layers import exact_layers as layers_of
 from lvc.exact.near import Extent, Near
 from lvc.exact.overlap import overlapped
@@ -33,10 +33,10 @@ from lvc.model.networks import (
     fold,
     half_mask,
     size_planes,
-    unfold,
 )
 from lvc.model.prediction import ALIGN, MIDDLE, PEAK, Memory, Picture, Prediction
 from lvc.model.quality import Steps
+from lvc.model.reconstruction import reconstruct, unchanged
 from lvc.model.sizes import WIDE, WIDE_SCALE
 from lvc.model.transform import BANDS, LATENT_MAX, LATENTS, SIZES, Transform
 
@@ -44,12 +44,8 @@ RESIDUAL_UNIT = 64.0
 """Quantised residuals are integers of 1/64 step."""
 MEAN_UNITS = (64.0, 32.0, 16.0, 8.0)
 """Latent units of one unit of predicted mean: luma DC, rest of the low band, middle band, high band."""
-RESIDUAL_FRACTION = 8.0
-"""The inverse transform delivers eighths of a 10-bit grey level."""
 FULL = 0.15
 """If more of the blocks of a picture than this are coded, networks are asked everywhere."""
-HEAD_FRACTION = 2.0
-"""The head delivers halves; finer ones would need larger weights, which take long to learn."""
 
 
 class _Known(NamedTuple):
@@ -297,32 +293,10 @@ class FrameCodec(nn.Module):
     def reconstruct(self, prediction: Prediction, latents: Tensor) -> Memory:
         """Latents to the decoded picture, the new state and the magnitudes."""
         if prediction.extent.fine.is_empty:
-            return Memory(_limited(*prediction.picture), prediction.past.state, torch.zeros_like(latents))
-        dy, duv = self.transform.inverse(latents, _sizes(prediction))
-        y = torch.add(prediction.picture.y, dy, alpha=1 / RESIDUAL_FRACTION)
-        uv = torch.add(prediction.picture.uv, duv, alpha=1 / RESIDUAL_FRACTION)
-        ry, ruv = clamp(dy), clamp(duv)
-        iy, iuv = clamp(y - MIDDLE), clamp(uv - MIDDLE)
-        if self.exact:
-            iy, iuv = iy.round_(), iuv.round_()
-        state, head = self._branch(prediction).decoder(
-            fold(iy, iuv), fold(ry, ruv), prediction.c8, prediction.qualities, prediction.extent.fine
-        )
-        hy, huv = unfold(head)
-        y, uv = torch.add(y, hy, alpha=1 / HEAD_FRACTION), torch.add(uv, huv, alpha=1 / HEAD_FRACTION)
-        if self.exact:
-            y, uv = y.round_(), uv.round_()
-        if prediction.skip is not None:
-            skip = prediction.skip.bool()
-            y = torch.where(enlarged(skip, 16), prediction.picture.y, y)
-            uv = torch.where(enlarged(skip, 8), prediction.picture.uv, uv)
-            state = torch.where(enlarged(skip, 2), prediction.past.state, state)
-        step = self.step_of(prediction)
-        if self.exact:
-            magnitudes = (latents.abs().double() * 16.0 / step.double()).round().float()
-        else:
-            magnitudes = latents.abs() / step * 16.0
-        return Memory(_limited(y, uv), state, magnitudes.clamp(0, ACT_MAX))
+            return unchanged(prediction)
+        residual = Picture(*self.transform.inverse(latents, _sizes(prediction)))
+        step, decoder = self.step_of(prediction), self._branch(prediction).decoder
+        return reconstruct(prediction, residual, latents, step, decoder, self.exact)
 
     # -- encoder --------------------------------------------------------------------------------------------------
 
@@ -377,10 +351,6 @@ def _blockwise(combine: Callable[[Tensor, Tensor, int], Tensor], a: Memory, b: M
     """Combine all planes of two memories; the last argument is how many samples of a plane make up 16 of luma."""
     picture = Picture(combine(a.picture.y, b.picture.y, 16), combine(a.picture.uv, b.picture.uv, 8))
     return Memory(picture, combine(a.state, b.state, 2), combine(a.magnitudes, b.magnitudes, 1))
-
-
-def _limited(y: Tensor, uv: Tensor) -> Picture:
-    return Picture(y.clamp(0, PEAK), uv.clamp(0, PEAK))
 
 
 def _sizes(prediction: Prediction) -> Tensor:
