@@ -126,8 +126,8 @@ def _interpolation_answers(device: torch.device) -> bool:
     field = vectors[:, None, None].expand(-1, 24 // warp.BLOCK, 40 // warp.BLOCK, 2)
     every = given.expand(16, -1, -1, -1)
     blocks = warp.compensate(every, field).cpu().numpy()
-    nowhere = torch.zeros(field.shape[:3], dtype=torch.bool, device=device)
-    alone = overlapped(warp.Interpolator(every, warp.LUMA), field, nowhere).cpu().numpy()
+    everywhere = torch.ones(field.shape[:3], dtype=torch.bool, device=device)  # all vectors of a picture are the same
+    alone = overlapped(warp.Interpolator(every, warp.LUMA), field, everywhere).cpu().numpy()
     if not (alone == blocks).all():
         return False
     inner = np.s_[:, -warp.FIRST : 24 - warp.FIRST, -warp.FIRST : 40 - warp.FIRST]

@@ -55,7 +55,8 @@ def overlapped(
     Args:
         read: of the reference.
         field: [B, h, w, 2] int64, quarter luma samples.
-        used: which blocks are predicted from this reference, [B, h, w] bool: no others give or take.
+        used: which blocks are predicted from this reference, [B, h, w] bool: no others give or take. What is found for
+            others does not matter; compiled loops leave them out.
         own: the picture as each block's own vector predicts it, where that is known, [B, C, H, W].
         rounding: off in training.
 

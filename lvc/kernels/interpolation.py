@@ -38,24 +38,31 @@ def _overlapper(block: int, taps: int) -> Callable[..., Any]:
             reference: [H + 2 border, W + 2 border], the plane with its border repeated so far: by block + taps - 1 or
                 more samples.
             field: [h, w, 2], as many positions between samples as there are filters.
-            used: [h, w].
+            used: [h, w]; others are given their ``own``, or zeros.
             filters: [positions, taps] of the set in use.
             weights: [4, block * size]: above, below, left, right.
             own: [H, W], or empty.
             out: [H, W].
         """
         window, rows = np.empty(size * size, np.float32), np.empty(size * size, np.float32)
-        mine, other, total = np.empty(length, np.float32), np.empty(length, np.float32), np.empty(length, np.float32)
+        # of a whole vector only the block itself is written
+        mine, other, total = np.zeros(length, np.float32), np.zeros(length, np.float32), np.zeros(length, np.float32)
         lowest, furthest = reference.shape[0] - size, reference.shape[1] - size
         height, width = used.shape
         positions = len(filters)
+        is_plain = filters[0, before] == 1  # whole vectors show samples as they are
         for i in range(first, last):
             for j in range(width):
+                if not used[i, j]:
+                    for r in range(i * block, (i + 1) * block):
+                        for c in range(j * block, (j + 1) * block):
+                            out[r, c] = own[r, c] if own.size else np.float32(0)
+                    continue
                 for side in range(-1, 4):
                     ii = i + (1 if side == 1 else -1 if side == 0 else 0)
                     jj = j + (1 if side == 3 else -1 if side == 2 else 0)
                     if side >= 0:
-                        if ii < 0 or jj < 0 or ii >= height or jj >= width or not (used[i, j] and used[ii, jj]):
+                        if ii < 0 or jj < 0 or ii >= height or jj >= width or not used[ii, jj]:
                             continue
                         if field[ii, jj, 0] == field[i, j, 0] and field[ii, jj, 1] == field[i, j, 1]:
                             continue
@@ -68,20 +75,29 @@ def _overlapper(block: int, taps: int) -> Callable[..., Any]:
                     # further out than the border is repeated all samples are the same
                     top = max(0, min(i * block + v // positions - before + border, lowest))
                     left = max(0, min(j * block + h // positions - before + border, furthest))
-                    for r in range(size):
-                        for c in range(size):
-                            window[r * size + c] = reference[top + r, left + c]
-                    across, down = filters[h % positions], filters[v % positions]
-                    for n in range(across_length):
-                        value = np.float32(0)
-                        for k in range(taps):
-                            value += across[k] * window[n + k]
-                        rows[n] = value
-                    for n in range(length):
-                        value = np.float32(0)
-                        for k in range(taps):
-                            value += down[k] * rows[n + k * size]
-                        other[n] = max(min((value + ROUND) - ROUND, peak), np.float32(0))
+                    if is_plain and v % positions == 0 and h % positions == 0:
+                        for r in range(block):
+                            for c in range(block):
+                                other[r * size + c] = reference[top + before + r, left + before + c]
+                    else:
+                        for r in range(size):
+                            for c in range(size):
+                                window[r * size + c] = reference[top + r, left + c]
+                        across, down = filters[h % positions], filters[v % positions]
+                        if is_plain and h % positions == 0:
+                            for n in range(across_length):
+                                rows[n] = window[n + before]
+                        else:
+                            for n in range(across_length):
+                                value = np.float32(0)
+                                for k in range(taps):
+                                    value += across[k] * window[n + k]
+                                rows[n] = value
+                        for n in range(length):
+                            value = np.float32(0)
+                            for k in range(taps):
+                                value += down[k] * rows[n + k * size]
+                            other[n] = max(min((value + ROUND) - ROUND, peak), np.float32(0))
                     if side < 0:
                         for n in range(length):
                             mine[n] = total[n] = other[n]
