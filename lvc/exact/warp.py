@@ -133,11 +133,11 @@ def sample(planes: Tensor, field: Tensor, block: int) -> Tensor:
 def _interpolated(bordered: Tensor, field: Tensor) -> Tensor:
     """Luma from :func:`readable`, by :mod:`lvc.kernels`."""
     b, rows, cols = field.shape[:3]
-    out, nowhere = torch.empty(b, 1, rows * BLOCK, cols * BLOCK), np.zeros((rows, cols), dtype=bool)
-    weights, own = np.zeros((4, BLOCK * (BLOCK + len(_SHARP[0]) - 1)), np.float32), np.zeros((0, 0), np.float32)
+    out, everywhere = torch.empty(b, 1, rows * BLOCK, cols * BLOCK), np.ones((rows, cols), dtype=bool)
+    nothing = np.zeros((0, 0), np.float32)
     for into, given, vectors in zip(out[:, 0], bordered[:, 0], field, strict=True):
-        what = given.numpy(), BORDER, vectors.contiguous().numpy(), nowhere, filter_sets(LUMA)[0], weights
-        shared(interpolation.overlap_luma, rows, *what, np.float32(1023), own, into.numpy())
+        what = given.numpy(), BORDER, vectors.contiguous().numpy(), everywhere, filter_sets(LUMA)[0], nothing
+        shared(interpolation.overlap_luma, rows, *what, np.float32(1023), nothing, into.numpy())
     return out
 
 

@@ -40,7 +40,7 @@ def _overlapper(block: int, taps: int) -> Callable[..., Any]:
             field: [h, w, 2], as many positions between samples as there are filters.
             used: [h, w]; others are given their ``own``, or zeros.
             filters: [positions, taps] of the set in use.
-            weights: [4, block * size]: above, below, left, right.
+            weights: [4, block * size]: above, below, left, right; or empty: no block is overlapped.
             own: [H, W], or empty.
             out: [H, W].
         """
@@ -58,7 +58,7 @@ def _overlapper(block: int, taps: int) -> Callable[..., Any]:
                         for c in range(j * block, (j + 1) * block):
                             out[r, c] = own[r, c] if own.size else np.float32(0)
                     continue
-                for side in range(-1, 4):
+                for side in range(-1, len(weights)):
                     ii = i + (1 if side == 1 else -1 if side == 0 else 0)
                     jj = j + (1 if side == 3 else -1 if side == 2 else 0)
                     if side >= 0:
@@ -78,7 +78,8 @@ def _overlapper(block: int, taps: int) -> Callable[..., Any]:
                     if is_plain and v % positions == 0 and h % positions == 0:
                         for r in range(block):
                             for c in range(block):
-                                other[r * size + c] = reference[top + before + r, left + before + c]
+                                value = (reference[top + before + r, left + before + c] + ROUND) - ROUND
+                                other[r * size + c] = max(min(value, peak), np.float32(0))
                     else:
                         for r in range(size):
                             for c in range(size):
