@@ -20,6 +20,7 @@ from torch import Tensor
 
 from lvc import kernels
 from lvc.encoder import motion_search
+from lvc.encoder.matching import misses_of
 from lvc.encoder.motion_blocks import RateChooser, block_sizes
 from lvc.encoder.motion_search import FAST, MEDIUM, SLOW, TRAINING, SearchEffort
 from lvc.exact import layers, places, warp
@@ -281,6 +282,15 @@ def moved(seed: int, height: int = 80, width: int = 176) -> tuple[Tensor, Tensor
     target = warp.sample(warp.readable(reference), torch.from_numpy(field), warp.BLOCK) + noise
     coarse = field[:, ::2, ::2] + (random.random((1, height // 16, width // 16, 1)) < 0.02)
     return target.round().clamp(0, 1023), reference, torch.from_numpy(coarse.repeat(2, 1).repeat(2, 2))
+
+
+@pytest.mark.parametrize("means", [False, True])
+@pytest.mark.parametrize("size", [(16, 32), (48, 176)])
+def test_misses(size: tuple[int, int], means: bool) -> None:
+    difference = torch.cat([texture(17, *size), texture(18, *size)]) - 500
+    found, wanted = both(lambda: misses_of(difference, torch.tensor([20.0, 70.0]), means))
+    assert torch.allclose(found, wanted, rtol=1e-5)
+    assert found.shape == (2, 1, size[0] // 8, size[1] // 8)
 
 
 @pytest.mark.parametrize("shares", [(1.0,), (0.0, 0.5, 1.0)])

@@ -13,9 +13,10 @@ from torch import Tensor
 
 from lvc.encoder.cost import LEAST, PER_POWER, lagrangian_of
 from lvc.exact.folding import pixel_unshuffle
-from lvc.exact.places import in_pieces, picked
+from lvc.exact.places import in_pieces, is_compiled, picked
 from lvc.exact.warp import BLOCK, BORDER, FIRST, LAST, LUMA, filter_sets
-from lvc.kernels.matching import Sight
+from lvc.kernels import shared
+from lvc.kernels.matching import Sight, misses
 from lvc.model.quality import RATE_WEIGHT, nominal_step
 
 MEAN_SHARE = 0.3
@@ -49,9 +50,21 @@ def misses_of(difference: Tensor, quality: Tensor, means: bool = True) -> Tensor
         quality: [B].
         means: whether the means of blocks count, too.
     """
+    if is_compiled(difference):
+        return _compiled(difference, quality, means)
     rows = _hadamard(difference.device)[0 if means else 1 :, :, None, None]
     coefficients = F.conv2d(pixel_unshuffle(difference, BLOCK), rows) / steps_of(quality)[:, None, None, None]
     return lagrangian_of(coefficients).sum(1, keepdim=True) * (1 / RATE_WEIGHT)
+
+
+def _compiled(difference: Tensor, quality: Tensor, means: bool) -> Tensor:
+    """The same by :mod:`lvc.kernels`."""
+    b, _, height, width = difference.shape
+    found, prices = torch.empty(b, 1, height // BLOCK, width // BLOCK), (PER_POWER, LEAST, 1 / RATE_WEIGHT, means)
+    for n, step in enumerate(steps_of(quality).tolist()):
+        given, into = difference[n, 0].contiguous().numpy(), found[n, 0].numpy()
+        shared(misses, len(into), given, step, *prices, into)
+    return found
 
 
 def vector_weight(quality: Tensor) -> Tensor:

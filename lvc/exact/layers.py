@@ -85,7 +85,7 @@ class _Frozen(NamedTuple):
 
     matrix: Tensor
     offsets: npt.NDArray[np.float32]
-    knots: npt.NDArray[np.float64] | None
+    knots: npt.NDArray[np.float32] | None
 
 
 def _round_through(x: Tensor) -> Tensor:
@@ -160,7 +160,7 @@ class ExactLayer(nn.Module):
         """Of an exact layer on a CPU; made once, as nothing changes any more and each call of PyTorch's takes time."""
         if self._kept is None:
             weight, offset = self._parameters_now()
-            knots = None if self.knots is None else self.knots.detach().double().numpy() * UNIT
+            knots = None if self.knots is None else self.knots.detach().numpy() * np.float32(UNIT)
             self._kept = _Frozen(weight.flatten(1), offset.numpy(), knots)
         return self._kept
 
@@ -180,7 +180,7 @@ class ExactLayer(nn.Module):
         if frozen.knots is not None:
             if quality is None:
                 raise ModelError("a quality-dependent layer was called without a quality")
-            more = np.rint(quality.weights.numpy().astype(np.float64) @ frozen.knots).astype(np.float32)
+            more = np.rint((quality.weights.numpy()[..., None] * frozen.knots).sum(2))
             if quality.where is None:
                 offsets = [frozen.offsets + each[0] for each in more]
             else:

@@ -67,18 +67,20 @@ class Near(Everywhere):
     def joined(self, reach: int, *planes: Tensor) -> Tensor:
         """See :class:`Everywhere`."""
         runs = self.runs(reach)
-        columns = torch.empty(1, sum(plane.shape[1] for plane in planes), 1, runs[:, 1].sum())
-        first = 0
+        columns = torch.empty(1, sum(plane.shape[1] for plane in planes), 1, int(runs[:, 1].sum()))
+        into, first = columns.numpy()[0, :, 0], 0
         for plane in planes:
             last = first + plane.shape[1]
-            nearness.move(plane[0].flatten(1).contiguous().numpy(), runs, columns[0, first:last, 0].numpy(), True)
+            given = plane.contiguous().numpy()[0].reshape(last - first, -1)
+            nearness.move(given, runs, into[first:last], True)
             first = last
         return columns
 
     def put(self, reach: int, given: Tensor) -> Tensor:
         """See :class:`Everywhere`."""
         planes = torch.zeros(1, given.shape[1], self._height, self._width)
-        nearness.move(planes[0].flatten(1).numpy(), self.runs(reach), given[0, :, 0].contiguous().numpy(), False)
+        into, some = planes.numpy()[0].reshape(given.shape[1], -1), given.contiguous().numpy()[0, :, 0]
+        nearness.move(into, self.runs(reach), some, False)
         return planes
 
     def runs(self, reach: int) -> Runs:

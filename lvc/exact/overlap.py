@@ -93,12 +93,12 @@ def _compiled(read: Interpolator, field: Tensor, used: Tensor, own: Tensor | Non
     b, rows, cols = used.shape
     shape = b, read.padded.shape[1], rows * read.block, cols * read.block
     out = torch.empty(shape)
-    known = out[:, :, :0] if own is None else own
-    for number, smooth in enumerate(read.chosen.tolist()):
-        vectors, counted = field[number].contiguous().numpy(), used[number].contiguous().numpy()
-        for plane, mine, into in zip(read.padded[number], known[number], out[number], strict=True):
-            given = plane.numpy(), read.border, vectors, counted, filters[smooth], weights, np.float32(read.peak)
-            shared(overlap, rows, *given, mine.contiguous().numpy(), into.numpy())
+    planes, results, vectors, counted = (each.contiguous().numpy() for each in (read.padded, out, field, used))
+    known = results[:, :, :0] if own is None else own.contiguous().numpy()
+    for n, smooth in enumerate(read.chosen.tolist()):
+        what = vectors[n], counted[n], filters[smooth], weights, np.float32(read.peak)
+        for plane, mine, into in zip(planes[n], known[n], results[n], strict=True):
+            shared(overlap, rows, plane, read.border, *what, mine, into)
     return out
 
 

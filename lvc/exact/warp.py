@@ -344,9 +344,9 @@ def warp(x: Tensor, field: Tensor, shift: int, rounding: bool = True) -> Tensor:
     b, c, height, width = x.shape
     if rounding and is_compiled(x):
         moved = torch.empty_like(x, memory_format=torch.contiguous_format)
-        for into, given, vectors in zip(moved, x, field, strict=True):
-            source, target = given.reshape(c, -1).numpy(), into.view(c, -1).numpy()
-            shared(warping.warp, c, source, vectors.contiguous().numpy(), shift, target)
+        given, into = (each.contiguous().numpy().reshape(b, c, -1) for each in (x, moved))
+        for source, target, vectors in zip(given, into, field.contiguous().numpy(), strict=True):
+            shared(warping.warp, c, source, vectors, shift, target)
         return moved
     one = 1 << shift
     whole, part = field >> shift, field & (one - 1)

@@ -123,6 +123,47 @@ def _answer(sight: Sight, work: _Work, lanes: int, misses: Doubles) -> None:
 
 
 @compiled
+def misses(
+    difference: Floats,
+    step: float,
+    per_power: float,
+    least: float,
+    bits: float,
+    means: bool,
+    out: Floats,
+    first: int,
+    last: int,
+) -> None:
+    """What 8x8 blocks in rows ``first`` to ``last - 1`` miss.
+
+    Args:
+        difference: from what is predicted, [H, W].
+        step: of quantisation, in grey levels.
+        per_power, least, bits: see :class:`Sight`.
+        means: whether the means of blocks count, too.
+        out: [H/8, W/8].
+    """
+    values, powers = np.zeros(1024, np.float32), np.empty(1024, np.float32)
+    size, factor, constant = np.float32(step), np.float32(per_power), np.float32(least)
+    for row in range(first, last):
+        for start in range(0, out.shape[1], _LANES):
+            lanes = min(_LANES, out.shape[1] - start)
+            for r in range(8):
+                given = difference[row * 8 + r, start * 8 : (start + lanes) * 8]
+                for lane in range(lanes):
+                    for c in range(8):
+                        values[(r * 8 + c) * 16 + lane] = given[lane * 8 + c]
+            hadamard(values)
+            for n in range(1024):
+                values[n] = values[n] * np.float32(1 / 8) / size
+            if not means:
+                values[:16] = 0
+            coding_costs(values, powers, factor, constant)
+            for lane in range(lanes):
+                out[row, start + lane] = values[lane] * np.float32(bits)
+
+
+@compiled
 def _rate(v: int, h: int, guess: Ints, logarithms: Floats) -> float:
     """See :func:`lvc.encoder.motion_search.vector_bits`."""
     if v == guess[0] and h == guess[1]:

@@ -208,16 +208,16 @@ class FrameCodec(nn.Module):
         """The same by :mod:`lvc.kernels`."""
         if second is None and not bool((modes == NONE).any()):
             return first
-        blank = self.nothing(1, (ALIGN, ALIGN), modes.device)
+        blank, chosen = self.nothing(1, (ALIGN, ALIGN), modes.device), modes.contiguous().numpy()[:, 0]
 
         def mix(a: Tensor, b: Tensor, empty: Tensor, factor: int, differ: bool = False) -> tuple[Tensor, Tensor]:
             out = torch.empty(a.shape)
             apart = torch.empty(a.shape if differ else (len(a), 0, 0, 0))
             nothing = empty[0, :, 0, 0].contiguous().numpy()
-            for n, each in enumerate(modes[:, 0]):
-                planes = a[n].contiguous().numpy(), b[n].contiguous().numpy()
-                where = each.contiguous().numpy(), factor, nothing
-                shared(warping.mix, len(each), *planes, *where, out[n].numpy(), apart[n].numpy())
+            planes, results = (a.contiguous().numpy(), b.contiguous().numpy()), (out.numpy(), apart.numpy())
+            for n, where in enumerate(chosen):
+                from_a, from_b = (each[n] for each in planes)
+                shared(warping.mix, len(where), from_a, from_b, where, factor, nothing, *(each[n] for each in results))
             return out, apart
 
         other, differ = second or first, second is not None
