@@ -28,7 +28,7 @@ ROUND = np.float32(3 << 22)
 """Adding and subtracting it leaves the nearest integer, halves to even, of what is below 2^22."""
 _LEAST_ROWS = 4
 """Fewer rows than this are not worth another thread."""
-COMPILING = "compiling loops for this processor; the first time takes up to half a minute longer"
+COMPILING = "compiling loops for this processor; the first time takes up to a minute longer"
 _lock = threading.Lock()
 
 
