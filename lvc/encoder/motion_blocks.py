@@ -124,9 +124,9 @@ class RateChooser:
 
     def __init__(self, target: Tensor, planes: Tensor, quality: Tensor, share: Tensor) -> None:
         self._weight = float(vector_weight(quality)[0])
-        is_compiled = planes.ndim == 4
         what = target, planes, quality, share
-        self._matches: Sight | Matcher = sights(*what)[0] if is_compiled else Matcher(*what)
+        # as :func:`lvc.exact.warp.readable` gives them: for compiled loops, or interpolated
+        self._matches: Sight | Matcher = sights(*what)[0] if planes.ndim == 4 else Matcher(*what)
         self._prices: VectorBits | None = None  # of the whole picture: tables adapt only after it
 
     def __call__(self, y: Ints, x: Ints, size: int, wanted: Ints, known: Known, tables: MotionTables) -> Ints:
