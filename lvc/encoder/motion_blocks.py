@@ -17,7 +17,7 @@ from lvc.encoder.motion_search import (
     vector_bits,
 )
 from lvc.encoder.vector_costs import VectorBits, cheaper
-from lvc.kernels import matching, shared
+from lvc.kernels import blocks, shared
 from lvc.kernels.matching import Sight
 from lvc.model.known_vectors import Ints, Known
 from lvc.model.motion import Floats, MotionTables, cells_of
@@ -107,8 +107,8 @@ def _compiled(
     guess, weight = neighbour_median(pairs, pairs), vector_weight(quality).flatten().tolist()
     for n, sight in enumerate(sights(target, planes, quality, share)):
         given = full[n].contiguous().numpy(), guess[n].contiguous().numpy()
-        prices, results = (weight[n], LOGARITHMS, SPLIT_BITS), (found[n].numpy(), levels[n].numpy())
-        shared(matching.sizes, -(-len(sight.scales) // 8), sight, *given, *prices, *results)
+        prices, results = blocks.Prices(weight[n], SPLIT_BITS, LOGARITHMS), (found[n].numpy(), levels[n].numpy())
+        shared(blocks.sizes, -(-len(sight.scales) // 8), sight, *given, prices, *results)
     return found, levels
 
 
@@ -144,7 +144,7 @@ class RateChooser:
         """
         if isinstance(self._matches, Sight):
             chosen = wanted.copy()
-            matching.cheapest(self._matches, y, x, size, options, saved, self._weight, chosen)
+            blocks.cheapest(self._matches, y, x, size, options, saved, self._weight, chosen)
             return chosen
         number, at = np.nonzero(saved > 0)
         if not len(at):

@@ -168,6 +168,17 @@ def _answer(slots: int, prices: Prices, work: _Work, costs: Floats) -> None:
 
 
 @compiled
+def _straight(k: int) -> tuple[int, int]:
+    """Up, down, left, right."""
+    return (1 if k == 1 else -1 if k == 0 else 0), (1 if k == 3 else -1 if k == 2 else 0)
+
+
+@compiled
+def _oblique(k: int) -> tuple[int, int]:
+    return (1 if k >= 2 else -1), (1 if k % 2 else -1)
+
+
+@compiled
 def search(
     target: Floats,
     reference: Floats,
@@ -222,17 +233,15 @@ def search(
                     for k in range(ways):
                         if number == 0:
                             v, h = candidates[k, by, bx, 0], candidates[k, by, bx, 1]
-                        elif not is_diagonal:
-                            v = centres[n, 0] + (step if k == 1 else -step if k == 0 else 0)
-                            h = centres[n, 1] + (step if k == 3 else -step if k == 2 else 0)
-                        elif diagonal == ONE:
-                            v = centres[n, 0] + (-step if missed[n, 0] < missed[n, 1] else step)
-                            h = centres[n, 1] + (-step if missed[n, 2] < missed[n, 3] else step)
                         else:
-                            v, h = (
-                                centres[n, 0] + (step if k >= 2 else -step),
-                                centres[n, 1] + (step if k % 2 else -step),
-                            )
+                            if not is_diagonal:
+                                down, across = _straight(k)
+                            elif diagonal == ONE:
+                                down = -1 if missed[n, 0] < missed[n, 1] else 1
+                                across = -1 if missed[n, 2] < missed[n, 3] else 1
+                            else:
+                                down, across = _oblique(k)
+                            v, h = centres[n, 0] + down * step, centres[n, 1] + across * step
                         v, h = min(max(v, -furthest), furthest), min(max(h, -furthest), furthest)
                         tried[n, k, 0], tried[n, k, 1] = v, h
                         is_new = True
