@@ -196,7 +196,7 @@ def test_a_picture(at: list[tuple[int, int]], levels: bool, two: bool, monkeypat
     prediction = random_prediction(tiny_model().codec, skip, levels, two)
     columns: list[int] = []
 
-    def counted(matrix: Tensor, given: Tensor) -> Tensor:
+    def counted(matrix: product.Matrix, given: Tensor) -> Tensor:
         columns.append(given.shape[1])
         return product.multiplied(matrix, given)
 

@@ -13,7 +13,9 @@ from torch.nn import functional as F
 
 import lvc
 from lvc.exact import product
-from lvc.exact.product import learned_pointwise, multiplied
+from lvc.exact.layers import ACT_MAX
+from lvc.exact.product import Matrix, learned_pointwise, multiplied
+from lvc.kernels import layers as kernels
 from tests.clips import make_clip
 from tests.models import tiny_bytes
 
@@ -29,6 +31,11 @@ def tensors(seed: int = 0) -> tuple[Tensor, Tensor, Tensor]:
     )
 
 
+def matrix_of(weight: Tensor) -> Matrix:
+    """Of whole numbers."""
+    return Matrix.of(weight.flatten(1), torch.zeros(len(weight), dtype=torch.float64))
+
+
 @pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize("onednn", [True, False])
 def test_products_do_not_depend_on_who_computes_them(threads: int, onednn: bool) -> None:
@@ -40,8 +47,9 @@ def test_products_do_not_depend_on_who_computes_them(threads: int, onednn: bool)
         torch._C._set_mkldnn_enabled(onednn)
         assert torch.equal(learned_pointwise(x, weight, bias).double(), want)
         columns = x.flatten(2)[1][:, 3:30]  # of a part, not next to each other
-        for multiply in (multiplied, torch.mm, *([product._as_convolution] if onednn else [])):
-            found = multiply(weight.flatten(1), columns) + bias[:, None]
+        by_onednn = [product._as_convolution, *([product._as_bytes] if product._has_bytes() else [])]
+        for multiply in (multiplied, product._as_matrices, *(by_onednn if onednn else [])):
+            found = multiply(matrix_of(weight), columns) + bias[:, None]
             assert found.is_contiguous()
             assert torch.equal(found.double(), want.flatten(2)[1][:, 3:30])
     finally:
@@ -63,17 +71,63 @@ def test_gradients_are_those_of_a_convolution(needed: tuple[bool, ...], monkeypa
             assert float((a - b).norm() / b.norm()) < 0.01
 
 
-def test_the_faster_way_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
-    for slow, fast in ((torch.mm, product._as_convolution), (product._as_convolution, torch.mm)):
+@pytest.mark.parametrize("has_bytes", [True, False])
+def test_the_fastest_way_is_taken(has_bytes: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(product, "_has_bytes", lambda: has_bytes)
+    ways = [product._as_matrices, product._as_convolution, *([product._as_bytes] if has_bytes else [])]
+    for fast in ways:
         calls = itertools.count()
 
-        def seconds(way: object, *_: Tensor, slow: object = slow, calls: Iterator[int] = calls) -> float:
-            is_disturbed = next(calls) < 20 and way is not slow  # most of the time, by what else is running
-            return 9.0 if is_disturbed else 2.0 if way is slow else 1.0
+        def seconds(way: object, *_: object, fast: object = fast, calls: Iterator[int] = calls) -> float:
+            is_disturbed = next(calls) < 10 * len(ways) and way is fast  # most of the time, by what else is running
+            return 9.0 if is_disturbed else 1.0 if way is fast else 2.0
 
         monkeypatch.setattr(product, "_seconds", seconds)
-        assert product._fastest.__wrapped__(1, True) is fast
-        assert product._fastest.__wrapped__(1, False) is torch.mm
+        assert product._fastest.__wrapped__(1, True, True) is fast
+        assert product._fastest.__wrapped__(1, False, True) is product._as_matrices
+        assert product._fastest.__wrapped__(1, True, False) is not product._as_bytes
+
+
+def test_all_activations_are_halved_and_joined() -> None:
+    columns = np.arange(-2047, 2048, dtype=np.float32)[None].repeat(2, 0)
+    halves = np.empty((2, 2 * columns.shape[1]), np.int8)
+    kernels.halve(columns, halves)
+    sums = np.empty_like(columns)
+    kernels.join(halves.astype(np.int32), np.array([1, 0.25], np.float32), sums)
+    assert np.array_equal(sums, columns * np.array([[1], [0.25]], np.float32))
+
+
+def test_weights_that_are_no_bytes() -> None:
+    x, weight, _ = tensors()
+    weight[3, 5] = 128
+    matrix, columns = matrix_of(weight), x.flatten(2)[0]
+    assert matrix.steps is None
+    assert torch.equal(multiplied(matrix, columns).double(), weight.flatten(1).double() @ columns.double())
+
+
+def saturated(a: Tensor, b: Tensor) -> Tensor:
+    """As processors without VNNI instructions do: bytes without sign times bytes with one, pairs cut to 16 bits."""
+    left, right = a.int(), b.int() + 128
+    if left.shape[1] % 2:
+        left, right = F.pad(left, (0, 1)), F.pad(right, (0, 0, 0, 1))
+    pairs = (left[:, :, None] * right[None]).unflatten(1, (-1, 2)).sum(2).clamp(-(1 << 15), (1 << 15) - 1)
+    return (pairs.sum(1) - 128 * a.int().sum(1)[:, None]).int()
+
+
+def failing(_a: Tensor, _b: Tensor) -> Tensor:
+    raise NotImplementedError("no such kernel")
+
+
+def test_bytes_are_multiplied_where_that_is_exact(monkeypatch: pytest.MonkeyPatch) -> None:
+    makes = product._has_bytes.__wrapped__
+    monkeypatch.setattr(torch, "_int_mm", lambda a, b: a.int() @ b.int())
+    assert makes()
+    monkeypatch.setattr(torch, "_int_mm", saturated)
+    assert not makes()
+    monkeypatch.setattr(torch, "_int_mm", failing)
+    assert not makes()
+    monkeypatch.delattr(torch, "_int_mm")
+    assert not makes()
 
 
 def test_what_is_measured_multiplies_integers_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -83,11 +137,12 @@ def test_what_is_measured_multiplies_integers_alone(tmp_path: Path, monkeypatch:
     model.write_bytes(tiny_bytes())
     seen = 0
 
-    def counted(matrix: Tensor, columns: Tensor) -> Tensor:
+    def counted(matrix: Matrix, columns: Tensor) -> Tensor:
         nonlocal seen
         seen += 1
         assert torch.equal(columns, columns.round())
-        return torch.mm(matrix, columns)
+        assert float(columns.abs().max()) <= ACT_MAX
+        return torch.mm(matrix.floats, columns)
 
     monkeypatch.setattr(product, "_fastest", lambda *_: counted)
     lvc.encode(clip, io.BytesIO(), model=model, device="cpu")

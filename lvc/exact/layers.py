@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from lvc.errors import ModelError
 from lvc.exact.places import enlarged, is_compiled
-from lvc.exact.product import learned_pointwise, multiplied, repeatable_pointwise
+from lvc.exact.product import Matrix, learned_pointwise, multiplied, repeatable_pointwise
 from lvc.kernels import layers as kernels
 
 ACT_MAX = 2047
@@ -78,12 +78,12 @@ def placed(values: Tensor, where: Tensor | None) -> Tensor:
 class _Frozen(NamedTuple):
     """What compiled loops and products take of an exact layer, on a CPU.
 
-    matrix: weights, [C_out, ...].
+    matrix: weights, [C_out, C_in].
     offsets: what is added to sums, [C_out].
     knots: what is added at each knot of qualities, [KNOTS, C_out] whole numbers; None where there are none.
     """
 
-    matrix: Tensor
+    matrix: Matrix
     offsets: npt.NDArray[np.float32]
     knots: npt.NDArray[np.float32] | None
 
@@ -111,6 +111,7 @@ class ExactLayer(nn.Module):
         self.fake = False
         self._offset: Tensor | None = None
         self._shift: Tensor | None = None
+        self._proved: Tensor | None = None
         self._kept: _Frozen | None = None
 
     def shifts(self) -> Tensor:
@@ -161,7 +162,8 @@ class ExactLayer(nn.Module):
         if self._kept is None:
             weight, offset = self._parameters_now()
             knots = None if self.knots is None else self.knots.detach().numpy() * np.float32(UNIT)
-            self._kept = _Frozen(weight.flatten(1), offset.numpy(), knots)
+            shift = self.grid_shift(type(self).__name__) if self._proved is None else self._proved
+            self._kept = _Frozen(Matrix.of(weight.flatten(1), shift.cpu()), offset.numpy(), knots)
         return self._kept
 
     def _by_quality(self, quality: Qualities | None) -> Tensor | None:
@@ -243,7 +245,8 @@ class ExactLayer(nn.Module):
         Raises:
             ModelError: naming the layer.
         """
-        step = torch.exp2(-self.grid_shift(name))
+        self._proved = self.grid_shift(name)
+        step = torch.exp2(-self._proved)
         weight, bias = self.weight.double().flatten(1), self.bias.double() * UNIT
         knot = torch.zeros_like(bias)
         if self.knots is not None:
@@ -329,7 +332,7 @@ class Depthwise(ExactLayer):
             weight, bias = self._parameters_now()
             return self._finish(F.conv2d(x, weight, bias, padding=1, groups=self.weight.shape[0]), None)
         matrix, offsets, _ = self.frozen
-        filters, planes = matrix.numpy().reshape(-1, 3, 3), x.contiguous().numpy()
+        filters, planes = matrix.floats.numpy().reshape(-1, 3, 3), x.contiguous().numpy()
         if runs is not None:
             some = torch.empty(1, len(filters), 1, int(runs[:, 1].sum()))
             into = some.numpy()[0, :, 0]

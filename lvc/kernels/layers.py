@@ -9,8 +9,37 @@ import numpy.typing as npt
 from lvc.kernels import ROUND, compiled
 
 Floats = npt.NDArray[np.float32]
+Bytes = npt.NDArray[np.int8]
+Words = npt.NDArray[np.int32]
 Runs = npt.NDArray[np.int64]
 Taps = tuple[np.float32, ...]
+
+
+@compiled
+def halve(columns: Floats, halves: Bytes) -> None:
+    """Write activations [k, n], -2048...2047, as two bytes each, [k, 2 n]: sixteenths, then what is left of them."""
+    count = columns.shape[1]
+    for channel in range(len(columns)):
+        row, high, low = columns[channel], halves[channel, :count], halves[channel, count:]
+        for n in range(count):
+            high[n] = np.int8(np.int32(row[n]) >> np.int32(4))
+        for n in range(count):  # two loops become vector instructions, one does not
+            low[n] = np.int8(np.int32(row[n]) & np.int32(15))
+
+
+@compiled
+def join(products: Words, grid: Floats, sums: Floats) -> None:
+    """Add products of both halves, [m, 2 n], to sums [m, n].
+
+    Args:
+        grid: what products of each row are multiples of, [m].
+    """
+    count = sums.shape[1]
+    for channel in range(len(sums)):
+        high, low, into = products[channel, :count], products[channel, count:], sums[channel]
+        whole, part = grid[channel] * np.float32(16), grid[channel]
+        for n in range(count):
+            into[n] = np.float32(high[n]) * whole + np.float32(low[n]) * part
 
 
 @compiled
