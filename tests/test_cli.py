@@ -1,5 +1,6 @@
 """The command line: help, usage, how options become calls of the library."""
 
+import gc
 import hashlib
 import json
 import math
@@ -14,7 +15,7 @@ import pytest
 
 import lvc
 from lvc import catalogue, errors
-from lvc.cli import EPILOG
+from lvc.cli import COLLECTED_EVERY, EPILOG
 from tests.command_line import COMMANDS, Call, run
 from tests.container_files import HEADER, SMALL, group, write
 
@@ -94,6 +95,20 @@ def test_light_commands_are_quick(small: Path, arguments: list[str], most: float
         best = min(best, processor_seconds(*command))
         nothing = min(nothing, processor_seconds("-c", "import click"))
     assert best < most * nothing
+
+
+def test_cycles_are_looked_for_less_often_while_a_command_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    module = sys.modules["lvc.cli.models"]  # the package has a command of that name
+    seen, before = [], gc.get_threshold()
+
+    def watched() -> tuple[catalogue.ModelInfo, ...]:
+        seen.append(gc.get_threshold()[0])
+        return catalogue.installed()
+
+    monkeypatch.setattr(module, "installed", watched)
+    assert run("models").exit_code == 0
+    assert seen == [COLLECTED_EVERY]
+    assert gc.get_threshold() == before
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["info", "FILE"], ["encode", "--help"], ["models"], ["--version"]])
