@@ -313,7 +313,7 @@ def test_interruption_leaves_nothing_behind(
         except subprocess.TimeoutExpired:
             process.send_signal(signal.SIGABRT)  # says where it stands
         said = process.stderr.read()
-        assert (process.returncode, b"Traceback" in said) == (128 + number, False), said
+        assert (process.returncode, b"Traceback" in said) == (128 + number, False), said.decode()  # in full
     assert list(tmp_path.iterdir()) == [temporary]
     assert not list(temporary.iterdir())
 
