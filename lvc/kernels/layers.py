@@ -29,7 +29,7 @@ def halve(columns: Floats, halves: Bytes) -> None:
 
 @compiled
 def join(products: Words, grid: Floats, sums: Floats) -> None:
-    """Add products of both halves, [m, 2 n], to sums [m, n].
+    """Make sums [m, n] of the products of both halves, [m, 2 n], which float32 holds exactly.
 
     Args:
         grid: what products of each row are multiples of, [m].

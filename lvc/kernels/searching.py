@@ -175,6 +175,7 @@ def _straight(k: int) -> tuple[int, int]:
 
 @compiled
 def _oblique(k: int) -> tuple[int, int]:
+    """Up or down and left or right."""
     return (1 if k >= 2 else -1), (1 if k % 2 else -1)
 
 
