@@ -1,6 +1,6 @@
 """``python -m lvc`` is the command line."""
 
-from lvc.cli import main
+from lvc.cli import run
 
 if __name__ == "__main__":
-    main(prog_name="lvc")
+    run()

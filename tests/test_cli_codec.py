@@ -341,6 +341,28 @@ def test_an_interruption_in_a_finaliser_is_not_lost(number: signal.Signals) -> N
     assert b"ignored" not in done.stderr
 
 
+STUCK = """
+import concurrent.futures, signal, threading
+import lvc.cli
+lock = threading.Lock()
+pool = concurrent.futures.ThreadPoolExecutor(1)
+@lvc.cli.main.command()
+def wait():
+    lock.acquire()
+    pool.submit(lock.acquire)
+    signal.raise_signal(NUMBER)
+lvc.cli.run()
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_threads_that_never_end_are_not_waited_for(number: signal.Signals) -> None:
+    """As one does that wants a lock which the main thread took just before a signal."""
+    command = [sys.executable, "-c", STUCK.replace("NUMBER", str(int(number))), "wait"]
+    done = subprocess.run(command, capture_output=True, timeout=120, check=False)
+    assert done.returncode == 128 + number, done.stderr.decode()
+
+
 def test_streams_as_source_and_destination(clip: bytes, coded: bytes) -> None:
     back = io.BytesIO()
     result = lvc.decode(io.BytesIO(coded), back)

@@ -105,6 +105,19 @@ def test_what_is_kept_does_not_come_again() -> None:
     assert ended.value is kept
 
 
+def test_what_gets_nowhere_comes_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the way out waits for a thread that waits for the main one."""
+    monkeypatch.setattr("lvc.cli.signals._ENDING", 0.3)
+    begin = time.monotonic()
+    with pytest.raises(SystemExit) as ended, signals_as_exceptions():
+        try:
+            signal.raise_signal(signal.SIGTERM)
+        finally:
+            threading.Event().wait(30)
+    assert 0.3 <= time.monotonic() - begin < 10
+    assert ended.value.code == TERMINATED
+
+
 def test_everything_is_put_back() -> None:
     def state() -> list[object]:
         return [

@@ -160,6 +160,22 @@ for command in (encode, decode, info, verify, cat, cut, models, train, bench, co
     main.add_command(command)
 
 
+def run() -> None:
+    """The program, which is this process: once a signal has ended the command, nothing is waited for any more.
+
+    At its end Python waits for threads, which may wait for what the exception of the signal has left behind: a lock
+    that the main thread had taken, but not noted as taken.
+    """
+    try:
+        main(prog_name="lvc")
+    except SystemExit as error:
+        if error.code not in (INTERRUPTED, TERMINATED, HUNG_UP):
+            raise
+        with contextlib.suppress(OSError, ValueError):
+            sys.stderr.flush()
+        os._exit(int(error.code))
+
+
 def _abandon_stdout() -> None:
     """Keep the interpreter from complaining, at its end, about what it can no longer write."""
     with contextlib.suppress(OSError, ValueError):

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import queue
 import signal
 import sys
 import threading
@@ -21,6 +22,8 @@ _PATIENCE = 0.2
 """Seconds after which a main thread that has not handled a signal is nudged."""
 _AGAIN = 0.05
 """Seconds after which an exception that was lost is raised again."""
+_ENDING = 60.0
+"""Seconds after which it is raised again where it was not lost, but the command has not ended."""
 
 
 class _Interrupted(KeyboardInterrupt):
@@ -36,8 +39,8 @@ def signals_as_exceptions() -> Iterator[None]:
     """SIGINT raises KeyboardInterrupt, SIGTERM SystemExit(TERMINATED), SIGHUP SystemExit(HUNG_UP): unfinished output is
     removed.
 
-    Whoever catches one of them inside has to raise that same object again in the end: an exception that is dropped
-    counts as lost, and comes again.
+    Whoever catches one of them inside has to raise that same object again in the end, and soon: an exception that is
+    dropped counts as lost, and comes again, and so does one after which nothing ends.
 
     In other threads than the main one nothing changes: signals are somebody else's. Where SIGINT is ignored, as shells
     let background commands do, or SIGHUP, as ``nohup`` does, it stays so.
@@ -53,19 +56,20 @@ def signals_as_exceptions() -> Iterator[None]:
     handling = _Handling()
     before = {number: signal.signal(number, handling.leave) for number in numbers}
     try:
-        with _woken(frozenset(numbers), handling), _unreported():
+        with handling, _woken(frozenset(numbers), handling), _unreported():
             yield
     finally:
-        handling.over = True
         for number, handler in before.items():
             signal.signal(number, handler)
 
 
 class _Handling:
-    """Raises the exceptions, and each once more as long as it gets lost.
+    """Raises the exceptions, and each once more as long as it gets lost or gets nowhere.
 
     Much of what runs in the main thread drops exceptions: finalisers, callbacks, and initialisation of many an
-    extension module, which wants to be loaded whatever fails; and not all modules are loaded at the start.
+    extension module, which wants to be loaded whatever fails; and not all modules are loaded at the start. One that
+    strikes between taking a lock and noting so leaves it taken, and who then waits for another thread that wants it
+    waits for ever.
 
     Attributes:
         seen: whether a signal was handled since someone looked.
@@ -74,8 +78,9 @@ class _Handling:
 
     def __init__(self) -> None:
         self.seen = False
-        self.over = False
-        self._raised: list[weakref.ref[BaseException]] = []
+        self.over = threading.Event()
+        # this kind of queue may be put into at any time, within its own methods, too
+        self._raised: queue.SimpleQueue[tuple[int, weakref.ref[BaseException]] | None] = queue.SimpleQueue()
 
     def leave(self, number: int, _frame: FrameType | None) -> NoReturn:
         """Handle a signal."""
@@ -84,18 +89,26 @@ class _Handling:
 
     def _exception(self, number: int) -> BaseException:
         error = _Interrupted() if number == signal.SIGINT else _Ended(128 + number)
-        self._raised.append(weakref.ref(error, lambda _: self._lost(number)))
+        self._raised.put((number, weakref.ref(error)))
         return error
 
-    def _lost(self, number: int) -> None:
-        if not self.over:
-            timer = threading.Timer(_AGAIN, self._again, (number,))
-            timer.daemon = True
-            timer.start()
+    def _insist(self) -> None:
+        """Raise again what has to be."""
+        while raised := self._raised.get():
+            number, error = raised
+            late = time.monotonic() + _ENDING
+            while error() is not None and time.monotonic() < late:
+                if self.over.wait(_AGAIN):
+                    return
+            if not self.over.wait(_AGAIN):
+                signal.raise_signal(number)
 
-    def _again(self, number: int) -> None:
-        if not self.over:
-            signal.raise_signal(number)
+    def __enter__(self) -> None:
+        threading.Thread(target=self._insist, daemon=True).start()
+
+    def __exit__(self, *_: object) -> None:
+        self.over.set()
+        self._raised.put(None)
 
 
 @contextlib.contextmanager
@@ -122,7 +135,7 @@ def _woken(numbers: frozenset[int], handling: _Handling) -> Iterator[None]:
                 if numbers.isdisjoint(came):
                     continue
                 time.sleep(_PATIENCE)
-                while not (handling.seen or handling.over):
+                while not (handling.seen or handling.over.is_set()):
                     signal.pthread_kill(main, _NUDGE)
                     time.sleep(_PATIENCE)
                 handling.seen = False
@@ -133,7 +146,7 @@ def _woken(numbers: frozenset[int], handling: _Handling) -> Iterator[None]:
     try:
         yield
     finally:
-        handling.over = True
+        handling.over.set()
         signal.set_wakeup_fd(before)
         os.close(writing)
         signal.signal(_NUDGE, nudged)
