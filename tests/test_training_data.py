@@ -8,7 +8,7 @@ import torch
 
 from lvc.errors import InputError
 from lvc.training.balance import Balance
-from lvc.training.data import Clip, CropSampler, load_clip, load_folder
+from lvc.training.data import ZOOMS, Clip, CropSampler, load_clip, load_folder
 from lvc.training.loop import Trainer
 from lvc.training.schedule import Schedule
 from tests.clips import make_clip
@@ -43,6 +43,23 @@ def test_crops(clips: Path) -> None:
         CropSampler(found, [], 128, 5).batch(1, 1)
     with pytest.raises(InputError, match="no clip is as large"):
         CropSampler(found, [], 64, 5).batch(1, FRAMES + 1)
+
+
+def test_crops_are_scaled() -> None:
+    """A ramp of two levels a sample is as steep as its scale says, in luma and chroma."""
+    ramp = (2 * torch.arange(128, dtype=torch.uint8)).expand(2, 128, 128).contiguous()
+    clip = Clip(ramp, ramp[:, None, ::2, ::2].repeat(1, 2, 1, 1).contiguous(), 1.0)
+    found = set()
+    sampler = CropSampler([clip], [], 48, 7)
+    for _ in range(100):
+        (picture, _) = sampler.batch(1, 2)
+        luma, chroma = picture.y[0, 0, 24] / 4, picture.uv[0, 0, 12] / 4
+        slope = abs(float(luma[40] - luma[8])) / 32
+        assert abs(float(chroma[20] - chroma[4])) / 16 == pytest.approx(2 * slope, abs=0.1)
+        found.add(round(2 / slope, 1))
+    assert found == {round(zoom, 1) for zoom in ZOOMS}
+    small = CropSampler([clip], [], 128, 7)  # what would have to be larger than the clip is left as it is
+    assert all(float(small.batch(1, 1)[0].y[0, 0, 0].diff().abs().max()) <= 4 * 2 for _ in range(20))
 
 
 def test_schedule() -> None:

@@ -89,10 +89,20 @@ def to_picture(y: Tensor, uv: Tensor) -> Picture:
 
 PACES, PACE_SHARES = (1, 2, 4), (0.7, 0.2, 0.1)
 """Frames from one of a sequence to the next: anchors are some frames apart."""
+ZOOMS, ZOOM_SHARES = (1.0, 2.0, 1.5, 0.75, 0.5), (0.5, 0.15, 0.15, 0.1, 0.1)
+"""Crops are enlarged or made smaller: the same things are soft in large pictures and sharp in small ones."""
+
+
+def _scaled(planes: Tensor, side: int) -> Tensor:
+    """Square uint8 planes [T, C, H, H] with so many samples a side; those that have them are not touched."""
+    if planes.shape[-1] == side:
+        return planes
+    wanted = F.interpolate(planes.float(), size=(side, side), mode="bicubic", antialias=True)
+    return wanted.round().clamp(0, 255).to(torch.uint8)
 
 
 class CropSampler:
-    """Random crops of consecutive frames, moving shots preferred, mirrored and time-reversed at random.
+    """Random crops of consecutive frames, moving shots preferred, scaled, mirrored and time-reversed at random.
 
     Attributes:
         longest: most frames that a crop can have.
@@ -132,11 +142,14 @@ class CropSampler:
         pace = min(pace, len(clip.y) // frames)
         start = int(self.random.integers(0, len(clip.y) - (frames - 1) * pace))
         height, width = clip.y.shape[1:]
-        top = int(self.random.integers(0, (height - crop) // 2 + 1)) * 2
-        left = int(self.random.integers(0, (width - crop) // 2 + 1)) * 2
+        side = 2 * round(crop / float(self.random.choice(ZOOMS, p=ZOOM_SHARES)) / 2)
+        if side > min(height, width):
+            side = crop
+        top = int(self.random.integers(0, (height - side) // 2 + 1)) * 2
+        left = int(self.random.integers(0, (width - side) // 2 + 1)) * 2
         times = slice(start, start + (frames - 1) * pace + 1, pace)
-        y = clip.y[times, top : top + crop, left : left + crop]
-        uv = clip.uv[times, :, top // 2 : (top + crop) // 2, left // 2 : (left + crop) // 2]
+        y = _scaled(clip.y[times, None, top : top + side, left : left + side], crop)[:, 0]
+        uv = _scaled(clip.uv[times, :, top // 2 : (top + side) // 2, left // 2 : (left + side) // 2], crop // 2)
         if self.random.random() < 0.5:
             y, uv = y.flip(2), uv.flip(3)
         if self.random.random() < 0.5:
