@@ -18,9 +18,9 @@ import torch
 
 from lvc.catalogue import path_of
 from lvc.encoder import EncoderSettings
+from lvc.encoder.around import with_around
 from lvc.encoder.group import GroupEncoder
 from lvc.encoder.picture import CodedPicture
-from lvc.encoder.still import with_later
 from lvc.exact.arithmetic import exact_arithmetic
 from lvc.media import VideoReader, peers
 from lvc.model.weights import load
@@ -79,10 +79,10 @@ def main() -> None:
         def take(coded: list[CodedPicture], waiting: list[Frame] = waiting, found: list[float] = found) -> None:
             found.extend(psnr(waiting.pop(0).planes, picture.planes, info.bit_depth) for picture in coded)
 
-        for frame, later in with_later(there_and_back(frames, arguments.frames)):
+        for frame, around in with_around(there_and_back(frames, arguments.frames)):
             waiting.append(frame)
             with exact_arithmetic():
-                take(group.encode(frame, later))
+                take(group.encode(frame, around))
         with exact_arithmetic():
             take(group.finish())
         turns = tell(f"quality {quality:g}", found, turn)

@@ -373,21 +373,21 @@ def test_what_is_hard_to_predict_is_tried_without_pictures_between_first(
 
 def test_what_a_run_will_cost() -> None:
     """Of pictures that are all alike, two cost a quarter, but for what the last one is worth to later ones."""
-    costs = [Cost(100.0, 20.0)] * 8
+    costs = [Cost(100.0, 20.0, 20.0)] * 8
     assert [run_cost(costs[:count], 8) for count in range(1, 9)] == pytest.approx([960 + 2.4 * 20] * 8)
-    dear = [Cost(1000.0, 20.0), *costs[1:]]
+    dear = [Cost(1000.0, 20.0, 20.0), *costs[1:]]
     assert run_cost(dear[:4], 8) == pytest.approx(1020 + 7 * 120 + 2.4 * 20)
 
 
 def test_hard_is_what_takes_half_of_an_intra_picture() -> None:
-    assert is_hard(Cost(600.0, 1.0), 1000.0, 60, 8)
-    assert not is_hard(Cost(400.0, 1.0), 1000.0, 60, 8)
+    assert is_hard(Cost(600.0, 1.0, 1.0), 1000.0, 60, 8)
+    assert not is_hard(Cost(400.0, 1.0, 1.0), 1000.0, 60, 8)
     # nothing is known of short runs and of high qualities
-    assert not is_hard(Cost(600.0, 1.0), 1000.0, 60, 7)
-    assert not is_hard(Cost(600.0, 1.0), 1000.0, 71, 8)
+    assert not is_hard(Cost(600.0, 1.0, 1.0), 1000.0, 60, 7)
+    assert not is_hard(Cost(600.0, 1.0, 1.0), 1000.0, 71, 8)
 
 
 def test_pictures_between_are_expected_to_cost_more_where_the_anchor_is_worse() -> None:
-    plain = [Cost(50.0, 50.0)] * 8
-    good, bad = (between_cost(Cost(100.0, error), plain) for error in (20.0, 40.0))
+    plain = [Cost(50.0, 50.0, 50.0)] * 8
+    good, bad = (between_cost(Cost(100.0, error, error), plain) for error in (20.0, 40.0))
     assert good < run_cost(plain, 8) < bad

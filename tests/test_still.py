@@ -1,7 +1,6 @@
 """How much of a picture stays as it is, and how much finer the intra picture of a still clip is."""
 
 import io
-import itertools
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -10,16 +9,12 @@ import pytest
 from lvc.container import GopChunk, Reader, Step
 from lvc.decoder import Decoder
 from lvc.encoder import EncodeResult, EncoderSettings, encode_stream
+from lvc.encoder.around import REACH
 from lvc.encoder.settings import INTRA_BONUS, INTRA_BONUS_SSIM, STILL_BONUS, quality_bonus
-from lvc.encoder.still import AHEAD, SAME, stillness, with_later
+from lvc.encoder.still import SAME, stillness
 from lvc.video import Frame, VideoInfo
 from tests.clips import clip_frames, clip_info
 from tests.models import tiny_model
-
-
-def frames_of(count: int) -> list[Frame]:
-    plane = np.zeros((2, 2), np.uint16)
-    return [Frame([plane, plane, plane], pts, 1) for pts in range(count)]
 
 
 def picture(luma: np.ndarray, unit: int = 1) -> Frame:
@@ -28,40 +23,13 @@ def picture(luma: np.ndarray, unit: int = 1) -> Frame:
     return Frame([luma.astype(np.uint16), *chroma.astype(np.uint16)], 0, 1)
 
 
-# -- pairs ----------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("count", [0, 1, 2, AHEAD - 1, AHEAD, AHEAD + 1, AHEAD + 2, 3 * AHEAD])
-def test_each_frame_with_a_later_one(count: int) -> None:
-    """All in order, each once; the last ones with the very last, that one with itself."""
-    frames = frames_of(count)
-    pairs = list(with_later(frames))
-    assert [id(frame) for frame, _ in pairs] == [id(frame) for frame in frames]
-    assert [later.pts for _, later in pairs] == [min(pts + AHEAD, count - 1) for pts in range(count)]
-    assert not pairs or pairs[-1][0] is pairs[-1][1]
-
-
-def test_no_more_frames_are_held_than_needed() -> None:
-    taken: list[int] = []
-
-    def source() -> Iterator[Frame]:
-        for frame in itertools.cycle(frames_of(1)):
-            taken.append(1)
-            yield frame
-
-    pairs = with_later(source())
-    for count in range(1, 20):
-        next(pairs)
-        assert len(taken) == count + AHEAD
-
-
 # -- stillness ------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("bit_depth", [8, 10])
 def test_clips(bit_depth: int) -> None:
     def found(kind: str) -> float:
-        frames = list(clip_frames(kind, 96, 80, AHEAD + 1, bit_depth=bit_depth))
+        frames = list(clip_frames(kind, 96, 80, REACH + 1, bit_depth=bit_depth))
         return stillness(frames[0], frames[-1], bit_depth)
 
     assert found("static") == 1

@@ -137,10 +137,10 @@ def _encode_without(
     import torch
 
     from lvc.container import Header, Writer
+    from lvc.encoder.around import with_around
     from lvc.encoder.group import GroupEncoder
     from lvc.encoder.picture import CodedPicture
     from lvc.encoder.plan import stretches
-    from lvc.encoder.still import with_later
     from lvc.exact.arithmetic import exact_arithmetic
 
     where = torch.device(device)
@@ -155,8 +155,8 @@ def _encode_without(
     with exact_arithmetic():
         for stretch in stretches(source, source.info, settings):
             group = GroupEncoder(model, source.info, settings, where)
-            for frame, later in with_later(stretch):
-                keep(group.encode(frame, later))
+            for frame, around in with_around(stretch):
+                keep(group.encode(frame, around))
             keep(group.finish())
             writer.write_gop(group.gop)
     if not pictures:

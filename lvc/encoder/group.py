@@ -11,10 +11,11 @@ import torch
 from lvc.compute import pictures_at_a_time
 from lvc.container import BETWEEN, PREDICTED, FrameRecord, Gop, Step, coding_order, levels
 from lvc.encoder import run_choice
+from lvc.encoder.around import Around
 from lvc.encoder.chroma_choice import choose_chroma_drop
 from lvc.encoder.loop_filter_choice import FilterObserver
 from lvc.encoder.picture import CodedPicture, PictureEncoder, Task
-from lvc.encoder.settings import RUN, TRY_EVERY, EncoderSettings, quality_bonus
+from lvc.encoder.settings import AVERAGED, RUN, TRY_EVERY, EncoderSettings, quality_bonus
 from lvc.encoder.still import stillness
 from lvc.exact.threads import Start, together
 from lvc.model import Model
@@ -120,6 +121,8 @@ class GroupEncoder:
         self._runs, self._is_between_better = 0, False
         self._waiting: list[Frame] = []
         self._begun: _Begun | None = None
+        self._around: dict[int, Around] = {}
+        self._taken = 0
         self._still = 0.0
         self.quality = settings.quality
         self.records: list[FrameRecord] = []
@@ -144,14 +147,16 @@ class GroupEncoder:
         """Whether all pictures so far have been coded."""
         return not self._waiting
 
-    def encode(self, frame: Frame, later: Frame | None = None) -> list[CodedPicture]:
+    def encode(self, frame: Frame, around: Around = Around()) -> list[CodedPicture]:  # noqa: B008 -- it cannot change
         """Take the next picture; gives those that this completes, in display order.
 
         Args:
-            later: one that comes some pictures later, from :func:`lvc.encoder.still.with_later`; it is only looked at.
+            around: those around it, from :func:`lvc.encoder.around.with_around`; they are only looked at.
         """
         if not self.records:
-            self._still = 0.0 if later is None else stillness(frame, later, self._info.bit_depth)
+            self._still = stillness(frame, around.after[-1], self._info.bit_depth) if around.after else 0.0
+        self._around[self._taken] = around
+        self._taken += 1
         self._waiting.append(frame)
         enough = RUN if self.records and self._try_every else 1
         return self._code_waiting() if len(self._waiting) >= enough else []
@@ -174,6 +179,7 @@ class GroupEncoder:
     def _keep(self, coded: list[CodedPicture]) -> list[CodedPicture]:
         """Pictures that are complete."""
         for picture in coded:
+            del self._around[len(self.records)]
             self.records.append(picture.record)
             self._motion_bits += picture.motion_bits
             self._hyper_bits += picture.hyper_bits
@@ -289,8 +295,10 @@ class GroupEncoder:
 
     def _cost(self, frame: Frame, coded: CodedPicture) -> run_choice.Cost:
         step = float(nominal_step(torch.tensor(self.quality)))
-        error = _error(frame.planes, coded.planes, self._info.bit_depth)
-        return run_choice.Cost(8.0 * len(coded.record.payload), error / (step * step * RATE_WEIGHT))
+        unit, depth = step * step * RATE_WEIGHT, self._info.bit_depth
+        error = _error(frame.planes, coded.planes, depth) / unit
+        inherited = error if coded.aim is None else _error(coded.aim, coded.planes, depth) / unit
+        return run_choice.Cost(8.0 * len(coded.record.payload), error, inherited)
 
     def _quality(self, step: Step) -> int:
         # a fraction of a quality is a share of pictures one quality finer, spread evenly
@@ -321,4 +329,11 @@ class GroupEncoder:
         self.estimated_bits += sum(picture.bits for picture in level)
 
     def _code(self, frame: Frame, step: Step) -> CodedPicture:
-        return self._pictures.code(Task(frame, step, self._quality(step), self.quality, self._state))
+        around = self._around[step.position] if self._is_averaged(step) else Around()
+        return self._pictures.code(Task(frame, step, self._quality(step), self.quality, self._state, around))
+
+    def _is_averaged(self, step: Step) -> bool:
+        """Whether a picture is worth being averaged with those around it: many are predicted from it."""
+        if not AVERAGED[self._settings.preset] or "noaverage" in self._settings.ablate:
+            return False
+        return step.first is None or (step.depth == 0 and step.position - step.first > 1)

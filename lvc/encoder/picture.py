@@ -6,11 +6,13 @@ import numpy as np
 import torch
 
 from lvc.container import BETWEEN, INTRA, PREDICTED, FrameRecord, Step
+from lvc.encoder.around import Around
 from lvc.encoder.block_choice import Blocks, choose_blocks, wide_blocks, with_wide
 from lvc.encoder.contrast import RATE_WEIGHTS, exactly, kept_distance, nearly, wanted_levels
 from lvc.encoder.loop_filter_choice import FilterObserver, choose_filter
 from lvc.encoder.predictor import Past, Predictor
 from lvc.encoder.settings import EncoderSettings
+from lvc.encoder.temporal_filter import filtered
 from lvc.exact import loop_filter
 from lvc.model import Model
 from lvc.model.chroma import code_chroma_drop
@@ -37,6 +39,7 @@ class CodedPicture(NamedTuple):
     """One coded picture.
 
     planes: as a decoder will see them.
+    aim: what they were to be like, where that was not the source but its average with others.
     step: its place in the coding order.
     bits: what its symbols cost by their probabilities; motion_bits, hyper_bits: see :class:`lvc.container.Gop`.
     seen: its symbols.
@@ -49,6 +52,7 @@ class CodedPicture(NamedTuple):
     motion_bits: float
     hyper_bits: float
     seen: Seen
+    aim: list[Plane] | None = None
 
 
 class Task(NamedTuple):
@@ -56,6 +60,7 @@ class Task(NamedTuple):
 
     base: the quality that its own one, 1...100, was made from: that of its run.
     state: of its group.
+    around: frames that it is averaged with.
     """
 
     frame: Frame
@@ -63,6 +68,7 @@ class Task(NamedTuple):
     quality: int
     base: float
     state: GroupState
+    around: Around = Around()
 
     @property
     def tables(self) -> GroupTables:
@@ -111,6 +117,10 @@ class PictureEncoder:
         intra = step.first is None
         flat = _write_flat(coder, task, target)
         flat_bits = coder.bits
+        aim = None
+        if (task.around.before or task.around.after) and (flat is None or flat.luma is None):
+            target = filtered(target, self._pictures_around(task.around), qualities)
+            aim = to_planes(target, self._info)[0]
         past = self._predictor.predict(coder, state, step, target, qualities)
         if flat is not None and flat.luma is not None:
             return self._coded(coder, task, painted(past.memory, [flat]))
@@ -127,7 +137,15 @@ class PictureEncoder:
         memory = self._codec.reconstruct(prediction, latents)
         memory = painted(self._filtered(coder, task, memory, prediction, target), [flat])
         parts = motion_bits, symbols.hyper_end[0] - motion_bits
-        return self._coded(coder, task, memory, parts, prediction.levels is not None)
+        return self._coded(coder, task, memory, parts, prediction.levels is not None)._replace(aim=aim)
+
+    def _pictures_around(self, around: Around) -> list[tuple[int, Picture]]:
+        """Each with how far it is away."""
+        return [
+            (distance, from_frame(frame, self._info, self._device))
+            for side in around
+            for distance, frame in enumerate(side, 1)
+        ]
 
     def _coded(
         self,

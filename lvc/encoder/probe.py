@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import torch
 
+from lvc.encoder.around import with_around
 from lvc.encoder.group import GroupEncoder
 from lvc.encoder.rate import FRAME_BYTES, SLOPE
 from lvc.encoder.settings import EncoderSettings
-from lvc.encoder.still import with_later
 from lvc.exact.arithmetic import exact_arithmetic
 from lvc.exact.device import working_device
 from lvc.model import Model
@@ -51,8 +51,8 @@ def start_quality(
     for _ in range(_TRIES):
         group = GroupEncoder(model, info, replace(settings, quality=quality), where)
         with exact_arithmetic():
-            for frame, later in with_later(frames):
-                group.encode(frame, later)
+            for frame, around in with_around(frames):
+                group.encode(frame, around)
             group.finish()
         intra, *others = (8.0 * len(record.payload) for record in group.records)
         other = sum(others) / len(others) if others else intra / 4

@@ -21,10 +21,11 @@ and on the wrong side in none of 19 hard cases."""
 
 
 class Cost(NamedTuple):
-    """Of one coded picture: its bits, and its squared error in bits."""
+    """Of one coded picture: its bits, its squared error in bits, and what of that later pictures may inherit."""
 
     bits: float
     error: float
+    inherited: float
 
     @property
     def total(self) -> float:
@@ -42,7 +43,7 @@ def run_cost(costs: Sequence[Cost], length: int) -> float:
     totals = [cost.total for cost in costs]
     rest = totals[1:] or totals
     each = min(sum(totals) / len(totals), sum(rest) / len(rest))
-    return sum(totals) + each * (length - len(totals)) + ANCHOR_WEIGHT * costs[-1].error
+    return sum(totals) + each * (length - len(totals)) + ANCHOR_WEIGHT * costs[-1].inherited
 
 
 def is_hard(anchor: Cost, intra_bits: float, quality: float, length: int) -> bool:
@@ -66,5 +67,5 @@ def between_cost(anchor: Cost, plain: Sequence[Cost]) -> float:
         anchor: of its last picture, coded first.
         plain: of all its pictures, coded without.
     """
-    known = anchor.bits, anchor.error, sum(p.bits for p in plain), sum(p.error for p in plain), plain[-1].error
+    known = anchor.bits, anchor.inherited, sum(p.bits for p in plain), sum(p.error for p in plain), plain[-1].error
     return sum(weight * value for weight, value in zip(_BETWEEN, known, strict=True))

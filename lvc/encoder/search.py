@@ -12,12 +12,12 @@ import numpy as np
 import torch
 
 from lvc.container.gop import pack_gop
+from lvc.encoder.around import with_around
 from lvc.encoder.group import GroupEncoder
 from lvc.encoder.plan import stretches
 from lvc.encoder.rate import FILE_BYTES
 from lvc.encoder.settings import EncoderSettings
 from lvc.encoder.source import Source
-from lvc.encoder.still import with_later
 from lvc.errors import InputError
 from lvc.exact.arithmetic import exact_arithmetic
 from lvc.exact.device import working_device
@@ -228,7 +228,7 @@ class Samples:
 def _coded(group: GroupEncoder, frames: Iterator[Frame]) -> Iterator[tuple[Sequence[Plane], list[Plane]]]:
     """Planes of each frame, and as they are decoded."""
     waiting: deque[Frame] = deque()
-    for pair in itertools.chain(with_later(frames), [None]):
+    for pair in itertools.chain(with_around(frames), [None]):
         with exact_arithmetic():
             coded = group.finish() if pair is None else group.encode(*pair)
         if pair is not None:

@@ -30,6 +30,8 @@ road -3 %, others 0)."""
 TRY_EVERY = {"fast": 0, "medium": 8, "slow": 1}
 """After so many runs of pictures it is tried again whether they are cheaper with pictures between or without; 0: never,
 and all pictures are anchors."""
+AVERAGED = {"fast": False, "medium": True, "slow": True}
+"""Whether pictures that many others are predicted from are averaged with those around them before they are coded."""
 ABLATIONS = (
     "scalar",
     "noadapt",
@@ -41,11 +43,13 @@ ABLATIONS = (
     "nocascade",
     "nodrop",
     "noweighting",
+    "noaverage",
 )
 """Parts to switch off for measurements: ``scalar`` (codebooks replaced by integers), ``noadapt`` (tables keep
 the model's counts), ``nomotion`` (all vectors zero), ``noskip`` (no block is), ``nosizes`` (all blocks are transformed
 whole), ``nofilter`` (no loop filters), ``nobetween`` (every picture is an anchor), ``nocascade`` (one quality for all
-pictures), ``nodrop`` (chroma is never coarser), ``noweighting`` (no reference is made darker or brighter)."""
+pictures), ``nodrop`` (chroma is never coarser), ``noweighting`` (no reference is made darker or brighter),
+``noaverage`` (no picture is averaged with others before it is coded)."""
 _FINE = 80
 """Quality from which on the differences shrink, to none at 100."""
 

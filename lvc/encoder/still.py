@@ -1,29 +1,12 @@
 """How much of a picture stays as it is, by a look at what comes."""
 
-from collections import deque
-from collections.abc import Iterable, Iterator
-
 import numpy as np
 
 from lvc.video import Frame
 
-AHEAD = 4
-"""How many frames later one looks."""
 BLOCK = 16
 SAME = 1.5
 """Mean absolute difference, in 8-bit grey levels, below which a block has not changed: grain and noise of a camera."""
-
-
-def with_later(frames: Iterable[Frame]) -> Iterator[tuple[Frame, Frame]]:
-    """Each frame with the one AHEAD frames later, or the last one."""
-    waiting: deque[Frame] = deque()
-    for frame in frames:
-        waiting.append(frame)
-        if len(waiting) > AHEAD:
-            yield waiting.popleft(), frame
-    while waiting:
-        last = waiting[-1]
-        yield waiting.popleft(), last
 
 
 def stillness(frame: Frame, later: Frame, bit_depth: int) -> float:

@@ -9,11 +9,11 @@ from pathlib import Path
 import torch
 
 from lvc.container import Gop, GopChunk, limits
+from lvc.encoder.around import with_around
 from lvc.encoder.group import GroupEncoder
 from lvc.encoder.picture import CodedPicture
 from lvc.encoder.rate import GroupPace
 from lvc.encoder.settings import EncoderSettings
-from lvc.encoder.still import with_later
 from lvc.exact.arithmetic import exact_arithmetic
 from lvc.exact.device import working_device
 from lvc.group_decoder import GroupDecoder
@@ -128,7 +128,7 @@ def code_stretch(
                     pass
             seconds += time.monotonic() - began
 
-    for frame, later in with_later(frames):
+    for frame, around in with_around(frames):
         if group is not None and size >= GROUP_BYTES:
             finish(group)
             group = None
@@ -137,7 +137,7 @@ def code_stretch(
         if rate is not None and group.is_between_runs:
             group.quality = rate.pace.quality(rate.seconds(frame.pts))
         with exact_arithmetic():
-            coded = group.encode(frame, later)
+            coded = group.encode(frame, around)
         while (
             rate is not None
             and coded
@@ -149,7 +149,7 @@ def code_stretch(
             group = GroupEncoder(model, coding.info, settings, where)
             group.quality = max(1.0, coarser)
             with exact_arithmetic():
-                coded = group.encode(frame, later)
+                coded = group.encode(frame, around)
         take(coded)
     if group is not None:
         finish(group)

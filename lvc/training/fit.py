@@ -14,9 +14,9 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from lvc.encoder.around import with_around
 from lvc.encoder.group import GroupEncoder
 from lvc.encoder.settings import EncoderSettings
-from lvc.encoder.still import with_later
 from lvc.exact.arithmetic import exact_arithmetic
 from lvc.model.codebook import (
     CLASSES,
@@ -103,8 +103,8 @@ def collect(model: Model, clips: list[Clip], count: int, seed: int = 5, quiet: b
         group = GroupEncoder(model, info, settings, device, evidence.add, evidence.filters.add)
         starts = [_counting(each) for each in _tables(group)]
         with exact_arithmetic():
-            for frame, later in with_later(frames):
-                group.encode(frame, later)
+            for frame, around in with_around(frames):
+                group.encode(frame, around)
             group.finish()
         counted = zip(_tables(group), starts, strict=True)
         seen = [[table.counts - start for table, start in zip(*each, strict=True)] for each in counted]
