@@ -41,12 +41,14 @@ class SearchEffort:
         propagations: rounds of trying the neighbours' vectors.
         diagonal: refine in four directions ("none"), also in the one between the better two of them ("one"), or in
             all eight ("all").
+        transforms: from half samples on by Hadamard coefficients, not by absolute differences.
     """
 
     radius: int = 7
     wide_radius: int = 5
     propagations: int = 1
     diagonal: str = "one"
+    transforms: bool = True
 
     def over(self, pictures: int) -> "SearchEffort":
         """For a reference so many pictures away: what moves has gone further (measured with anchors every four
@@ -59,6 +61,7 @@ class SearchEffort:
 FAST = SearchEffort(radius=5, wide_radius=4, diagonal="none")
 MEDIUM = SearchEffort()
 SLOW = SearchEffort(radius=10, wide_radius=7, propagations=3, diagonal="all")
+LOOK = SearchEffort(radius=5, wide_radius=4, diagonal="none", transforms=False)
 TRAINING = SearchEffort(radius=5, wide_radius=0, diagonal="none")
 
 
@@ -267,7 +270,8 @@ def _batched(
         best.refine(step, effort.diagonal)
     for _ in range(effort.propagations):
         best.propagate()
-    best.decide_by(Matcher(target, planes, quality, grouped=True), vector_weight(quality))
+    if effort.transforms:
+        best.decide_by(Matcher(target, planes, quality, grouped=True), vector_weight(quality))
     for step in (2, 1):
         best.refine(step, effort.diagonal)
     return best.field
@@ -308,4 +312,4 @@ def _compiled(
     for _ in range(effort.propagations):
         field = look([field, *neighbours(field)], (), False)
         guess = neighbour_median(field, moved)
-    return look([field], (2, 1), True)
+    return look([field], (2, 1), effort.transforms)

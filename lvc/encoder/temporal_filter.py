@@ -45,7 +45,7 @@ def filtered(target: Picture, around: Sequence[tuple[int, Picture]], quality: Te
     counts = [torch.ones_like(plane) for plane in target]
     for distance, other in around:
         planes = warp.readable(other.y)
-        effort = motion_search.FAST.over(distance)
+        effort = motion_search.LOOK.over(distance)
         field = motion_search.search(target.y, other.y, planes, None, quality, effort)
         moved = warp.sample(planes, field, warp.BLOCK), warp.compensate(other.uv, field, warp.CHROMA)
         for plane, wanted, total, count in zip(moved, target, sums, counts, strict=True):
