@@ -68,6 +68,19 @@ def test_what_is_unlike_is_left_out(quality: float) -> None:
     assert error(near, picture)[0] == pytest.approx(12 * WEIGHTS[0] / (1 + WEIGHTS[0]) if quality == 1 else 0, abs=0.5)
 
 
+def test_what_has_no_noise_is_left_as_it_is() -> None:
+    """A black half, whose neighbours are nearly black; not the other half."""
+    picture, others = scene(0, 10), scene(0, 11)
+    for plane, other in zip(picture, others, strict=True):
+        half = plane.shape[-1] // 2
+        plane[..., :half], other[..., :half] = 64, 67
+    found = filtered(picture, [(1, others)], QUALITY)
+    for plane, source in zip(found, picture, strict=True):
+        half = plane.shape[-1] // 2
+        assert (plane[..., : half - 2] == 64).all()
+        assert (plane[..., half:] != source[..., half:]).float().mean() > 0.5
+
+
 def averaged_with(
     monkeypatch: pytest.MonkeyPatch, kind: str, frames: int, **settings: object
 ) -> tuple[dict[int, tuple[int, int]], list[CodedPicture]]:

@@ -33,6 +33,7 @@ Parts for --ablate:
   nomotion   all vectors are zero             nobetween  no pictures between anchors
   noskip     no block is skipped              nocascade  pictures of equal quality
   nodrop     chroma is never coarser          noweighting  references are as they are
+  noaverage  pictures are coded as they are
 
 \b
 The report folder gets results.jsonl (a row per clip, codec and point; a run that

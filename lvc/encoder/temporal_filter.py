@@ -41,6 +41,7 @@ def filtered(target: Picture, around: Sequence[tuple[int, Picture]], quality: Te
         [1, ...], integers.
     """
     alike = (ALIKE * 4 * nominal_step(quality)[:, None, None, None]) ** 2
+    flat = [_spread(plane) == 0 for plane in target]
     sums = [plane.clone() for plane in target]
     counts = [torch.ones_like(plane) for plane in target]
     for distance, other in around:
@@ -53,4 +54,12 @@ def filtered(target: Picture, around: Sequence[tuple[int, Picture]], quality: Te
             weight = WEIGHTS[distance - 1] * torch.exp(missed / -alike)
             total.addcmul_(weight, plane)
             count.add_(weight)
-    return Picture(*((total / count).round_().clamp_(0, PEAK) for total, count in zip(sums, counts, strict=True)))
+    means = [(total / count).round_().clamp_(0, PEAK) for total, count in zip(sums, counts, strict=True)]
+    # what has no noise is right as it is: black stays black
+    return Picture(*(torch.where(*choice) for choice in zip(flat, target, means, strict=True)))
+
+
+def _spread(plane: Tensor) -> Tensor:
+    """Of the samples around each one, the greatest less the least."""
+    most, least = (F.max_pool2d(each, AROUND, 1, AROUND // 2) for each in (plane, -plane))
+    return most + least
