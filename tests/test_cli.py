@@ -49,7 +49,7 @@ def test_help_names_all_commands_and_statuses() -> None:
 def test_version_names_formats_and_models(tiny_installed: Path) -> None:
     assert run("--version").stdout.splitlines() == [
         f"lvc {lvc.__version__}",
-        "file format 4, model format 1",
+        "file format 5, model format 1",
         f"model tiny {hashlib.sha256(tiny_installed.read_bytes()).hexdigest()}",
     ]
 

@@ -75,7 +75,7 @@ def test_bad_video_descriptions_are_refused(change: dict[str, int]) -> None:
 
 
 FIELDS: dict[str, bytes] = {
-    "version": b"\4",
+    "version": b"\5",
     "model": bytes(range(32)),
     "size": b"\x81\5\xe1\2",
     "depth": b"\x0a",

@@ -11,7 +11,7 @@ from lvc.errors import FormatError, LimitError
 from lvc.video import Colour, VideoInfo
 
 SIGNATURE = b"\x8cLVC\r\n\x1a\n"
-VERSION = 4
+VERSION = 5
 MODEL_ID_BYTES = 32
 PREFIX_BYTES = len(SIGNATURE) + 2
 """Signature and header length: what must be read before the length of the rest is known."""
