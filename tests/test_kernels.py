@@ -22,7 +22,7 @@ from lvc import kernels
 from lvc.encoder import motion_search
 from lvc.encoder.matching import misses_of
 from lvc.encoder.motion_blocks import RateChooser, block_sizes
-from lvc.encoder.motion_search import FAST, MEDIUM, SLOW, TRAINING, SearchEffort
+from lvc.encoder.motion_search import FAST, LOOK, MEDIUM, SLOW, TRAINING, SearchEffort
 from lvc.exact import layers, places, warp
 from lvc.exact.layers import ACT_MAX, Block, Conv, Depthwise, Qualities, make_exact, quality_knots
 from lvc.model import codebook
@@ -338,7 +338,7 @@ def test_full_search(scale: int, radius: int, block: int) -> None:
     assert float((found == wanted).all(-1).float().mean()) > 0.98
 
 
-@pytest.mark.parametrize("effort", [FAST, MEDIUM, SLOW, TRAINING])
+@pytest.mark.parametrize("effort", [FAST, LOOK, MEDIUM, SLOW, TRAINING])
 def test_search(effort: SearchEffort) -> None:
     """Both ways try the same vectors; rarely they differ where two are as good but for rounding."""
     target = torch.cat([texture(10), texture(11)])

@@ -9,6 +9,7 @@ from lvc.encoder.matching import VECTOR_WEIGHT, Matcher, misses_of, vector_weigh
 from lvc.encoder.motion_blocks import RateChooser, block_sizes
 from lvc.encoder.motion_search import (
     FAST,
+    LOOK,
     MEDIUM,
     SLOW,
     TRAINING,
@@ -134,7 +135,7 @@ def test_search_of_a_batch_is_the_search_of_each() -> None:
 
 
 @pytest.mark.parametrize("size", [(32, 32), (32, 64), (96, 32), (160, 224)])
-@pytest.mark.parametrize("effort", [FAST, MEDIUM, SLOW, TRAINING, MEDIUM.over(4)])
+@pytest.mark.parametrize("effort", [FAST, LOOK, MEDIUM, SLOW, TRAINING, MEDIUM.over(4)])
 def test_what_search_finds_can_be_coded(size: tuple[int, int], effort: SearchEffort) -> None:
     random = np.random.default_rng(5)
     reference = luma(height=size[0], width=size[1])
