@@ -377,6 +377,8 @@ def test_what_a_run_will_cost() -> None:
     assert [run_cost(costs[:count], 8) for count in range(1, 9)] == pytest.approx([960 + 2.4 * 20] * 8)
     dear = [Cost(1000.0, 20.0, 20.0), *costs[1:]]
     assert run_cost(dear[:4], 8) == pytest.approx(1020 + 7 * 120 + 2.4 * 20)
+    filtered = [*costs[:7], Cost(100.0, 20.0, 5.0)]  # later pictures inherit no noise that was not coded
+    assert run_cost(filtered, 8) == pytest.approx(960 + 2.4 * 5)
 
 
 def test_hard_is_what_takes_half_of_an_intra_picture() -> None:
@@ -389,5 +391,5 @@ def test_hard_is_what_takes_half_of_an_intra_picture() -> None:
 
 def test_pictures_between_are_expected_to_cost_more_where_the_anchor_is_worse() -> None:
     plain = [Cost(50.0, 50.0, 50.0)] * 8
-    good, bad = (between_cost(Cost(100.0, error, error), plain) for error in (20.0, 40.0))
+    good, bad = (between_cost(Cost(100.0, 20.0, inherited), plain) for inherited in (20.0, 40.0))
     assert good < run_cost(plain, 8) < bad

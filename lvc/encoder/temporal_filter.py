@@ -3,8 +3,7 @@
 Of what many others are predicted from noise would be sent once, and taken away again in each of them. Widely done, as
 in the encoders of the test models of ITU-T H.266 and AV1; how much of whom is this module's own.
 
-Measured at four qualities on crops of ten clips, 33 frames: see the model card. The weights and ALIKE with half as much
-and twice as much gain less.
+What was tried, and what it brought, is in the model card.
 """
 
 from collections.abc import Sequence
@@ -24,7 +23,7 @@ WEIGHTS = (0.4, 0.3, 0.2, 0.15)
 ALIKE = 0.85
 """Root mean squared difference, in nominal steps, at which it counts 1/e of that: what is smaller is not coded well
 either."""
-AROUND = 5
+WINDOW = 5
 """Samples to a side of the square within which it is the same or not."""
 
 
@@ -50,7 +49,7 @@ def filtered(target: Picture, around: Sequence[tuple[int, Picture]], quality: Te
         field = motion_search.search(target.y, other.y, planes, None, quality, effort)
         moved = warp.sample(planes, field, warp.BLOCK), warp.compensate(other.uv, field, warp.CHROMA)
         for plane, wanted, total, count in zip(moved, target, sums, counts, strict=True):
-            missed = F.avg_pool2d((plane - wanted).square(), AROUND, 1, AROUND // 2, count_include_pad=False)
+            missed = F.avg_pool2d((plane - wanted).square(), WINDOW, 1, WINDOW // 2, count_include_pad=False)
             weight = WEIGHTS[distance - 1] * torch.exp(missed / -alike)
             total.addcmul_(weight, plane)
             count.add_(weight)
@@ -61,5 +60,5 @@ def filtered(target: Picture, around: Sequence[tuple[int, Picture]], quality: Te
 
 def _spread(plane: Tensor) -> Tensor:
     """Of the samples around each one, the greatest less the least."""
-    most, least = (F.max_pool2d(each, AROUND, 1, AROUND // 2) for each in (plane, -plane))
+    most, least = (F.max_pool2d(each, WINDOW, 1, WINDOW // 2) for each in (plane, -plane))
     return most + least
