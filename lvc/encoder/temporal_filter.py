@@ -6,7 +6,7 @@ in the encoders of the test models of ITU-T H.266 and AV1; how much of whom is t
 What was tried, and what it brought, is in the model card.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -49,7 +49,7 @@ def filtered(target: Picture, around: Sequence[tuple[int, Picture]], quality: Te
         field = motion_search.search(target.y, other.y, planes, None, quality, effort)
         moved = warp.sample(planes, field, warp.BLOCK), warp.compensate(other.uv, field, warp.CHROMA)
         for plane, wanted, total, count in zip(moved, target, sums, counts, strict=True):
-            missed = F.avg_pool2d((plane - wanted).square(), WINDOW, 1, WINDOW // 2, count_include_pad=False)
+            missed = _mean((plane - wanted).square())
             weight = WEIGHTS[distance - 1] * torch.exp(missed / -alike)
             total.addcmul_(weight, plane)
             count.add_(weight)
@@ -58,7 +58,27 @@ def filtered(target: Picture, around: Sequence[tuple[int, Picture]], quality: Te
     return Picture(*(torch.where(*choice) for choice in zip(flat, target, means, strict=True)))
 
 
+def _mean(plane: Tensor) -> Tensor:
+    """Of the samples around each one that lie in the picture, [1, C, H, W]."""
+    margin, (height, width) = WINDOW // 2, plane.shape[2:]
+    down, across = (torch.arange(size, device=plane.device) for size in (height, width))
+    rows, cols = ((at + margin).clamp_max(len(at) - 1) - (at - margin).clamp_min(0) + 1 for at in (down, across))
+    return _joined(torch.add, F.pad(plane, (margin,) * 4)) / (rows[:, None] * cols)
+
+
 def _spread(plane: Tensor) -> Tensor:
     """Of the samples around each one, the greatest less the least."""
-    most, least = (F.max_pool2d(each, WINDOW, 1, WINDOW // 2) for each in (plane, -plane))
-    return most + least
+    padded = F.pad(plane, (WINDOW // 2,) * 4, mode="replicate")
+    return _joined(torch.maximum, padded) - _joined(torch.minimum, padded)
+
+
+def _joined(join: Callable[..., Tensor], padded: Tensor) -> Tensor:
+    """All samples of each window, [1, C, H + WINDOW - 1, W + WINDOW - 1] to [1, C, H, W]: first along columns, then
+    along rows, which takes a fraction of the time of pooling.
+    """
+    for dim in (2, 3):
+        first, *others = (padded.narrow(dim, at, padded.shape[dim] - WINDOW + 1) for at in range(WINDOW))
+        padded = first.clone()
+        for other in others:
+            join(padded, other, out=padded)
+    return padded

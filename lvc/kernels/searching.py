@@ -6,13 +6,16 @@ import numpy as np
 import numpy.typing as npt
 
 from lvc.kernels import ROUND, compiled
-from lvc.kernels.costs import coding_costs, hadamard, summed
+from lvc.kernels.costs import coding_costs, hadamard
 
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
 _PEAK = np.float32(1023)
-_WIDE = 23
-"""Samples that a filtered block of 16 takes to a side."""
+_WIDE, _STRIDE = 23, 24
+"""Samples that a filtered block of 16 takes to a side, and how far apart its rows are kept."""
+_ROWS, _SHOWN, _END = 576, 1152, 1536
+"""Where in one array lies what is filtered along rows, along both, and where that ends: loops over one array at known
+distances need no checks."""
 _TOGETHER = 16
 """Blocks that are searched side by side: four vectors at a time are compared, of one or of several of them."""
 NONE, ONE, ALL = 0, 1, 2
@@ -38,21 +41,16 @@ class Prices(NamedTuple):
 
 
 class _Work(NamedTuple):
-    """Memory for four blocks of 16x16 samples, a lane for each quarter of them.
+    """Memory.
 
-    values: differences, [64 * 16]; powers: as many.
-    rows, shown: a block, filtered one way and both ways.
-    means, plain, totals: of each lane.
-    answers: what each block's cost is for.
+    values: differences of four blocks of 16x16 samples, a lane for each quarter of them, [64 * 16]; powers: as many.
+    shown: a block, before and after filtering, see :func:`_show`.
+    answers: what each of four blocks' cost is for.
     """
 
     values: Floats
     powers: Floats
-    rows: Floats
     shown: Floats
-    means: Floats
-    plain: Floats
-    totals: Floats
     answers: Ints
 
 
@@ -61,44 +59,117 @@ def _memory() -> _Work:
     return _Work(
         np.zeros(1024, np.float32),
         np.zeros(1024, np.float32),
-        np.empty(_WIDE * 16, np.float32),
-        np.empty(256, np.float32),
-        np.empty(16, np.float32),
-        np.empty(16, np.float32),
-        np.empty(16, np.float32),
+        np.empty(_END, np.float32),
         np.zeros(4, np.int64),
     )
 
 
 @compiled
-def _show(reference: Floats, filters: Floats, y: int, x: int, v: int, h: int, every: int, work: _Work) -> None:
-    """Every ``every``-th row of 16x16 samples between those of a reference, of which 23x23 begin at ``y``, ``x``."""
-    rows, shown = work.rows, work.shown
-    a, b, c, d, e, f, g, i = filters[h & 3]
+def _show(
+    reference: Floats, filters: Floats, corner: tuple[int, int], vector: tuple[int, int], every: int, shown: Floats
+) -> None:
+    """Every ``every``-th row of 16x16 samples between those of a reference.
+
+    Args:
+        corner: where the 23x23 samples begin that are read.
+        shown: the result begins at _SHOWN, rows being _STRIDE apart.
+    """
+    (top, left), (v, h) = corner, vector
     begin, end, leap = (0, _WIDE, 1) if v & 3 else (3, 19, every)
-    for r in range(begin, end, leap):
-        given, into = reference[y + r, x : x + _WIDE], rows[r * 16 : r * 16 + 16]
-        if h & 3:
+    a, b, c, d, e, f, g, i = filters[h & 3]
+    if h & 3:
+        for r in range(begin, end, leap):
+            given, at = reference[top + r, left : left + _WIDE], r * _STRIDE
+            for n in range(_WIDE):
+                shown[at + n] = given[n]
+        for at in range(begin * _STRIDE, end * _STRIDE, leap * _STRIDE):
+            for n in range(at, at + 16):
+                sample = (a * shown[n] + b * shown[n + 1]) + (c * shown[n + 2] + d * shown[n + 3])
+                sample += (e * shown[n + 4] + f * shown[n + 5]) + (g * shown[n + 6] + i * shown[n + 7])
+                shown[n + _ROWS] = sample
+    else:
+        for r in range(begin, end, leap):
+            given, at = reference[top + r, left + 3 : left + 19], r * _STRIDE + _ROWS
             for n in range(16):
-                sample = (a * given[n] + b * given[n + 1]) + (c * given[n + 2] + d * given[n + 3])
-                sample += (e * given[n + 4] + f * given[n + 5]) + (g * given[n + 6] + i * given[n + 7])
-                into[n] = sample
-        else:
-            for n in range(16):
-                into[n] = given[n + 3]
+                shown[at + n] = given[n]
     a, b, c, d, e, f, g, i = filters[v & 3]
-    for r in range(0, 256, 16 * every):
-        into = shown[r : r + 16]
+    for at in range(_ROWS, _ROWS + 16 * _STRIDE, every * _STRIDE):
         if v & 3:
-            given = rows[r : r + 128]
-            for n in range(16):
-                sample = (a * given[n] + b * given[n + 16]) + (c * given[n + 32] + d * given[n + 48])
-                sample += (e * given[n + 64] + f * given[n + 80]) + (g * given[n + 96] + i * given[n + 112])
-                into[n] = max(min((sample + ROUND) - ROUND, _PEAK), np.float32(0))
+            for n in range(at, at + 16):
+                sample = (a * shown[n] + b * shown[n + 24]) + (c * shown[n + 48] + d * shown[n + 72])
+                sample += (e * shown[n + 96] + f * shown[n + 120]) + (g * shown[n + 144] + i * shown[n + 168])
+                shown[n + _SHOWN - _ROWS] = max(min((sample + ROUND) - ROUND, _PEAK), np.float32(0))
         else:
-            given = rows[r + 48 : r + 64]
+            for n in range(at, at + 16):
+                shown[n + _SHOWN - _ROWS] = max(min((shown[n + 72] + ROUND) - ROUND, _PEAK), np.float32(0))
+
+
+@compiled
+def _corner(reference: Floats, border: int, block: tuple[int, int], vector: tuple[int, int]) -> tuple[int, int]:
+    """Where the 23x23 samples of a reference begin that a vector shows, and filters need."""
+    y = max(0, min(block[0] * 16 + (vector[0] >> 2) - 3 + border, reference.shape[0] - _WIDE))
+    x = max(0, min(block[1] * 16 + (vector[1] >> 2) - 3 + border, reference.shape[1] - _WIDE))
+    return y, x
+
+
+@compiled
+def _eight(values: Floats, at: int) -> np.float32:
+    """The sum of eight whole numbers, or of parts of such as float32 holds exactly."""
+    low = (values[at] + values[at + 1]) + (values[at + 2] + values[at + 3])
+    return low + ((values[at + 4] + values[at + 5]) + (values[at + 6] + values[at + 7]))
+
+
+@compiled
+def _levelled(values: Floats, mean_share: np.float32) -> np.float32:
+    """What 16x16 samples differ by on every second row, [8 * 16], summed as if on all of them.
+
+    Args:
+        values: what follows them is overwritten: one array at known distances, see :func:`lvc.kernels.costs.hadamard`.
+    """
+    share, total = np.float32(2) * mean_share, np.float32(0)
+    for start in range(0, 128, 64):
+        for n in range(start, start + 16):
+            a, b, c, d = values[n], values[n + 16], values[n + 32], values[n + 48]
+            values[n + 128] = (a + b) + (c + d)
+            values[n + 256] = (abs(a) + abs(b)) + (abs(c) + abs(d))
+        for n in range(start, start + 16, 8):
+            values[n + 384 : n + 392] = _eight(values, n + 128) * np.float32(1 / 32)
+        for n in range(start, start + 16):
+            a, b, c, d, mean = values[n], values[n + 16], values[n + 32], values[n + 48], values[n + 384]
+            values[n + 128] = (abs(a - mean) + abs(b - mean)) + (abs(c - mean) + abs(d - mean))
+        left = _eight(values, start + 128) * (np.float32(2) - share) + _eight(values, start + 256) * share
+        right = _eight(values, start + 136) * (np.float32(2) - share) + _eight(values, start + 264) * share
+        total += left + right
+    return total
+
+
+@compiled
+def _differ(
+    target: Floats,
+    reference: Floats,
+    border: int,
+    filters: Floats,
+    block: tuple[int, int],
+    vector: tuple[int, int],
+    mean_share: np.float32,
+    work: _Work,
+) -> np.float32:
+    """Absolute differences of a block from what a vector shows."""
+    values, shown, (v, h) = work.values, work.shown, vector
+    top, left = block[0] * 16, block[1] * 16
+    y, x = _corner(reference, border, block, vector)
+    if (v | h) & 3:
+        _show(reference, filters, (y, x), vector, 2, shown)
+        for r in range(8):
+            wanted, given = target[top + 2 * r, left : left + 16], shown[_SHOWN + 2 * r * _STRIDE :]
             for n in range(16):
-                into[n] = max(min((given[n] + ROUND) - ROUND, _PEAK), np.float32(0))
+                values[r * 16 + n] = given[n] - wanted[n]
+    else:
+        for r in range(8):
+            wanted, given = target[top + 2 * r, left : left + 16], reference[y + 3 + 2 * r, x + 3 : x + 19]
+            for n in range(16):
+                values[r * 16 + n] = given[n] - wanted[n]
+    return _levelled(values, mean_share)
 
 
 @compiled
@@ -109,61 +180,38 @@ def _ask(
     filters: Floats,
     block: tuple[int, int],
     vector: tuple[int, int],
-    every: int,
     slot: int,
     answer: int,
     work: _Work,
 ) -> None:
-    """Fill four lanes with what a block differs by from what a vector shows, on every ``every``-th row."""
+    """Fill four lanes with what a block differs by from what a vector shows."""
     values, shown, (v, h) = work.values, work.shown, vector
     top, left = block[0] * 16, block[1] * 16
-    y = max(0, min(top + (v >> 2) - 3 + border, reference.shape[0] - _WIDE))
-    x = max(0, min(left + (h >> 2) - 3 + border, reference.shape[1] - _WIDE))
+    y, x = _corner(reference, border, block, vector)
     work.answers[slot] = answer
     is_whole = (v | h) & 3 == 0
     if not is_whole:
-        _show(reference, filters, y, x, v, h, every, work)
+        _show(reference, filters, (y, x), vector, 1, shown)
     for part in range(4):
         i, j = (part >> 1) * 8, (part & 1) * 8
         lane = slot * 4 + part
-        for r in range(8 // every):
-            row = i + every * r
+        for r in range(8):
+            row = i + r
             for c in range(8):
-                sample = reference[y + 3 + row, x + 3 + j + c] if is_whole else shown[row * 16 + j + c]
+                sample = reference[y + 3 + row, x + 3 + j + c] if is_whole else shown[_SHOWN + row * _STRIDE + j + c]
                 values[(r * 8 + c) * 16 + lane] = sample - target[top + row, left + j + c]
 
 
 @compiled
 def _answer(slots: int, prices: Prices, work: _Work, costs: Floats) -> None:
-    """What the blocks in the first ``slots`` slots cost, written to where it belongs."""
-    values, powers, totals = work.values, work.powers, work.totals
-    if prices.is_fine:
-        hadamard(values)
-        for n in range(1024):
-            values[n] *= prices.scale
-        coding_costs(values, powers, prices.per_power, prices.least)
-        for lane in range(16):
-            totals[lane] = values[lane]
-    else:
-        means, plain, share = work.means, work.plain, np.float32(2) * prices.mean_share
-        for n in range(512):
-            powers[n] = values[n]
-        summed(powers)
-        for lane in range(16):
-            means[lane] = powers[lane] * np.float32(1 / 32)
-        for n in range(512):
-            powers[n] = abs(values[n])
-        summed(powers)
-        for lane in range(16):
-            plain[lane] = powers[lane]
-        for start in range(0, 512, 16):
-            for lane in range(16):
-                powers[start + lane] = abs(values[start + lane] - means[lane])
-        summed(powers)
-        for lane in range(16):
-            totals[lane] = powers[lane] * (np.float32(2) - share) + plain[lane] * share
+    """What the coefficients of the blocks in the first ``slots`` slots cost, written to where it belongs."""
+    values = work.values
+    hadamard(values)
+    for n in range(1024):
+        values[n] *= prices.scale
+    coding_costs(values, work.powers, prices.per_power, prices.least)
     for slot in range(slots):
-        four = totals[4 * slot : 4 * slot + 4]
+        four = values[4 * slot : 4 * slot + 4]
         costs[work.answers[slot]] = (four[0] + four[1]) + (four[2] + four[3])
 
 
@@ -211,11 +259,9 @@ def search(
     """
     work, slot = _memory(), 0
     most = max(4, len(candidates))
-    tried, costs, every = np.empty((_TOGETHER, most, 2), np.int64), np.empty(_TOGETHER * most, np.float32), 2
+    tried, costs = np.empty((_TOGETHER, most, 2), np.int64), np.empty(_TOGETHER * most, np.float32)
     missed, best = np.zeros((_TOGETHER, 4), np.float32), np.empty(_TOGETHER, np.float32)
     centres = np.zeros((_TOGETHER, 2), np.int64)
-    if prices.is_fine:
-        every = 1
     for by in range(first, last):
         for start in range(0, field.shape[1], _TOGETHER):
             count = min(_TOGETHER, field.shape[1] - start)
@@ -248,8 +294,15 @@ def search(
                         is_new = True
                         for before in range(k):
                             is_new = is_new and (tried[n, before, 0] != v or tried[n, before, 1] != h)
-                        if is_new:
-                            _ask(target, reference, border, filters, (by, bx), (v, h), every, slot, n * most + k, work)
+                        if not is_new:
+                            continue
+                        place = n * most + k
+                        if not prices.is_fine:
+                            costs[place] = _differ(
+                                target, reference, border, filters, (by, bx), (v, h), prices.mean_share, work
+                            )
+                        else:
+                            _ask(target, reference, border, filters, (by, bx), (v, h), slot, place, work)
                             slot += 1
                             if slot == 4:
                                 _answer(slot, prices, work, costs)
