@@ -1,11 +1,12 @@
 """What an encode or decode may use of a machine: device, threads, processes."""
 
 import contextlib
+import heapq
 import math
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +21,10 @@ MOST_WORKERS = 16
 _PROCESS_BYTES, _SAMPLE_BYTES = 400 << 20, 900
 """Memory of a process, and of each luma sample of a picture that is coded in it (measured: 0.5 GB at 640x352, 1 GB at
 1280x720)."""
+THREADS_USED = 4
+"""As many pictures are coded at a time, see :mod:`lvc.exact.threads`, which takes longer to import."""
+_THREAD_SHARE = 0.75
+"""Of what a process does, what each of several threads does."""
 _GROUP = Path("/sys/fs/cgroup")
 """Where Linux tells the limits of the control group that a process is in, of a container's for example."""
 _USABLE = 0.5
@@ -73,13 +78,16 @@ class Load:
     """What is to be encoded or decoded, as far as it is known beforehand.
 
     Attributes:
-        frames: pictures in all.
-        groups: of pictures that can be coded at the same time.
+        groups: pictures in each group; groups can be coded at the same time.
     """
 
     info: VideoInfo
-    frames: int
-    groups: int
+    groups: Sequence[int]
+
+    @property
+    def frames(self) -> int:
+        """Pictures in all."""
+        return sum(self.groups)
 
     @property
     def samples(self) -> int:
@@ -89,22 +97,42 @@ class Load:
     @property
     def waiting_bytes(self) -> float:
         """What waits in temporary files for each process: the pictures of two groups."""
-        return 2 * self.frames / self.groups * self.samples * 1.5 * (1 if self.info.bit_depth == 8 else 2)
+        return 2 * self.frames / len(self.groups) * self.samples * 1.5 * (1 if self.info.bit_depth == 8 else 2)
 
 
 def usual_workers(load: Load, device: str, threads: int | None) -> int:
-    """As many processes as work fast together: one for each core, or for its threads, as far as there are groups of
-    pictures for them, memory, and room for temporary files; one where little is to be done, or on a GPU.
+    """As many processes as are soonest done together: one for each core, or for its threads, as far as there are groups
+    of pictures for them, memory, and room for temporary files; one where little is to be done, or on a GPU. Fewer,
+    with more threads each, where some would be done long before the others.
 
     Args:
         device: as for :func:`choose_device`.
         threads: of each process; None for one.
     """
-    if load.groups < 2 or load.frames * load.samples < WORTH_SAMPLES or choose_device(device) != "cpu":
+    if len(load.groups) < 2 or load.frames * load.samples < WORTH_SAMPLES or choose_device(device) != "cpu":
         return 1
     memory = _USABLE * _memory() / (_PROCESS_BYTES + _SAMPLE_BYTES * load.samples)
     room = _USABLE * shutil.disk_usage(tempfile.gettempdir()).free / load.waiting_bytes
-    return max(1, int(min(_cores() // (threads or 1), load.groups, MOST_WORKERS, memory, room)))
+    cores = _cores()
+    most = max(1, int(min(cores // (threads or 1), len(load.groups), MOST_WORKERS, memory, room)))
+
+    def time(workers: int) -> float:
+        return _longest(load.groups, workers) / _speed(threads or cores // workers)
+
+    return min(range(most, 0, -1), key=time)
+
+
+def _longest(groups: Sequence[int], workers: int) -> int:
+    """Pictures that the process codes that is done last, when each takes the next group as soon as it is free."""
+    busy = [0] * workers
+    for pictures in groups:
+        heapq.heappush(busy, heapq.heappop(busy) + pictures)
+    return max(busy)
+
+
+def _speed(threads: int) -> float:
+    """Of a process, against one with one thread (measured with two: 1.3 to 1.9 times)."""
+    return 1.0 if threads < 2 else _THREAD_SHARE * min(threads, THREADS_USED)
 
 
 def pictures_at_a_time(info: VideoInfo) -> int:

@@ -289,7 +289,7 @@ def _load(stream: BinaryIO, preview: bool) -> Load | None:
         return None
     finally:
         stream.seek(start)
-    return Load(reader.header.info, sum(groups), len(groups))
+    return Load(reader.header.info, groups)
 
 
 def _with_total(stream: BinaryIO, progress: OnProgress | None, span: Span, preview: bool) -> OnProgress | None:

@@ -5,7 +5,6 @@ Everything heavy is imported inside the functions, so that importing this module
 
 import contextlib
 import hashlib
-import math
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -205,8 +204,8 @@ def _workers(wanted: int | None, info: VideoInfo, keyint: int, device: str, thre
     """How many processes encode a source: as many as are wanted, or as are usual, going by its stated length."""
     if wanted is not None:
         return wanted
-    frames = info.frames or 0
-    return usual_workers(Load(info, frames, math.ceil(frames / keyint)), device, threads)
+    whole, rest = divmod(info.frames or 0, keyint)
+    return usual_workers(Load(info, [*[keyint] * whole, *[rest] * (rest > 0)]), device, threads)
 
 
 def _check_rate(target: "Target | None", max_bitrate: float | None, passes: int | None) -> None:

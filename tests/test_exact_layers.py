@@ -13,7 +13,6 @@ from lvc.exact import device as exact_device
 from lvc.exact import places
 from lvc.exact.arithmetic import exact_arithmetic, passes_self_test
 from lvc.exact.layers import (
-    ACT_MAX,
     KNOTS,
     SHIFT_MAX,
     SUM_LIMIT,
@@ -28,6 +27,7 @@ from lvc.exact.layers import (
     quality_knots,
     set_fake,
 )
+from lvc.exact.product import ACT_MAX
 from lvc.kernels import interpolation
 from lvc.kernels import layers as layer_kernels
 

@@ -24,7 +24,8 @@ from lvc.encoder.matching import misses_of
 from lvc.encoder.motion_blocks import RateChooser, block_sizes
 from lvc.encoder.motion_search import FAST, LOOK, MEDIUM, SLOW, TRAINING, SearchEffort
 from lvc.exact import layers, places, warp
-from lvc.exact.layers import ACT_MAX, Block, Conv, Depthwise, Qualities, make_exact, quality_knots
+from lvc.exact.layers import Block, Conv, Depthwise, Qualities, make_exact, quality_knots
+from lvc.exact.product import ACT_MAX
 from lvc.model import codebook
 from lvc.model.codebook import lattice_codebook
 from lvc.model.levels import LEVEL_MAX

@@ -7,8 +7,9 @@ from torch import Tensor
 
 from lvc.exact import layers, product
 from lvc.exact.arithmetic import exact_arithmetic
-from lvc.exact.layers import ACT_MAX, Block, Depthwise, Qualities, make_exact, quality_knots
+from lvc.exact.layers import Block, Depthwise, Qualities, make_exact, quality_knots
 from lvc.exact.near import EVERYWHERE, Extent, Near
+from lvc.exact.product import ACT_MAX
 from lvc.kernels import nearness
 from lvc.model import codec as frame_codec
 from lvc.model.codec import FrameCodec

@@ -13,8 +13,7 @@ from torch.nn import functional as F
 
 import lvc
 from lvc.exact import product
-from lvc.exact.layers import ACT_MAX
-from lvc.exact.product import Matrix, learned_pointwise, multiplied
+from lvc.exact.product import ACT_MAX, Matrix, learned_pointwise, multiplied, multiplied_twice
 from lvc.kernels import layers as kernels
 from tests.clips import make_clip
 from tests.models import tiny_bytes
@@ -48,7 +47,7 @@ def test_products_do_not_depend_on_who_computes_them(threads: int, onednn: bool)
         assert torch.equal(learned_pointwise(x, weight, bias).double(), want)
         columns = x.flatten(2)[1][:, 3:30]  # of a part, not next to each other
         by_onednn = [product._as_convolution, *([product._as_bytes] if product._has_bytes() else [])]
-        for multiply in (multiplied, product._as_matrices, *(by_onednn if onednn else [])):
+        for multiply in (multiplied, product._as_matrices, product._as_words, *(by_onednn if onednn else [])):
             found = multiply(matrix_of(weight), columns) + bias[:, None]
             assert found.is_contiguous()
             assert torch.equal(found.double(), want.flatten(2)[1][:, 3:30])
@@ -74,7 +73,9 @@ def test_gradients_are_those_of_a_convolution(needed: tuple[bool, ...], monkeypa
 @pytest.mark.parametrize("has_bytes", [True, False])
 def test_the_fastest_way_is_taken(has_bytes: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(product, "_has_bytes", lambda: has_bytes)
-    ways = [product._as_matrices, product._as_convolution, *([product._as_bytes] if has_bytes else [])]
+    of_onednn = [product._as_convolution, *([product._as_bytes] if has_bytes else [])]
+    of_steps = [product._as_words, product._as_bytes]
+    ways = [product._as_matrices, product._as_words, *of_onednn]
     for fast in ways:
         calls = itertools.count()
 
@@ -84,8 +85,46 @@ def test_the_fastest_way_is_taken(has_bytes: bool, monkeypatch: pytest.MonkeyPat
 
         monkeypatch.setattr(product, "_seconds", seconds)
         assert product._fastest.__wrapped__(1, True, True) is fast
-        assert product._fastest.__wrapped__(1, False, True) is product._as_matrices
-        assert product._fastest.__wrapped__(1, True, False) is not product._as_bytes
+        assert (product._fastest.__wrapped__(1, False, True) is fast) == (fast not in of_onednn)
+        assert (product._fastest.__wrapped__(1, True, False) is fast) == (fast not in of_steps)
+
+
+@pytest.mark.parametrize(("rows", "inner", "count"), [(64, 128, 200), (5, 3, 7), (4, 1, 64), (192, 194, 65)])
+def test_words_of_the_largest_numbers(rows: int, inner: int, count: int) -> None:
+    """Of either sign, odd numbers of rows and columns, parts of tiles; one product and two."""
+    random = torch.Generator().manual_seed(rows)
+    weights = torch.randint(0, 2, (rows, inner), generator=random) * 254.0 - 127
+    columns = torch.randint(0, 2, (inner, count), generator=random) * 2.0 * ACT_MAX - ACT_MAX
+    matrix = Matrix.of(weights / 64, torch.full((rows,), 6.0, dtype=torch.float64))
+    want = (weights.double() / 64) @ columns.double()
+    assert torch.equal(product._as_words(matrix, columns).double(), want)
+
+
+@pytest.mark.parametrize(("outer", "inner", "count"), [(64, 128, 1200), (6, 5, 70), (192, 192, 880)])
+def test_two_products_are_those_of_each(outer: int, inner: int, count: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By words in one go, shared among threads or not; by others one after the other."""
+    random = torch.Generator().manual_seed(outer)
+    first, second = (
+        Matrix.of(
+            torch.randint(-127, 128, shape, generator=random) / 128,
+            torch.full((shape[0],), 7.0, dtype=torch.float64),
+        )
+        for shape in ((inner, outer), (outer, inner))
+    )
+    columns = torch.randint(-ACT_MAX, ACT_MAX + 1, (outer, count), generator=random).float()
+    offsets = torch.randint(-999, 1000, (inner,), generator=random).float().numpy()
+    sums = first.floats.double() @ columns.double() + torch.from_numpy(offsets)[:, None]
+    between = F.leaky_relu(sums, 0.125).clamp(-ACT_MAX, ACT_MAX).round()
+    before = torch.get_num_threads()
+    try:
+        for threads in (1, 2):
+            torch.set_num_threads(threads)
+            for way in (product._as_words, product._as_matrices):
+                monkeypatch.setattr(product, "_way", lambda _, way=way: way)
+                found = multiplied_twice(first, offsets, second, columns)
+                assert torch.equal(found.double(), second.floats.double() @ between)
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_all_activations_are_halved_and_joined() -> None:

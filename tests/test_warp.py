@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from lvc.exact import warp
-from lvc.exact.layers import ACT_MAX
+from lvc.exact.product import ACT_MAX
 
 Ints = npt.NDArray[np.int64]
 

@@ -15,13 +15,14 @@ import pytest
 
 import lvc
 from lvc import compute
-from lvc.compute import Load, crew_of, processes, usual_workers
+from lvc.compute import THREADS_USED, Load, crew_of, processes, usual_workers
 from lvc.container import GopChunk, Reader
 from lvc.decoder import _decode_in_worker
 from lvc.edit import Edit, Span
 from lvc.encoder import EncoderSettings, encode_stream
 from lvc.encoder.search import Target
 from lvc.errors import FormatError, ModelError, OutputError
+from lvc.exact.threads import MOST_PICTURES
 from lvc.progress import Progress
 from lvc.spool import read_frames, write_frames
 from lvc.video import Frame, VideoInfo
@@ -256,7 +257,7 @@ def test_without_a_number_there_is_a_process_for_each_core(
     monkeypatch.setattr("lvc.compute.WORTH_SAMPLES", 1)
     monkeypatch.setattr(Workers, "__enter__", noted)
     fixed: dict[str, Any] = {"model": folder / "tiny.lvcm", "device": "cpu"}
-    coding = {**fixed, "keyint": 3, "preset": "fast", "workers": None}
+    coding = {**fixed, "keyint": 4, "preset": "fast", "workers": None}
     source, whole = tmp_path / "in.mkv", tmp_path / "one.lvc"
     make_clip(source, "cuts", width=48, height=32, frames=12)
     lvc.encode(source, whole, **{**coding, "workers": 1})
@@ -287,18 +288,21 @@ _MANY = {"cores": 64, "memory": 1 << 40, "room": 1 << 40}
 @pytest.mark.parametrize(
     ("limits", "load", "threads", "workers"),
     [
-        ({}, Load(_HD, 2500, 10), None, 10),  # as many as there are groups
-        ({}, Load(_HD, 25000, 100), None, 16),
-        ({"cores": 4}, Load(_HD, 2500, 10), None, 4),
-        ({"cores": 4}, Load(_HD, 2500, 10), 2, 2),
-        ({"cores": 4}, Load(_HD, 2500, 10), 8, 1),
-        ({"memory": 16 << 30}, Load(_HD, 2500, 10), None, 3),  # 2.3 GB each
-        ({"memory": 0}, Load(_HD, 2500, 10), None, 1),  # unknown
-        ({"room": 10 * 10**9}, Load(_HD, 2500, 10), None, 3),  # two groups of 250 pictures of 3.1 MB each
-        ({}, Load(_HD, 250, 1), None, 1),
-        ({}, Load(_HD, 9, 3), None, 1),  # not worth it
-        ({}, Load(_HD, 10, 3), None, 3),
-        ({}, Load(_HD, 0, 0), None, 1),
+        ({}, Load(_HD, [250] * 10), None, 10),  # as many as there are groups
+        ({}, Load(_HD, [250] * 100), None, 16),
+        ({"cores": 4}, Load(_HD, [250] * 10), None, 4),
+        ({"cores": 4}, Load(_HD, [250] * 10), 2, 2),
+        ({"cores": 4}, Load(_HD, [250] * 10), 8, 1),
+        ({"memory": 16 << 30}, Load(_HD, [250] * 10), None, 3),  # 2.3 GB each
+        ({"memory": 0}, Load(_HD, [250] * 10), None, 1),  # unknown
+        ({"room": 10 * 10**9}, Load(_HD, [250] * 10), None, 3),  # two groups of 250 pictures of 3.1 MB each
+        ({}, Load(_HD, [250] * 1), None, 1),
+        ({}, Load(_HD, [3] * 3), None, 1),  # not worth it
+        ({}, Load(_HD, [4, 3, 3]), None, 3),
+        ({"cores": 2}, Load(_HD, [250, 50]), None, 1),  # one process of two threads is sooner done
+        ({"cores": 2}, Load(_HD, [250, 150]), None, 2),
+        ({"cores": 2}, Load(_HD, [250, 50]), 1, 2),  # but not of one thread
+        ({}, Load(_HD, []), None, 1),
     ],
 )
 def test_the_usual_number_of_processes(
@@ -311,11 +315,15 @@ def test_the_usual_number_of_processes(
     assert usual_workers(load, "cpu", threads) == workers
 
 
+def test_how_many_threads_a_process_has_use_for() -> None:
+    assert THREADS_USED == MOST_PICTURES
+
+
 def test_a_gpu_takes_one_process(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("torch.cuda.is_available", lambda: True)
     monkeypatch.setattr("lvc.compute._cores", lambda: 4)
-    assert usual_workers(Load(_HD, 2500, 10), "auto", None) == 1
-    assert usual_workers(Load(_HD, 2500, 10), "cpu", None) > 1
+    assert usual_workers(Load(_HD, [250] * 10), "auto", None) == 1
+    assert usual_workers(Load(_HD, [250] * 10), "cpu", None) > 1
 
 
 def test_control_groups_limit_cores_and_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,8 +10,9 @@ import torch
 import torch.nn.functional as F
 
 from lvc.exact import warp
-from lvc.exact.layers import ACT_MAX, Conv, Depthwise
+from lvc.exact.layers import Conv, Depthwise
 from lvc.exact.overlap import overlapped
+from lvc.exact.product import ACT_MAX
 
 _PRODUCTS = ((torch.backends.cuda, "matmul"), (torch.backends.mkldnn, "matmul"), (torch.backends.mkldnn, "conv"))
 """Kinds of products whose precision programs may choose one by one."""

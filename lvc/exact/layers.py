@@ -21,11 +21,9 @@ from torch import Tensor, nn
 
 from lvc.errors import ModelError
 from lvc.exact.places import enlarged, is_compiled
-from lvc.exact.product import Matrix, learned_pointwise, multiplied, repeatable_pointwise
+from lvc.exact.product import ACT_MAX, Matrix, learned_pointwise, multiplied, multiplied_twice, repeatable_pointwise
 from lvc.kernels import layers as kernels
 
-ACT_MAX = 2047
-"""Activations lie within +-ACT_MAX; such integers survive TF32 (11 significant bits)."""
 UNIT = 128.0
 """The integer that stands for an activation of 1.0: biases are stored in these units."""
 WEIGHT_MAX = 127
@@ -302,16 +300,6 @@ class Conv(ExactLayer):
         )
         return every.view(b, -1, height, width)
 
-    def of_columns(self, columns: Tensor) -> Tensor:
-        """Products alone, without bias, [C_in, n] to [C_out, n], of an exact layer on a CPU."""
-        return multiplied(self.frozen.matrix, columns)
-
-    def activated(self, columns: Tensor) -> Tensor:
-        """The same as activations; not of layers that depend on the quality."""
-        sums = self.of_columns(columns)
-        kernels.finish(sums.numpy(), self.frozen.offsets, self.act, float(ACT_MAX))
-        return sums
-
 
 class Depthwise(ExactLayer):
     """Depth-wise 3x3 convolution, zero padding, [B, C, H, W] -> [B, C, H, W]; starts near the identity.
@@ -377,16 +365,21 @@ class Block(nn.Module):
         given, into = x.contiguous().numpy().reshape(shape), result.numpy().reshape(shape)
         for number, columns in enumerate(spatial.view(shape)):
             for start in range(0, columns.shape[1], _POSITIONS):
-                sums = self.narrow.of_columns(self.widen.activated(columns[:, start : start + _POSITIONS]))
+                sums = self._sums(columns[:, start : start + _POSITIONS])
                 kernels.finish_and_add(sums.numpy(), offsets, float(ACT_MAX), given[number], into[number], start)
         return result
 
     def _near(self, x: Tensor, spatial: Tensor, runs: Runs) -> Tensor:
         """The same in some places, in place."""
-        parts = [self.narrow.of_columns(self.widen.activated(part)) for part in spatial[0, :, 0].split(_POSITIONS, 1)]
+        parts = [self._sums(part) for part in spatial[0, :, 0].split(_POSITIONS, 1)]
         sums, planes = parts[0] if len(parts) == 1 else torch.cat(parts, 1), x.numpy().reshape(x.shape[1], -1)
         kernels.finish_and_add_near(sums.numpy(), self.narrow.frozen.offsets, float(ACT_MAX), runs, planes)
         return x
+
+    def _sums(self, columns: Tensor) -> Tensor:
+        """Of columns [C, n], [C, n]: what is to be added, without its offsets."""
+        widen = self.widen.frozen
+        return multiplied_twice(widen.matrix, widen.offsets, self.narrow.frozen.matrix, columns)
 
 
 def clamp(x: Tensor) -> Tensor:

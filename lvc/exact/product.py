@@ -1,7 +1,8 @@
 """Products of a matrix and every position of a picture, as fast as PyTorch can be made to do them.
 
 Weights have a byte each, activations twelve bits. So a product of exact layers is also two products of bytes, which
-processors with VNNI instructions or AMX tiles do four times as fast as those of floats: two times in all.
+processors with VNNI instructions or AMX tiles do four times as fast as those of floats: two times in all. Others do
+those of words 1.5 times as fast, see :mod:`lvc.kernels.words`.
 """
 
 import functools
@@ -17,9 +18,14 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from lvc.kernels import layers as kernels
+from lvc.kernels import shared, words
 
+ACT_MAX = 2047
+"""Activations lie within +-ACT_MAX; such integers survive TF32 (11 significant bits)."""
 _TRIED = (192, 192), (192, 320)
 """What ways are compared with: a matrix and columns, as most networks have them."""
+_WORTH_SHARING = 1 << 25
+"""Products, about 0.5 ms, from which on another thread helps more than it takes to wake."""
 _ROUNDS = 12
 """As many as one of them is not disturbed in: other pictures are coded at the same time."""
 
@@ -29,19 +35,23 @@ class Matrix(NamedTuple):
 
     floats: [C_out, ...].
     steps: in whole steps of the grid of each row, [C_out, ...] int8; None where some do not fit.
+    words: the same, see :func:`lvc.kernels.words.packed`.
     grid: the steps, powers of two, [C_out].
     """
 
     floats: Tensor
     steps: Tensor | None
+    words: words.Pairs | None
     grid: npt.NDArray[np.float32]
 
     @classmethod
     def of(cls, weight: Tensor, shift: Tensor) -> "Matrix":
         """Of weights that are multiples of 2^-shift, which is [C_out] float64."""
-        steps = weight.double() * torch.exp2(shift)[:, None]
-        grid = torch.exp2(-shift).float().numpy()
-        return cls(weight, steps.to(torch.int8) if bool((steps.abs() <= 127).all()) else None, grid)
+        whole = weight.double() * torch.exp2(shift)[:, None]
+        steps = whole.to(torch.int8) if bool((whole.abs() <= 127).all()) else None
+        return cls(
+            weight, steps, None if steps is None else words.packed(steps.numpy()), torch.exp2(-shift).float().numpy()
+        )
 
 
 _Product = Callable[[Matrix, Tensor], Tensor]
@@ -51,7 +61,28 @@ def multiplied(matrix: Matrix, columns: Tensor) -> Tensor:
     """A matrix [C_out, C_in] times columns [C_in, n] of activations on a CPU, [C_out, n]: plain sums of products of
     integers, whoever computes them.
     """
-    return _fastest(torch.get_num_threads(), _has_onednn(), matrix.steps is not None)(matrix, columns)
+    return _way(matrix)(matrix, columns)
+
+
+def multiplied_twice(first: Matrix, offsets: npt.NDArray[np.float32], second: Matrix, columns: Tensor) -> Tensor:
+    """The same of two matrices, one after the other.
+
+    Args:
+        offsets: what is added to the sums of the first one, [C_between], of which activations are made then, with a
+            leaky slope.
+    """
+    if first.words is not None and second.words is not None and _way(first) is _as_words:
+        sums = torch.empty(len(second.grid), columns.shape[1])
+        what = first.words, first.grid, offsets, float(ACT_MAX), second.words, second.grid
+        _in_parts(words.multiply_twice, *what, columns, sums)
+        return sums
+    between = multiplied(first, columns)
+    kernels.finish(between.numpy(), offsets, True, float(ACT_MAX))
+    return multiplied(second, between)
+
+
+def _way(matrix: Matrix) -> _Product:
+    return _fastest(torch.get_num_threads(), _has_onednn(), matrix.steps is not None)
 
 
 def _as_matrices(matrix: Matrix, columns: Tensor) -> Tensor:
@@ -76,6 +107,24 @@ def _as_bytes(matrix: Matrix, columns: Tensor) -> Tensor:
     sums = torch.empty(len(products), places)
     kernels.join(products.numpy(), matrix.grid, sums.numpy())
     return sums
+
+
+def _as_words(matrix: Matrix, columns: Tensor) -> Tensor:
+    """By :mod:`lvc.kernels`; of matrices whose steps fit."""
+    sums = torch.empty(len(matrix.grid), columns.shape[1])
+    _in_parts(words.multiply, matrix.words, matrix.grid, columns, sums)
+    return sums
+
+
+def _in_parts(kernel: Callable[..., None], *arguments: Any) -> None:
+    """Call a kernel of words for all columns, by several threads where they are worth it."""
+    *matrices, columns, sums = arguments
+    parts = -(-columns.shape[1] // words.PART)
+    given = *matrices, columns.contiguous().numpy(), sums.numpy()
+    if columns.numel() * len(sums) < _WORTH_SHARING:
+        kernel(*given, 0, parts)
+    else:
+        shared(kernel, parts, *given)
 
 
 @functools.cache
@@ -120,13 +169,12 @@ def _fastest(threads: int, has_onednn: bool, fits: bool) -> _Product:  # noqa: A
 
     It depends on the processor, on PyTorch's libraries and on the number of threads: measured with one, products of
     matrices take 1.7 times as long as oneDNN on an AMD EPYC, on an Intel Xeon oneDNN takes 1.5 to 9 times as long.
-    Bytes take half the time of oneDNN's floats on an EPYC with VNNI.
+    Bytes take half the time of oneDNN's floats on an EPYC with VNNI; on one without it words take two thirds of that of
+    products of matrices.
     """
-    if not has_onednn:
-        return _as_matrices
-    ways: list[_Product] = [_as_matrices, _as_convolution]
-    if fits and _has_bytes():
-        ways.append(_as_bytes)
+    ways: list[_Product] = [_as_matrices, *([_as_words] if fits else [])]
+    if has_onednn:
+        ways += [_as_convolution, *([_as_bytes] if fits and _has_bytes() else [])]
     least = dict.fromkeys(ways, math.inf)
     with torch.inference_mode():
         ones, columns = (torch.ones(shape, device="cpu") for shape in _TRIED)

@@ -116,7 +116,7 @@ def _corner(reference: Floats, border: int, block: tuple[int, int], vector: tupl
 def _eight(values: Floats, at: int) -> np.float32:
     """The sum of eight whole numbers, or of parts of such as float32 holds exactly."""
     low = (values[at] + values[at + 1]) + (values[at + 2] + values[at + 3])
-    return low + ((values[at + 4] + values[at + 5]) + (values[at + 6] + values[at + 7]))
+    return np.float32(low + ((values[at + 4] + values[at + 5]) + (values[at + 6] + values[at + 7])))
 
 
 @compiled

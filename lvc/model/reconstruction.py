@@ -4,8 +4,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lvc.exact.layers import ACT_MAX, clamp
+from lvc.exact.layers import clamp
 from lvc.exact.places import enlarged, is_compiled
+from lvc.exact.product import ACT_MAX
 from lvc.kernels import reconstruction as kernels
 from lvc.kernels import shared
 from lvc.model.networks import PIXELS, Decoder, fold, unfold
