@@ -27,21 +27,15 @@ def hadamard(values: Floats) -> None:
 
     Written out: only where lengths and distances are known do loops become vector instructions without checks.
     """
-    for n in range(512):
-        a, b = values[n], values[n + 512]
-        values[n], values[n + 512] = a + b, a - b
-    for start in range(0, 1024, 512):
-        for n in range(start, start + 256):
-            a, b = values[n], values[n + 256]
-            values[n], values[n + 256] = a + b, a - b
+    for n in range(256):
+        a, b = values[n] + values[n + 512], values[n + 256] + values[n + 768]
+        c, d = values[n] - values[n + 512], values[n + 256] - values[n + 768]
+        values[n], values[n + 256], values[n + 512], values[n + 768] = a + b, a - b, c + d, c - d
     for start in range(0, 1024, 256):
-        for n in range(start, start + 128):
-            a, b = values[n], values[n + 128]
-            values[n], values[n + 128] = a + b, a - b
-    for start in range(0, 1024, 128):
         for n in range(start, start + 64):
-            a, b = values[n], values[n + 64]
-            values[n], values[n + 64] = a + b, a - b
+            a, b = values[n] + values[n + 128], values[n + 64] + values[n + 192]
+            c, d = values[n] - values[n + 128], values[n + 64] - values[n + 192]
+            values[n], values[n + 64], values[n + 128], values[n + 192] = a + b, a - b, c + d, c - d
     for start in range(0, 1024, 64):
         for n in range(start, start + 16):
             a, b = values[n] + values[n + 32], values[n + 16] + values[n + 48]
