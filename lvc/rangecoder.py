@@ -119,8 +119,12 @@ class Coder(Protocol):
         seen: all symbols up to here.
     """
 
-    bits: float
     seen: Seen
+
+    @property
+    def bits(self) -> float:
+        """See the class."""
+        ...
 
     def code(self, table: Table, values: Symbols | None, count: int) -> Symbols:
         """Code ``count`` symbols with one table."""
@@ -136,8 +140,17 @@ class RangeEncoder:
 
     def __init__(self) -> None:
         self._coder = constriction.stream.queue.RangeEncoder()
-        self.bits = 0.0
+        self._bits = 0.0
+        self._uncounted: dict[int, tuple[npt.NDArray[np.float64], list[Symbols]]] = {}
         self.seen = Seen()
+
+    @property
+    def bits(self) -> float:
+        """See :class:`Coder`; counted when it is asked for, since there are hundreds of calls in a picture."""
+        for bits, parts in self._uncounted.values():
+            self._bits += float(bits[np.concatenate(parts)].sum())
+        self._uncounted = {}
+        return self._bits
 
     def code(self, table: Table, values: Symbols | None, count: int) -> Symbols:
         """See :class:`Coder`."""
@@ -145,7 +158,8 @@ class RangeEncoder:
             raise ValueError("an encoder needs values")
         if len(values):
             self._coder.encode(values.astype(np.int32), table.model)
-            self.bits += float(table.bits[values].sum())
+            bits = table.bits
+            self._uncounted.setdefault(id(bits), (bits, []))[1].append(values)
             self.seen.note(table, values)
         return values
 
@@ -157,13 +171,13 @@ class RangeEncoder:
             part = min(16, width - shift)
             model = constriction.stream.model.Uniform(1 << part)
             self._coder.encode(((values >> shift) & ((1 << part) - 1)).astype(np.int32), model)
-        self.bits += float(width * len(values))
+        self._bits += float(width * len(values))
         return values
 
     def copy(self) -> "RangeEncoder":
         """For an attempt: goes its own way from here on."""
         twin = RangeEncoder()
-        twin._coder, twin.bits, twin.seen = self._coder.clone(), self.bits, self.seen.copy()
+        twin._coder, twin._bits, twin.seen = self._coder.clone(), self.bits, self.seen.copy()
         return twin
 
     def finish(self) -> bytes:

@@ -14,6 +14,7 @@ from lvc.encoder.motion_search import (
     neighbours,
     pool,
     spread,
+    surround,
     vector_bits,
 )
 from lvc.encoder.vector_costs import VectorBits, cheaper
@@ -103,10 +104,10 @@ def _compiled(
 ) -> tuple[Tensor, Tensor]:
     """The same by :mod:`lvc.kernels`, each 64x64 block to its end."""
     found, levels = torch.empty(full.shape, dtype=torch.int64), torch.empty(full.shape[:3], dtype=torch.int64)
-    pairs = full[:, ::2, ::2]
-    guess, weight = neighbour_median(pairs, pairs), vector_weight(quality).flatten().tolist()
+    pairs, weight = full[:, ::2, ::2].contiguous(), vector_weight(quality).flatten().tolist()
+    _, guess = surround(pairs, pairs)
     for n, sight in enumerate(sights(target, planes, quality, share)):
-        given = full[n].contiguous().numpy(), guess[n].contiguous().numpy()
+        given = full[n].contiguous().numpy(), guess[n].numpy()
         prices, results = blocks.Prices(weight[n], SPLIT_BITS, LOGARITHMS), (found[n].numpy(), levels[n].numpy())
         shared(blocks.sizes, -(-len(sight.scales) // 8), sight, *given, prices, *results)
     return found, levels

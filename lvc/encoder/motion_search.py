@@ -86,23 +86,24 @@ def neighbour_median(field: Tensor, fifth: Tensor) -> Tensor:
     return torch.stack([fifth, *neighbours(field)]).median(0).values
 
 
-def _full_search(target: Tensor, reference: Tensor, scale: int, radius: int, block: int) -> Tensor:
-    """Whole-picture search at 1/scale resolution; one vector per ``block`` luma samples, quarter-sample units.
+def _full_search(small: Tensor, ref: Tensor, scale: int, radius: int) -> Tensor:
+    """Whole-picture search at 1/scale resolution; one vector per ``4 * scale`` luma samples, quarter-sample units.
+
+    Args:
+        small, ref: what is searched and where, at that resolution, [B, 1, h, w].
 
     Returns:
-        [B, H/block, W/block, 2] int64.
+        [B, ceil(h / 4), ceil(w / 4), 2] int64.
     """
-    small, ref = F.avg_pool2d(target, scale), F.avg_pool2d(reference, scale)
     h, w = small.shape[2:]
-    size = 2 * radius + 1
+    size, side = 2 * radius + 1, searching.SIDE
     padded = F.pad(ref, (radius, radius, radius, radius), mode="replicate")
-    side = block // scale
     if is_compiled(small):
         found = torch.empty(len(small), -(-h // side), -(-w // side), 2, dtype=torch.int64)
         for each, around, into in zip(small[:, 0], padded[:, 0], found, strict=True):
-            searching.full_search(each.numpy(), around.numpy(), side, radius, _STEP_PRICE, into.numpy())
+            searching.full_search(each.numpy(), around.numpy(), radius, _STEP_PRICE, into.numpy())
         return found * (4 * scale)
-    penalty = _STEP_PRICE * torch.arange(-radius, radius + 1, device=target.device).abs().float()
+    penalty = _STEP_PRICE * torch.arange(-radius, radius + 1, device=small.device).abs().float()
     best = best_at = None
     for dy in range(size):
         windows = padded[:, 0, dy : dy + h].unfold(2, w, 1)  # [B, h, size, w]
@@ -244,13 +245,14 @@ def search(
     """
     # zero, the expected field, coarse full searches; then neighbours, then finer and finer steps
     rows, cols = target.shape[2] // BLOCK, target.shape[3] // BLOCK
-    found = _full_search(target, reference, 4, effort.radius, 16)
+    small, around = F.avg_pool2d(target, 4), F.avg_pool2d(reference, 4)
+    found = _full_search(small, around, 4, effort.radius)
     nothing = torch.zeros_like(found)
     past = nothing if previous is None else previous[:, ::2, ::2]
     moved = past + (found - past).flatten(1, 2).median(1).values[:, None, None]
     candidates = [nothing, past, moved, found]
     if effort.wide_radius:
-        coarse = _full_search(target, reference, 16, effort.wide_radius, 64)
+        coarse = _full_search(F.avg_pool2d(small, 4), F.avg_pool2d(around, 4), 16, effort.wide_radius)
         candidates.append(spread(coarse, 4, (rows // 2, cols // 2)))
     ways = _compiled if planes.ndim == 4 else _batched
     return spread(ways(target, planes, candidates, moved, quality, effort), 2, (rows, cols))
@@ -307,9 +309,20 @@ def _compiled(
         return best
 
     field = look(candidates, (), False)
-    guess = neighbour_median(field, moved)
+    _, guess = surround(field, moved)
     field = look([field], (8, 4), False)
     for _ in range(effort.propagations):
-        field = look([field, *neighbours(field)], (), False)
-        guess = neighbour_median(field, moved)
+        five, _ = surround(field, moved)
+        field = look(list(five), (), False)
+        _, guess = surround(field, moved)
     return look([field], (2, 1), effort.transforms)
+
+
+def surround(field: Tensor, fifth: Tensor) -> tuple[Tensor, Tensor]:
+    """Vectors [B, h, w, 2] with their :func:`neighbours`, [5, B, h, w, 2], and the :func:`neighbour_median`; by
+    :mod:`lvc.kernels`.
+    """
+    five, middle = torch.empty(5, *field.shape, dtype=field.dtype), torch.empty_like(field)
+    for number, (each, last) in enumerate(zip(field, fifth, strict=True)):
+        searching.surround(each.numpy(), last.numpy(), five[:, number].numpy(), middle[number].numpy())
+    return five, middle

@@ -326,34 +326,67 @@ def search(
 
 
 @compiled
-def full_search(small: Floats, padded: Floats, side: int, radius: int, step_price: float, found: Ints) -> None:
-    """Search everywhere around each block.
+def surround(field: Ints, fifth: Ints, five: Ints, middle: Ints) -> None:
+    """Vectors and those around them, and what vectors are predicted from.
+
+    Args:
+        field, fifth: [h, w, 2].
+        five: the vectors themselves and those above, below, left and right of each, at the border its own,
+            [5, h, w, 2].
+        middle: component by component the median of these four and the fifth, [h, w, 2].
+    """
+    height, width = field.shape[:2]
+    for y in range(height):
+        for x in range(width):
+            for part in range(2):
+                a, b = field[max(y - 1, 0), x, part], field[min(y + 1, height - 1), x, part]
+                c, d = field[y, max(x - 1, 0), part], field[y, min(x + 1, width - 1), part]
+                five[0, y, x, part] = field[y, x, part]
+                five[1, y, x, part], five[2, y, x, part], five[3, y, x, part], five[4, y, x, part] = a, b, c, d
+                # of four the middle two, and the fifth between these
+                low, high = max(min(a, b), min(c, d)), min(max(a, b), max(c, d))
+                middle[y, x, part] = max(min(low, high), min(max(low, high), fifth[y, x, part]))
+
+
+SIDE = 4
+"""Samples to a side of the blocks of a full search."""
+
+
+@compiled
+def full_search(small: Floats, padded: Floats, radius: int, step_price: float, found: Ints) -> None:
+    """Search everywhere around each block of SIDE to a side; those at the far borders may be smaller.
+
+    A row of blocks at a time is compared with each place: loops are as long as the picture is wide.
 
     Args:
         small: [h, w].
         padded: reference, [h + 2 radius, w + 2 radius].
-        side: of a block; those at the far borders may be smaller.
         step_price: of each sample of distance, either way.
-        found: [ceil(h / side), ceil(w / side), 2], in samples.
+        found: [ceil(h / SIDE), ceil(w / SIDE), 2], in samples.
     """
-    size = 2 * radius + 1
-    sums, penalty = np.empty(size, np.float32), np.empty(size, np.float32)
-    for n in range(size):
-        penalty[n] = np.float32(step_price) * np.float32(abs(n - radius))
-    for by in range(found.shape[0]):
-        for bx in range(found.shape[1]):
-            bottom, right = min((by + 1) * side, small.shape[0]), min((bx + 1) * side, small.shape[1])
-            share = np.float32(1.0 / ((bottom - by * side) * (right - bx * side)))
-            best = np.float32(np.inf)
-            for down in range(size):
-                sums[:] = 0
-                for i in range(by * side, bottom):
-                    for j in range(bx * side, right):
-                        sample, row = small[i, j], padded[i + down, j : j + size]
-                        for n in range(size):
-                            sums[n] += abs(row[n] - sample)
-                for n in range(size):
-                    cost = sums[n] * share + (penalty[n] + penalty[down])
-                    if cost < best:
-                        best = cost
-                        found[by, bx, 0], found[by, bx, 1] = down - radius, n - radius
+    (height, width), (rows, cols), size = small.shape, found.shape[:2], 2 * radius + 1
+    missed, sums = np.zeros(cols * SIDE, np.float32), np.empty(cols, np.float32)
+    shares, best, places = np.empty(cols, np.float32), np.empty(cols, np.float32), np.empty(cols, np.int32)
+    for by in range(rows):
+        top, bottom = by * SIDE, min((by + 1) * SIDE, height)
+        best[:] = np.inf
+        for bx in range(cols):
+            shares[bx] = np.float32(1.0 / ((bottom - top) * (min((bx + 1) * SIDE, width) - bx * SIDE)))
+        for place in range(size * size):
+            down, across = place // size, place % size
+            missed[:] = 0
+            for i in range(top, bottom):
+                row, wanted = padded[i + down, across : across + width], small[i]
+                for j in range(width):
+                    missed[j] += abs(row[j] - wanted[j])
+            for bx in range(cols):
+                four = missed[SIDE * bx] + missed[SIDE * bx + 1]
+                sums[bx] = four + (missed[SIDE * bx + 2] + missed[SIDE * bx + 3])
+            price = np.float32(step_price) * np.float32(abs(across - radius))
+            price += np.float32(step_price) * np.float32(abs(down - radius))
+            for bx in range(cols):
+                cost = sums[bx] * shares[bx] + price
+                places[bx] = place if cost < best[bx] else places[bx]
+                best[bx] = min(cost, best[bx])
+        for bx in range(cols):
+            found[by, bx, 0], found[by, bx, 1] = places[bx] // size - radius, places[bx] % size - radius
