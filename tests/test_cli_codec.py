@@ -4,6 +4,7 @@ import contextlib
 import io
 import json
 import os
+import re
 import resource
 import signal
 import subprocess
@@ -21,6 +22,7 @@ from lvc.cli import main
 from lvc.container import GopChunk, Reader, SideChunk, Writer
 from lvc.errors import MismatchError
 from lvc.media import VideoReader, VideoWriter
+from lvc.progress import Progress
 from lvc.video import Frame
 from tests.clips import clip_frames, clip_info
 
@@ -143,17 +145,26 @@ def test_what_an_output_cannot_hold_is_refused(folder: Path, options: list[str])
     assert sorted(path.name for path in folder.iterdir()) == ["clip.lvc", "clip.y4m"]
 
 
-def test_pipes(clip: bytes) -> None:
-    """Standard output carries the stream and nothing else."""
+@pytest.mark.parametrize("talk", [["--quiet"], [], ["--json"]])
+def test_pipes(clip: bytes, talk: list[str]) -> None:
+    """Standard output carries the stream and nothing else, whatever standard error tells."""
     command = [sys.executable, "-m", "lvc"]
-    options = ["--device", "cpu", "--quiet"]
+    options = ["--device", "cpu", *talk]
     coded = subprocess.run([*command, "encode", "-", "-", *options], input=clip, capture_output=True, check=True)
-    assert not coded.stderr
     assert sum(len(group.gop.frames) for group in groups(coded.stdout)) == FRAMES
     back = subprocess.run([*command, "decode", "-", "-", *options], input=coded.stdout, capture_output=True, check=True)
-    assert not back.stderr
     assert len(back.stdout) == len(clip)
-    assert back.stdout.startswith(b"YUV4MPEG2 ")
+    want = io.BytesIO()
+    lvc.decode(io.BytesIO(coded.stdout), want, device="cpu")
+    assert back.stdout == want.getvalue()
+    for told, name in ((coded.stderr.decode(), "encode"), (back.stderr.decode(), "decode")):
+        if talk == ["--json"]:
+            assert json.loads(told.splitlines()[-1])["command"] == name
+        elif talk:
+            assert not told
+        else:
+            shown = rf"lvc: {name[:-1]}ing: (100 %, )?{FRAMES}.* frames?, [0-9.]+ frames/s, [0-9.]+ [kM]bit/s.*"
+            assert re.fullmatch(shown, told.splitlines()[-1])
 
 
 @pytest.mark.parametrize("part", ["header", "first group", "second group", "last byte"])
@@ -199,9 +210,58 @@ def test_truncated_files(folder: Path, coded: bytes) -> None:
     assert result.exit_code == 0, result.output
     fields = json.loads(result.stdout)
     assert (fields["frames"], fields["truncated"], len(fields["damage"])) == (3, True, 1)
+    assert run("verify", folder / "cut.lvc").exit_code == 5
     (folder / "cut.lvc").write_bytes(coded[: first.position + 20])
     assert run("decode", folder / "cut.lvc", folder / "none.y4m", "--keep-going").exit_code == 4
     assert not (folder / "none.y4m").exists()
+
+
+def test_verifying_finds_pictures_that_were_not_encoded(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert run("verify", folder / "clip.lvc").exit_code == 0
+    monkeypatch.setattr("lvc.group_decoder.checksum", lambda *_: -1)
+    result = run("verify", folder / "clip.lvc", "--quiet")
+    assert result.exit_code == 9
+    assert "picture 0 differs from the one that was encoded" in result.stderr
+
+
+def test_nothing_is_coded_where_the_self_test_fails(clip: bytes, coded: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By neither side."""
+    monkeypatch.setattr("lvc.exact.device.passes_self_test", lambda _: False)
+    with pytest.raises(MismatchError, match="nothing can be decoded here"):
+        lvc.encode(io.BytesIO(clip), io.BytesIO(), preset="fast", device="cpu", verify=False)
+    with pytest.raises(MismatchError, match="nothing can be decoded here"):
+        lvc.decode(io.BytesIO(coded), io.BytesIO(), device="cpu")
+
+
+def test_the_decoder_knows_how_much_there_is(folder: Path) -> None:
+    """Of files, not of pipes."""
+    for source, total in ((folder / "clip.lvc", FRAMES), (Pipe((folder / "clip.lvc").read_bytes()), None)):
+        told: list[Progress] = []
+        lvc.decode(source, io.BytesIO(), device="cpu", progress=told.append)
+        assert [(each.frames, each.total) for each in told][-1] == (FRAMES, total)
+
+
+class Pipe(io.BytesIO):
+    def seekable(self) -> bool:
+        return False
+
+
+@pytest.mark.parametrize("command", ["encode", "decode", "verify", "train"])
+def test_a_gpu_that_is_not_there(folder: Path, command: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    before = sorted(folder.iterdir())
+    ends = {
+        "encode": [folder / "clip.y4m", folder / "out.lvc"],
+        "decode": [folder / "clip.lvc", folder / "out.y4m"],
+        "verify": [folder / "clip.lvc"],
+        "train": [folder, "-o", folder / "out.lvcm", "--steps", 1],
+    }
+    result = run(command, *ends[command], "--device", "cuda")
+    assert result.exit_code == 1
+    assert (
+        result.stderr.splitlines()[-1] == "lvc: error: there is no CUDA device that torch can use: choose --device cpu"
+    )
+    assert sorted(folder.iterdir()) == before
 
 
 def test_unknown_models(folder: Path, coded: bytes) -> None:

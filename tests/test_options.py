@@ -12,7 +12,10 @@ from lvc import api
 from lvc.compute import choose_device, processes
 from lvc.decoder import Decoder
 from lvc.edit import Crop, Edit, Span
+from lvc.encoder import EncoderSettings
 from lvc.encoder.search import Target
+from lvc.errors import LvcError
+from tests.clips import make_clip
 
 VECTOR = Path(__file__).parent / "vectors" / "lite.lvc"
 
@@ -146,3 +149,19 @@ def test_edits_out_of_range() -> None:
     for scale in ((0, 8), (8, -1)):
         with pytest.raises(ValueError, match=r"a scale of .* is outside its range"):
             Edit(scale=scale)
+
+
+def test_options_of_an_encode_arrive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is left out is as usual."""
+    seen: list[EncoderSettings] = []
+
+    def noted(*_: object, settings: EncoderSettings, **__: object) -> None:
+        seen.append(settings)
+        raise LvcError("enough")
+
+    monkeypatch.setattr("lvc.encoder.encode_stream", noted)
+    make_clip(tmp_path / "in.mkv", "pan", width=32, height=32, frames=2)
+    for options in ({}, {"quality": 33, "preset": "slow", "tune": "ssim", "keyint": 7}):
+        with pytest.raises(LvcError, match="enough"):
+            lvc.encode(tmp_path / "in.mkv", tmp_path / "out.lvc", device="cpu", **options)
+    assert seen == [EncoderSettings(), EncoderSettings(quality=33, preset="slow", tune="ssim", keyint=7)]

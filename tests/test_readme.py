@@ -2,14 +2,19 @@
 
 import os
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+import lvc
+from lvc.cli import EPILOG, main
+
 ROOT = Path(__file__).resolve().parent.parent
-START = re.search(r"## Start\n.*?```sh\n(.*?)```", (ROOT / "README.md").read_text("utf-8"), re.DOTALL)
+README = (ROOT / "README.md").read_text("utf-8")
+START = re.search(r"## Start\n.*?```sh\n(.*?)```", README, re.DOTALL)
 PROGRAMS = Path(sys.executable).parent
 
 
@@ -31,3 +36,41 @@ def test_the_first_two_commands(tmp_path: Path) -> None:
     names = sorted(file.name for file in tmp_path.iterdir() if file.is_file())
     assert names == ["clip.lvc", "clip.mp4", "clip.out.mp4"]
     assert all((tmp_path / name).stat().st_size > 500 for name in names)
+
+
+def examples() -> list[str]:
+    """All commands of lvc in blocks of shell, without comments; those in pipes one by one."""
+    blocks = re.findall(r"```sh\n(.*?)```", README, re.DOTALL)
+    parts = [part for block in blocks for line in block.splitlines() for part in re.split(r"&&|\|", line)]
+    found = [re.sub(r"^torchrun .* -m (?=lvc )", "", part.partition("#")[0].strip()) for part in parts]
+    return [part for part in found if part.startswith("lvc ")]
+
+
+def test_the_examples_are_understood(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Commands, options and their values are those that there are."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "clips").mkdir()
+    for name in ("in.mp4", "out.lvc", "damaged.lvc", "clip.mp4", "clip.lvc", "a.lvc", "b.lvc"):
+        (tmp_path / name).write_bytes(b"")
+    found = [shlex.split(example)[1:] for example in examples()]
+    assert {name for name, *_ in found} == set(main.commands) - {"completion"}
+    for name, *arguments in found:
+        main.commands[name].make_context(name, arguments)
+
+
+def test_statuses() -> None:
+    """The table is that of the help, and names the exceptions that have each."""
+    rows = re.findall(r"^\| (\d+) \| (.*?) \| (?:`(\w+)`)? ?\|$", README, re.MULTILINE)
+    told = [(status, meaning.replace("`", "")) for status, meaning, _ in rows]
+    assert told == re.findall(r"^  (\d+) +(.*)$", EPILOG, re.MULTILINE)
+    named = {int(status): getattr(lvc, name) for status, _, name in rows if name}
+    assert all(error.exit_status == status for status, error in named.items())
+    assert set(named) == {1, 3, 4, 5, 6, 7, 8, 9}
+
+
+def test_models_have_cards() -> None:
+    models = list((ROOT / "models").glob("*.lvcm"))
+    assert models
+    for model in models:
+        card = model.with_suffix(".md").read_text("utf-8")
+        assert all(f"\n## {title}\n" in card for title in ("Data", "Training", "Results"))

@@ -11,6 +11,7 @@ import torch
 from tqdm import tqdm
 
 from lvc.catalogue import SUFFIX
+from lvc.compute import choose_device
 from lvc.errors import OutputError
 from lvc.model.weights import Model, Statistics
 from lvc.output import STANDARD, check_output, write_file
@@ -39,14 +40,6 @@ def _processes(device: str) -> Iterator[tuple[int, str]]:
         yield rank, device
     finally:
         torch.distributed.destroy_process_group()
-
-
-def _choose_device(device: str, threads: int | None) -> str:
-    if threads is not None:
-        torch.set_num_threads(threads)
-    if device == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    return device
 
 
 def _check_files(output: Path, overwrite: bool) -> None:
@@ -104,11 +97,12 @@ def train(
 
     Raises:
         InputError: no readable clips.
+        LvcError: ``cuda`` was asked for and is not there.
         ModelError: a checkpoint of another size, or a bound that does not hold.
         OutputError: the model, its checkpoint or its log cannot be written, or the model exists.
     """
     _check_files(output, overwrite)
-    with _processes(_choose_device(device, threads)) as (rank, where):
+    with _processes(choose_device(device, threads)) as (rank, where):
         settings = TrainingSettings(
             clips=clips,
             checkpoint=output.with_suffix(CHECKPOINT_SUFFIX),
