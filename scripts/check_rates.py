@@ -3,7 +3,8 @@
 
 Checks that rate and PSNR rise from quality to quality, that the best one passes 45 dB, that the sum of estimated bits
 is within 1 % of the file, and that over all clips motion takes less than 10 % of the bytes from quality 50 up and less
-than 25 % at the lowest. Example:
+than 25 % at the lowest; and that where the first picture of a clip stands still motion takes less than 0.001 bit per
+pixel. Example:
     python scripts/check_rates.py ../clips --frames 32 --quality 1,25,50,75,100
 """
 
@@ -11,6 +12,7 @@ import argparse
 import io
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +27,7 @@ from lvc.video import Frame, VideoInfo
 ESTIMATE_WITHIN = 0.01
 LEAST_TOP_PSNR = 45.0
 MOTION_SHARE = {50: 0.10, 1: 0.25}
+MOST_STILL_MOTION = 0.001
 
 
 class Frames:
@@ -37,6 +40,10 @@ class Frames:
 
     def __iter__(self) -> Iterator[Frame]:
         return iter(self.frames)
+
+    def stand(self) -> None:
+        """All frames show what the first one does."""
+        self.frames = [replace(frame, planes=self.frames[0].planes) for frame in self.frames]
 
     def take_side(self) -> None:
         """There is nothing beside the video."""
@@ -93,6 +100,14 @@ def main() -> int:
             last = (result.bytes, psnr)
             motion[quality] += result.parts["motion"]
             total[quality] += result.bytes
+        source.stand()
+        for quality in qualities:
+            settings = EncoderSettings(quality=quality, preset=options.preset, keyint=1024, scene_cuts=False)
+            result = encode_stream(source, io.BytesIO(), model=model, settings=settings)
+            bits = 8 * result.parts["motion"] / (source.info.width * source.info.height * result.frames)
+            print(f"{path.stem:32s} q{quality:3d} standing still: motion {bits:.5f} bpp", flush=True)
+            if bits >= MOST_STILL_MOTION:
+                failures.append(f"{path.stem} at quality {quality}: motion where nothing moves")
     for quality in qualities:
         share = motion[quality] / total[quality]
         print(f"over all clips, q{quality:3d}: motion {100 * share:5.2f} %")

@@ -1,6 +1,7 @@
 """Lines and bars of progress."""
 
 import logging
+import re
 import sys
 
 import pytest
@@ -64,6 +65,7 @@ def test_progress_bar(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.Mo
     text = capsys.readouterr()
     assert not text.out
     assert "40/40" in text.err
+    assert re.search(r"40/40 \[[0-9:]+<[0-9:]+, +[0-9.]+ ?frames/s", text.err)  # how long it took, and will take
     assert "1.00 Mbit/s" in text.err
     with ProgressLine("decoding", quiet=False, events=Events()) as line:
         line(Progress(9, 12, 5000, 0.4))
