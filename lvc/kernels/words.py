@@ -98,9 +98,10 @@ def _summing(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
 def packed(weights: npt.NDArray[np.int8]) -> Pairs:
     """Weights [m, k] as :func:`multiply` reads them, [ceil(m / ROWS), ceil(k / 2), ROWS]."""
     rows, inner = weights.shape
-    padded = np.zeros((-(-rows // ROWS) * ROWS, inner + inner % 2), np.int16)
+    padded = np.zeros((-(-rows // ROWS) * ROWS, inner + inner % 2), np.int32)
     padded[:rows, :inner] = weights
-    return np.ascontiguousarray(padded.view(np.int32).reshape(-1, ROWS, padded.shape[1] // 2).transpose(0, 2, 1))
+    pairs = padded[:, ::2] & 0xFFFF | padded[:, 1::2] << 16
+    return np.ascontiguousarray(pairs.reshape(-1, ROWS, pairs.shape[1]).transpose(0, 2, 1))
 
 
 @compiled
