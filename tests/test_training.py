@@ -16,11 +16,12 @@ import pytest
 import torch
 
 from lvc.errors import OutputError
-from lvc.exact.layers import set_fake
+from lvc.exact.layers import exact_layers, set_fake
 from lvc.training.data import CropSampler, load_folder
 from lvc.training.loop import Trainer
 from lvc.training.loss import run_sequence
 from lvc.training.schedule import Schedule
+from lvc.training.vector import VectorCoder
 from tests.trainings import FRAMES, ROOT, SHORT, equal, settings_in, state_of
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -244,3 +245,26 @@ def test_long_sequences_in_training(tmp_path: Path, clips: Path) -> None:
     assert max(at) > 4
     assert all(0 in (a, b) or b > a for a, b in itertools.pairwise(at))
     assert max(at) < FRAMES
+
+
+@pytest.mark.parametrize("is_new", [True, False])
+def test_rounding_and_codebooks_begin_when_the_schedule_says(tmp_path: Path, clips: Path, is_new: bool) -> None:
+    """With weights that have been trained before: at the first step."""
+    schedule = Schedule(stages=((0.0, 1),), fake_from=0.4, vector_from=0.7)
+    settings = settings_in(tmp_path, clips, steps=5, fit_crops=1, schedule=schedule)
+    if not is_new:
+        start = tmp_path / "start.ckpt"
+        Trainer(replace(settings, checkpoint=start)).save()
+        settings = replace(settings, steps=1, schedule=None, start_from=start)
+    rounded, layers, books = [], [], []
+
+    def note(trainer: Trainer, row: dict[str, Any]) -> None:
+        rounded.append(trainer.rounded)
+        layers.append({layer.fake for _, layer in exact_layers(trainer.learner)})
+        coder = trainer.learner.make_coder(trainer.learner.tables, 1, trainer.device)
+        books.append(isinstance(coder, VectorCoder) and coder.learner is trainer.codebooks and coder.learner.step)
+
+    Trainer(settings).run(note)
+    assert rounded == ([False, False, True, True, True] if is_new else [True])
+    assert layers == [{each} for each in rounded]
+    assert books == ([False, False, False, False, 1] if is_new else [1])  # as many steps have the codebooks learned

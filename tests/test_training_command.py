@@ -16,8 +16,10 @@ from click.testing import CliRunner
 from lvc.cli import main
 from lvc.errors import InputError, ModelError
 from lvc.model import find_model
-from lvc.training.command import train
+from lvc.training.command import FIT_ROUNDS, train
 from lvc.training.loop import Trainer
+from lvc.training.validate import QUALITIES
+from tests.clips import make_clip
 from tests.trainings import ROOT, equal, settings_in, state_of
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -88,6 +90,36 @@ def test_a_killed_command_goes_on(tmp_path: Path, clips: Path) -> None:
     assert result["card"]["steps"] == model.card["steps"] == state_of(tmp_path / "model.ckpt")["step"] == 5
     assert sorted(path.name for path in tmp_path.iterdir()) == ["model", "model.ckpt", "model.jsonl"]
     Trainer(settings_in(tmp_path, clips)).start(output)  # a model, whatever its name
+
+
+def test_what_is_said_of_a_training(tmp_path: Path) -> None:
+    """Its length, what cannot be read, how far it has come; points of the clips for validation lie in the log."""
+    folders = {name: tmp_path / name for name in ("clips", "validation", "stills")}
+    for (name, folder), frames in zip(folders.items(), (5, 2, 1), strict=True):
+        folder.mkdir()
+        make_clip(folder / f"{name}.y4m", "mix", width=64, height=64, frames=frames)
+        (folder / "broken.png").write_bytes(b"no picture")
+    clips, output = folders.pop("clips"), tmp_path / "model.lvcm"
+    options = ["--size", "tiny", "--steps", "2", "--batch", "1", "--crop", "64", "--device", "cpu", "--threads", "1"]
+    options += [text for name, folder in folders.items() for text in (f"--{name}", str(folder))]
+    done = subprocess.run(
+        [sys.executable, "-c", COMMAND, "train", str(clips), "-o", str(output), *options],
+        cwd=ROOT,
+        capture_output=True,
+        check=False,
+    )
+    said = done.stderr.decode()
+    assert (done.returncode, done.stdout) == (0, b""), said
+    assert said.startswith("lvc: training for 2 steps, over all runs\n")
+    for folder in (clips, *folders.values()):
+        assert f"lvc: warning: a clip is left out: {folder / 'broken.png'}" in said
+    assert all(f"training: {percent} % |" in said for percent in ("  0.0", " 50.0", "100.0"))
+    assert "step 0, 1 frames, cost " in said
+    assert "reading clips: 100%" in said
+    assert said.count("fitting: 100%") >= FIT_ROUNDS
+    (row,) = [json.loads(line) for line in (tmp_path / "model.jsonl").read_text().splitlines()]
+    assert (row["type"], row["step"], len(row["points"])) == ("validation", 2, len(QUALITIES))
+    assert find_model(str(output)).card["validation_score"] == row["score"]
 
 
 def test_the_length_of_a_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -178,6 +210,7 @@ from pathlib import Path
 import torch
 from lvc.training.command import _processes
 from lvc.training.loop import Trainer
+from tests.clips import make_clip
 from tests.trainings import ROOT, SHORT, equal, settings_in, state_of
 torch.set_num_threads(1)
 folder, clips = Path(sys.argv[1]), Path(sys.argv[2])

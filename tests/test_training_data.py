@@ -71,6 +71,41 @@ def test_schedule() -> None:
     assert rates == sorted(rates, reverse=True)
     assert rates[0] == pytest.approx(schedule.peak)
     assert schedule.learning_rate(0, 0) == pytest.approx(schedule.peak / schedule.warm_steps)
+    assert not schedule.vectors(0.5)
+    assert schedule.vectors(1.0)
+
+
+def test_schedule_of_weights_that_have_been_trained_before(tmp_path: Path) -> None:
+    """They are rounded, and the codebooks in the loop, from the start; they learn more slowly, and whole sequences."""
+    new = Trainer(settings_in(tmp_path, tmp_path, schedule=None)).schedule
+    old = Trainer(settings_in(tmp_path, tmp_path, schedule=None, start_from=tmp_path / "old.ckpt")).schedule
+    assert (new.fake(0.0), new.vectors(0.0)) == (False, False)
+    assert (old.fake(0.0), old.vectors(0.0)) == (True, True)
+    assert old.learning_rate(0.0, 1000) < 0.5 * new.learning_rate(0.0, 1000)
+    assert old.frames(0.0) == new.frames(1.0)
+    assert old.numbers_of_pieces(0.0) == new.numbers_of_pieces(1.0)
+
+
+def test_stills(tmp_path: Path, clips: Path) -> None:
+    """Half of the single pictures are of stills that are as large as a crop; sequences are of clips alone."""
+    (tmp_path / "stills").mkdir()
+    for name, size, kind in (("large", 96, "static"), ("small", 48, "noise")):
+        make_clip(tmp_path / "stills" / f"{name}.y4m", kind, width=size, height=size, frames=1)
+    settings = settings_in(tmp_path, clips, stills=tmp_path / "stills", steps=1)
+    trainer = Trainer(settings)
+    trainer.step = 1
+    trainer.save()
+    trainer = Trainer(settings)
+    trainer.run(lambda *_: pytest.fail("there is nothing left to do"))
+    sampler = trainer.sampler
+    assert sampler is not None
+    assert [(len(still.y), still.y.shape[1]) for still in sampler.stills] == [(1, 96), (1, 48)]
+    for clip in sampler.clips:
+        clip.y.fill_(0)
+    singles = sampler.batch(100, 1)[0].y
+    share = float((singles.amax((1, 2, 3)) > 0).float().mean())
+    assert 0.35 < share < 0.65
+    assert not any(picture.y.any() for picture in sampler.batch(20, 2))
 
 
 def test_every_quality_pulls_equally() -> None:

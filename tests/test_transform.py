@@ -176,3 +176,13 @@ def test_gradients_flow_back_where_all_latents_are_zero() -> None:
     assert float(shares.max()) < 2
     with torch.no_grad():
         assert not any(plane.any() for plane in transform.inverse(latents, wanted))
+
+
+def test_a_new_codec_is_its_transform_alone() -> None:
+    """Networks that add to latents or to pictures begin at zero: training starts from what a cosine transform gives."""
+    codec = FrameCodec(config_named("tiny"))
+    for branch in (codec.intra, codec.inter):
+        for layer in (branch.decoder.head, branch.analysis.out):
+            parameters = dict(layer.named_parameters())
+            assert parameters.keys() == {"weight", "bias"}
+            assert not any(bool(each.any()) for each in parameters.values())

@@ -33,7 +33,7 @@ def picture_of(clip: Clip, at: int, device: torch.device | str) -> Picture:
 
 @torch.no_grad()
 def validate(codec: FrameCodec, tables: HyperTables, clips: list[Clip], device: torch.device) -> dict[str, Any]:
-    """Code the centre of each clip's first frames at four qualities, without rounding weights.
+    """Code the centre of each clip's first frames at four qualities, weights rounded or not as they are being trained.
 
     Returns:
         ``score``: mean binary logarithm of the Lagrangian of predicted frames (0.1 is 7 % of rate and error);
