@@ -19,6 +19,7 @@ from tests.models import tiny_bytes
 
 LIGHT = {"MASTERING_DISPLAY_METADATA", "CONTENT_LIGHT_LEVEL"}
 PQ = {"color_primaries": 9, "color_trc": 16, "colorspace": 9, "color_range": 1}
+TAGS = {"title": "A title", "artist": "Somebody"}
 FILES: dict[str, dict[str, Any]] = {
     "phone": {"rotation": 90, "sounds": [Sound()]},
     "variable frame rate": {"times": [0, 40, 50, 200, 233, 400]},
@@ -40,6 +41,7 @@ FILES: dict[str, dict[str, Any]] = {
         "sounds": [Sound(tags={"language": "eng"}), Sound(tags={"language": "deu"})],
         "texts": [Text("subrip", [(100, 400, "one"), (500, 900, "two")], {"language": "fra"})],
         "chapters": [(0, 500, "first"), (500, 1000, "second")],
+        "tags": TAGS,
     },
     "odd size": {"size": (17, 33), "codec": "ffv1"},
 }
@@ -121,7 +123,7 @@ SOURCES: dict[str, tuple[Callable[[Path], str], set[str]]] = {
         ),
         set(),
     ),
-    "cover": (written("in.mkv", attachments=[("cover.jpg", "image/jpeg", picture_file())]), set()),
+    "cover": (written("in.mkv", attachments=[("cover.jpg", "image/jpeg", picture_file())], tags=TAGS), set()),
     "mastering": (
         written(
             "in.mkv",
@@ -131,7 +133,7 @@ SOURCES: dict[str, tuple[Callable[[Path], str], set[str]]] = {
         ),
         set(),
     ),
-    "phone": (written("in.mp4", rotation=90, sounds=[Sound(seconds=0.4)]), set()),
+    "phone": (written("in.mp4", rotation=90, sounds=[Sound(seconds=0.4)], tags=TAGS), set()),
     "transport stream": (written("in.ts", sounds=[Sound(seconds=0.4)]), set()),
 }
 """Of each: what writes it and gives its name, and which facts its conversion changes."""
@@ -169,6 +171,7 @@ def facts(path: Path) -> dict[str, Any]:
             "covers": sum(bool(s.disposition & av.stream.Disposition.attached_pic) for s in container.streams.video),
             "light": {d.type.name: bytes(d) for d in first.side_data if d.type.name in LIGHT},
             "duration": duration(path),
+            "tags": {name.lower(): text for name, text in container.metadata.items() if name.lower() in TAGS},
             "languages": [stream.metadata.get("language", "und") for stream in container.streams],
             "chapters": [
                 (round(1000 * c["start"] * c["time_base"]), c["metadata"].get("title")) for c in container.chapters()

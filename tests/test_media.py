@@ -61,6 +61,31 @@ def test_default_output_is_visually_lossless(tmp_path: Path, extension: str, bit
         assert -10 * np.log10(error) > 40
 
 
+@pytest.mark.parametrize(
+    ("name", "options", "codec"),
+    [
+        ("a.mp4", {}, "h264"),
+        ("a.mov", {}, "h264"),
+        ("a.mkv", {}, "h264"),
+        ("a.webm", {}, "vp9"),
+        ("a.mp4", {"codec": "libx265"}, "hevc"),
+        ("a.mkv", {"lossless": True}, "ffv1"),
+    ],
+)
+def test_codec_of_the_output(tmp_path: Path, name: str, options: dict[str, object], codec: str) -> None:
+    write(tmp_path / name, clip_info(64, 48, 2), list(clip_frames("pan", 64, 48, 2)), **options)
+    with av.open(str(tmp_path / name)) as container:
+        assert container.streams.video[0].codec_context.name == codec
+
+
+@pytest.mark.parametrize("codec", ["libx264", "libx265"])
+def test_rate_factor_of_the_output(tmp_path: Path, codec: str) -> None:
+    frames = list(clip_frames("mix", 64, 48, 4))
+    for crf in (10, 40):
+        write(tmp_path / f"{crf}.mp4", clip_info(64, 48, 4), frames, codec=codec, crf=crf)
+    assert 2 * (tmp_path / "40.mp4").stat().st_size < (tmp_path / "10.mp4").stat().st_size
+
+
 @pytest.mark.parametrize("extension", ["mp4", "mkv"])
 def test_description_survives(tmp_path: Path, extension: str) -> None:
     info = VideoInfo(64, 48, 10, Fraction(1, 30000), Fraction(30000, 1001), Colour(9, 16, 9, 1, 3), Fraction(4, 3), 90)
