@@ -131,7 +131,8 @@ def decode(
             with VideoWriter(target, decoder.info, format=format, codec=codec, crf=crf, lossless=lossless) as writer:
                 frames = _copy(decoder, writer, span)
             if not frames and span.start and not decoder.damage:
-                raise InputError(f"the file has no frame {float(span.start):.6g} seconds after its first one")
+                missing = f"there is no frame {float(span.start):.6g} seconds after its first one"
+                raise InputError(f"{name_of_source(source)}: {missing}")
             if not frames:
                 raise FormatError("not one whole picture could be decoded")
         pass_on(writer, warn)

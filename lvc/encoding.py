@@ -130,7 +130,7 @@ def encode(
         if (resume or share) and not is_one_file(source):
             reason = "only what is one file can be resumed, or shared out to several processes"
             raise InputError(f"{name_of_source(source)}: {reason}")
-        edited = EditedSource(reader, edit)
+        edited = EditedSource(reader, edit, name_of_source(source))
         alone = share is not None or times == 1 or not is_one_file(source)
         several = _workers(1 if workers is None and alone else workers, edited.info, keyint, device, threads)
         started = stack.enter_context(processes(several, threads, "lvc.encoder.stretch"))
@@ -159,7 +159,7 @@ def encode(
         elif times == 2:
             with VideoReader(source) as first:
                 show = tried or (lambda _: None)
-                whole = EditedSource(first, edit)
+                whole = EditedSource(first, edit, name_of_source(source))
                 settings, rate, best = aim_with_samples(whole, settings, target, max_bitrate, found, chosen, show)
         if folder is not None:
             from lvc.encoder.shared import encode_shared
@@ -224,7 +224,7 @@ def _edited(source: PathOrStream, edit: Edit, said: dict[str, None]) -> "Iterato
     from lvc.media import EditedSource, VideoReader
 
     with VideoReader(source) as reader:
-        yield EditedSource(reader, edit)
+        yield EditedSource(reader, edit, name_of_source(source))
         said.update(dict.fromkeys(reader.warnings))
 
 

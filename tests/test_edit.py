@@ -205,11 +205,12 @@ def test_layers_are_for_previews(folder: Path) -> None:
 def test_a_part_behind_the_end(folder: Path) -> None:
     result = run(folder, "decode", folder / "in.lvc", folder / "none.mkv", "--start", "1:00:00")
     assert result.exit_code == 3
-    assert "no frame 3600 seconds after its first one" in result.stderr
+    told = "there is no frame {} seconds after its first one\n"
+    assert result.stderr == f"lvc: error: {folder / 'in.lvc'}: {told.format(3600)}"
     assert not (folder / "none.mkv").exists()
     result = run(folder, "encode", folder / "in.mkv", folder / "none.lvc", "--start", "10")
     assert result.exit_code == 3
-    assert "no frame 10 seconds after its first one" in result.stderr
+    assert result.stderr.endswith(f"lvc: error: {folder / 'in.mkv'}: {told.format(10)}")
 
 
 # Encoding

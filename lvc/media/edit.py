@@ -44,6 +44,7 @@ class EditedSource:
     Args:
         source: what is edited.
         edit: how.
+        name: of the source, for errors.
 
     Attributes:
         info: after the edit.
@@ -55,8 +56,8 @@ class EditedSource:
 
     info: VideoInfo
 
-    def __init__(self, source: Editable, edit: Edit) -> None:
-        self._source, self._edit = source, edit
+    def __init__(self, source: Editable, edit: Edit, name: str = "the input") -> None:
+        self._source, self._edit, self._name = source, edit, name
         self._whole = edit.span == Span()
         self._retimer: Retimer | None = None
         self._until = Fraction(0)
@@ -127,7 +128,7 @@ class EditedSource:
         else:
             self._until = Fraction(1 << 62)
         if not taken:
-            raise InputError(f"the input has no frame {float(span.start):.6g} seconds after its first one")
+            raise InputError(f"{self._name}: there is no frame {float(span.start):.6g} seconds after its first one")
         for frame in frames:
             if frame.pts * base > self._until + _READ_ON_SECONDS:
                 return
