@@ -92,7 +92,7 @@ def _show(
             given, at = reference[top + r, left + 3 : left + 19], r * _STRIDE + _ROWS
             for n in range(16):
                 shown[at + n] = given[n]
-    a, b, c, d, e, f, g, i = filters[v & 3]
+    a, b, c, d, e, f, g, i = filters[v & 3]  # of rows, _STRIDE apart
     for at in range(_ROWS, _ROWS + 16 * _STRIDE, every * _STRIDE):
         if v & 3:
             for n in range(at, at + 16):

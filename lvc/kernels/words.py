@@ -1,4 +1,4 @@
-"""Products of a matrix and columns, of two bytes each: exact, and twice as fast as float32 where registers are as wide.
+"""Products of a matrix and columns, of two bytes each: exact, with half as many multiplications as float32 takes.
 
 Most processors multiply sixteen pairs of such words at once and add the products of neighbours (x86 since SSE2), which
 neither PyTorch nor its libraries use for words. A loop of Python's does not become that instruction, so the innermost
