@@ -137,6 +137,20 @@ def _scaled(found: Pairs, scale: np.float32, into: Floats) -> None:
 
 
 @compiled
+def _write(weights: Pairs, grid: Floats, pairs: Pairs, found: Pairs, sums: Floats, start: int, count: int) -> None:
+    """All sums of the packed columns, of which there are ``count``, from column ``start`` on.
+
+    Args:
+        found: memory for ROWS of them.
+        sums: whole, since rows of a part of an array are not known to be without gaps.
+    """
+    for group in range(len(weights)):
+        _sum(weights, group, pairs, count, found)
+        for row in range(group * ROWS, min(len(sums), (group + 1) * ROWS)):
+            _scaled(found[row - group * ROWS], grid[row], sums[row, start : start + count])
+
+
+@compiled
 def _activated(found: Pairs, scale: np.float32, offset: np.float32, limit: np.float32, into: Pairs) -> None:
     """With a leaky slope, see :func:`lvc.kernels.layers.finish`."""
     for n in range(len(into)):
@@ -166,10 +180,7 @@ def multiply(weights: Pairs, grid: Floats, columns: Floats, sums: Floats, first:
     for start in range(first * PART, min(sums.shape[1], last * PART), PART):
         count = min(PART, sums.shape[1] - start)
         _pack(columns, start, count, pairs)
-        for group in range(len(weights)):
-            _sum(weights, group, pairs, count, found)
-            for row in range(group * ROWS, min(len(sums), (group + 1) * ROWS)):
-                _scaled(found[row - group * ROWS], grid[row], sums[row, start : start + count])
+        _write(weights, grid, pairs, found, sums, start, count)
 
 
 @compiled
@@ -204,7 +215,4 @@ def multiply_twice(
                 _activated(found[number], grid[row], offsets[row], limit, active[number, :count])
             for row in range(0, min(inner - group * ROWS, ROWS), 2):
                 _joined(active[row], active[row + 1], between[(group * ROWS + row) // 2, :count])
-        for group in range(len(weights_after)):
-            _sum(weights_after, group, between, count, found)
-            for row in range(group * ROWS, min(len(sums), (group + 1) * ROWS)):
-                _scaled(found[row - group * ROWS], grid_after[row], sums[row, start : start + count])
+        _write(weights_after, grid_after, between, found, sums, start, count)
