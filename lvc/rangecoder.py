@@ -11,7 +11,8 @@ returns the values in both, so that one function describes a syntax for both dir
 """
 
 import copy
-from collections.abc import Iterable
+import itertools
+from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
 import constriction
@@ -19,9 +20,12 @@ import numpy as np
 import numpy.typing as npt
 
 from lvc.errors import FormatError
+from lvc.kernels import sorting
 
 Symbols = npt.NDArray[np.int64]
 
+Code = Callable[["Table", Symbols | None, int], Symbols]
+"""Codes so many values with a table: takes them in the encoder and None in the decoder, and returns them in both."""
 COUNT_LIMIT = 1 << 16
 """Sum of counts at which a table is halved, so that it keeps adapting."""
 
@@ -103,6 +107,40 @@ def learn(tables: Iterable[Table], seen: Iterable[Seen]) -> None:
         values = [symbols for payload in payloads for symbols in payload.of(table)]
         if values:
             table.learn(np.concatenate(values))
+
+
+def groups(keys: Symbols, count: int) -> list[Symbols]:
+    """Where the things with each of the keys 0...count - 1 are among n, in order.
+
+    Args:
+        keys: [n], each less than ``count``; things with negative ones are in no group.
+    """
+    order, ends = np.empty(len(keys), np.int64), np.empty(count, np.int64)
+    sorting.by_key(keys, order, ends)
+    edges = [0, *ends.tolist()]
+    return [order[first:last] for first, last in itertools.pairwise(edges)]
+
+
+def code_by(code: Code, tables: Sequence[Table], keys: Symbols, values: Symbols | None) -> Symbols:
+    """Code n symbols, each by the table that its key names, one table after the other.
+
+    Args:
+        code: codes some with one table, as :meth:`Coder.code` does.
+        keys: [n]; nothing is coded where they are negative.
+        values: [n]; None when reading.
+
+    Returns:
+        [n], 0 where nothing is coded.
+    """
+    found, order, begin = np.zeros(len(keys), np.int64), np.empty(len(keys), np.int64), 0
+    ends = np.empty(len(tables), np.int64)
+    sorting.by_key(keys, order, ends)
+    for table, end in zip(tables, ends.tolist(), strict=True):
+        if end > begin:
+            at = order[begin:end]
+            found[at] = code(table, None if values is None else values[at], end - begin)
+            begin = end
+    return found
 
 
 END_BITS = 3

@@ -13,7 +13,6 @@ from lvc.exact import device as exact_device
 from lvc.exact import places
 from lvc.exact.arithmetic import exact_arithmetic, passes_self_test
 from lvc.exact.layers import (
-    KNOTS,
     SHIFT_MAX,
     SUM_LIMIT,
     UNIT,
@@ -21,13 +20,12 @@ from lvc.exact.layers import (
     Conv,
     Depthwise,
     ExactLayer,
-    Qualities,
     exact_layers,
     make_exact,
-    quality_knots,
     set_fake,
 )
 from lvc.exact.product import ACT_MAX
+from lvc.exact.qualities import KNOTS, Qualities, quality_knots
 from lvc.kernels import interpolation
 from lvc.kernels import layers as layer_kernels
 

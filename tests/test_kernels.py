@@ -24,8 +24,9 @@ from lvc.encoder.matching import misses_of
 from lvc.encoder.motion_blocks import RateChooser, block_sizes
 from lvc.encoder.motion_search import FAST, LOOK, MEDIUM, SLOW, TRAINING, SearchEffort
 from lvc.exact import layers, places, warp
-from lvc.exact.layers import Block, Conv, Depthwise, Qualities, make_exact, quality_knots
+from lvc.exact.layers import Block, Conv, Depthwise, make_exact
 from lvc.exact.product import ACT_MAX
+from lvc.exact.qualities import KNOTS, Qualities, quality_knots
 from lvc.model import codebook
 from lvc.model.codebook import lattice_codebook
 from lvc.model.levels import LEVEL_MAX
@@ -181,7 +182,7 @@ def test_layers_that_depend_on_the_quality(by_block: bool) -> None:
     with torch.inference_mode(False):
         layer = Conv(8, 6, act=True, by_quality=True)
         assert layer.knots is not None
-        layer.knots.data = (integers(layers.KNOTS, 6, most=300) / layers.UNIT).detach()
+        layer.knots.data = (integers(KNOTS, 6, most=300) / layers.UNIT).detach()
         layer.snap()
         make_exact(layer)
     where = torch.from_numpy(np.random.default_rng(3).integers(0, 2, (2, 3, 4))) if by_block else None

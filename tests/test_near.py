@@ -1,16 +1,19 @@
 """Networks that are asked near the blocks that are coded alone give what they would give if asked everywhere."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
-from lvc.exact import layers, product
+from lvc.exact import frozen, product
 from lvc.exact.arithmetic import exact_arithmetic
-from lvc.exact.layers import Block, Depthwise, Qualities, make_exact, quality_knots
+from lvc.exact.layers import Block, Depthwise, make_exact
 from lvc.exact.near import EVERYWHERE, Extent, Near
 from lvc.exact.product import ACT_MAX
-from lvc.kernels import nearness
+from lvc.exact.qualities import Qualities, quality_knots
+from lvc.kernels import nearness, networks
 from lvc.model import codec as frame_codec
 from lvc.model.codec import FrameCodec
 from lvc.model.entropy import SymbolCoder
@@ -190,8 +193,12 @@ def coded(prediction: Prediction, payload: bytes | None) -> tuple[bytes, list[Te
 @pytest.mark.parametrize("two", [False, True], ids=["one", "two"])
 @pytest.mark.parametrize("levels", [False, True], ids=["one quality", "qualities"])
 @pytest.mark.parametrize("at", [SOME, [(10, 20)], []], ids=["some", "one", "none"])
-def test_a_picture(at: list[tuple[int, int]], levels: bool, two: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("way", ["words", "matrices"])
+def test_a_picture(
+    way: str, at: list[tuple[int, int]], levels: bool, two: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """However it was written, and however it is read, all is the same; near is less work."""
+    monkeypatch.setattr(product, "_way", lambda _: getattr(product, f"_as_{way}"))
     torch.manual_seed(7)
     skip = torch.from_numpy(~needed_blocks(at))[None, None].float()
     prediction = random_prediction(tiny_model().codec, skip, levels, two)
@@ -201,7 +208,13 @@ def test_a_picture(at: list[tuple[int, int]], levels: bool, two: bool, monkeypat
         columns.append(given.shape[1])
         return product.multiplied(matrix, given)
 
-    monkeypatch.setattr(layers, "multiplied", counted)
+    def counted_layer(planes: tuple[np.ndarray, ...], runs: np.ndarray, *rest: Any) -> None:
+        columns.append(int(runs[:, 1].sum()) if len(runs) else planes[0].shape[1])
+        layer(planes, runs, *rest)
+
+    layer = networks.layer
+    monkeypatch.setattr(networks, "layer", counted_layer)
+    monkeypatch.setattr(frozen, "multiplied", counted)
     work = []
     for writing in (1.0, -1.0):
         monkeypatch.setattr(frame_codec, "FULL", writing)

@@ -5,10 +5,10 @@ import pytest
 import torch
 
 from lvc.model.codebook import CLASSES, LOG_SCALES, UNIT, Codebook, Quantiser, choose, class_thresholds, code_class
-from lvc.model.codec import RESIDUAL_UNIT
 from lvc.model.entropy import SymbolCoder, classify
 from lvc.model.group import fresh_tables
 from lvc.model.networks import LOG_STEP
+from lvc.model.passes import RESIDUAL_UNIT
 from lvc.rangecoder import RangeEncoder
 from lvc.training.rate import HyperTables, log_to_scale, logistic_bits
 from lvc.training.vector import COMMITMENT, REBUILD_EVERY, CodebookLearner, VectorCoder

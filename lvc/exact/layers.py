@@ -11,79 +11,23 @@ straight-through gradient.
 
 import math
 from collections.abc import Iterator
-from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lvc.errors import ModelError
+from lvc.exact.frozen import Frozen, FrozenBlock, Runs, depthwise
 from lvc.exact.places import enlarged, is_compiled
-from lvc.exact.product import ACT_MAX, Matrix, learned_pointwise, multiplied, multiplied_twice, repeatable_pointwise
-from lvc.kernels import layers as kernels
+from lvc.exact.product import ACT_MAX, Matrix, learned_pointwise, repeatable_pointwise
+from lvc.exact.qualities import KNOTS, Qualities, placed
 
 UNIT = 128.0
 """The integer that stands for an activation of 1.0: biases are stored in these units."""
 WEIGHT_MAX = 127
 SHIFT_MAX = 14
 SUM_LIMIT = 2.0**24
-_POSITIONS = 1 << 11
-"""Positions at which CPUs widen and narrow at a time: as many as stay in a cache (measured for 64 channels of 1280x720
-on one thread: a block alone 7 ms instead of 17, 10 instead of 13 where memory is not given back in between)."""
-Runs = npt.NDArray[np.int64]
-"""Places of a plane, by rows: first place and number of places of each run in a row, [k, 2]."""
-KNOTS = 8
-"""Qualities 1...100 are interpolated between this many learned points."""
-
-
-def quality_knots(quality: Tensor) -> Tensor:
-    """Linear interpolation weights of each quality over the knots.
-
-    Args:
-        quality: [...], 1...100.
-
-    Returns:
-        [..., KNOTS], multiples of 1/4096 that sum to one, so that products with integer knots are exact.
-    """
-    position = (quality.double() - 1) * ((KNOTS - 1) / 99)
-    knots = torch.arange(KNOTS, dtype=torch.float64, device=quality.device)
-    hat = (1 - (position[..., None] - knots).abs()).clamp_min(0)
-    return ((hat * 4096).round() / 4096).float()
-
-
-class Qualities(NamedTuple):
-    """What qualities there are in each picture of a batch, and where.
-
-    weights: of n qualities over the knots, [B, n, KNOTS], see :func:`quality_knots`.
-    where: the number of the quality of each block, [B, h, w] int64, 0...n - 1; None where n is 1.
-    """
-
-    weights: Tensor
-    where: Tensor | None = None
-
-
-def placed(values: Tensor, where: Tensor | None) -> Tensor:
-    """What belongs to each quality, where it belongs to: [B, n, C] to [B, C, h, w]; to [B, C, 1, 1] without a place."""
-    b, n, channels = values.shape
-    if where is None:
-        return values[:, 0, :, None, None]
-    first = torch.arange(b, device=values.device)[:, None, None] * n
-    return values.reshape(b * n, channels)[where + first].permute(0, 3, 1, 2)
-
-
-class _Frozen(NamedTuple):
-    """What compiled loops and products take of an exact layer, on a CPU.
-
-    matrix: weights, [C_out, C_in].
-    offsets: what is added to sums, [C_out].
-    knots: what is added at each knot of qualities, [KNOTS, C_out] whole numbers; None where there are none.
-    """
-
-    matrix: Matrix
-    offsets: npt.NDArray[np.float32]
-    knots: npt.NDArray[np.float32] | None
 
 
 def _round_through(x: Tensor) -> Tensor:
@@ -110,7 +54,7 @@ class ExactLayer(nn.Module):
         self._offset: Tensor | None = None
         self._shift: Tensor | None = None
         self._proved: Tensor | None = None
-        self._kept: _Frozen | None = None
+        self._kept: Frozen | None = None
 
     def shifts(self) -> Tensor:
         """The exponent s of each output channel's grid 2^-s, [C_out], small enough for the bound."""
@@ -155,13 +99,13 @@ class ExactLayer(nn.Module):
         return weight, self.bias * UNIT
 
     @property
-    def frozen(self) -> _Frozen:
+    def frozen(self) -> Frozen:
         """Of an exact layer on a CPU; made once, as nothing changes any more and each call of PyTorch's takes time."""
         if self._kept is None:
             weight, offset = self._parameters_now()
             knots = None if self.knots is None else self.knots.detach().numpy() * np.float32(UNIT)
             shift = self.grid_shift(type(self).__name__) if self._proved is None else self._proved
-            self._kept = _Frozen(Matrix.of(weight.flatten(1), shift.cpu()), offset.numpy(), knots)
+            self._kept = Frozen(Matrix.of(weight.flatten(1), shift.cpu()), offset.numpy(), knots, self.act)
         return self._kept
 
     def _by_quality(self, quality: Qualities | None) -> Tensor | None:
@@ -172,23 +116,6 @@ class ExactLayer(nn.Module):
             raise ModelError("a quality-dependent layer was called without a quality")
         offset = (quality.weights[..., None] * self.knots).sum(2) * UNIT
         return offset.round() if self.exact else offset
-
-    def _compiled(self, sums: Tensor, quality: Qualities | None) -> Tensor:
-        """Activations of sums without their bias, in place, by :mod:`lvc.kernels`."""
-        frozen, planes = self.frozen, sums.numpy().reshape(len(sums), sums.shape[1], -1)
-        offsets = [frozen.offsets] * len(sums)
-        if frozen.knots is not None:
-            if quality is None:
-                raise ModelError("a quality-dependent layer was called without a quality")
-            more = np.rint((quality.weights.numpy()[..., None] * frozen.knots).sum(2))
-            if quality.where is None:
-                offsets = [frozen.offsets + each[0] for each in more]
-            else:
-                placed_offsets = placed(torch.from_numpy(more), quality.where)
-                sums.add_(enlarged(placed_offsets, sums.shape[2] // placed_offsets.shape[2]))
-        for each, offset in zip(planes, offsets, strict=True):
-            kernels.finish(each, offset, self.act, float(ACT_MAX))
-        return sums
 
     def _finish(self, y: Tensor, quality: Qualities | None) -> Tensor:
         offset = self._by_quality(quality)
@@ -284,21 +211,17 @@ class Conv(ExactLayer):
 
     def forward(self, x: Tensor, quality: Qualities | None = None) -> Tensor:
         if self.exact and is_compiled(x):
-            return self._compiled(self._sums(x), quality)
+            sums = self.frozen.sums(x) if self._integers else repeatable_pointwise(x, self.weight.detach(), None)
+            return self.frozen.finish(sums.contiguous(), quality)
         weight, bias = self._parameters_now()
         product = learned_pointwise if not self.exact else F.conv2d if self._integers else repeatable_pointwise
         return self._finish(product(x, weight, bias), quality)
 
-    def _sums(self, x: Tensor) -> Tensor:
-        """Products alone, without bias, of an exact layer on a CPU."""
-        if not self._integers:
-            return repeatable_pointwise(x, self.weight.detach(), None).contiguous()
-        b, channels, height, width = x.shape
-        matrix, columns = self.frozen.matrix, x.reshape(b, channels, -1)
-        every = (
-            multiplied(matrix, columns[0]) if b == 1 else torch.stack([multiplied(matrix, each) for each in columns])
-        )
-        return every.view(b, -1, height, width)
+    def in_one_go(self, planes: list[Tensor], runs: Runs | None, quality: Qualities | None) -> Tensor | None:
+        """The same of planes whose channels are joined, see :meth:`Frozen.in_one_go`; None where that is not best."""
+        if self.exact and self._integers and is_compiled(planes[0]):
+            return self.frozen.in_one_go(planes, runs, quality)
+        return None
 
 
 class Depthwise(ExactLayer):
@@ -319,18 +242,7 @@ class Depthwise(ExactLayer):
         if not self.exact or not is_compiled(x):
             weight, bias = self._parameters_now()
             return self._finish(F.conv2d(x, weight, bias, padding=1, groups=self.weight.shape[0]), None)
-        matrix, offsets, _ = self.frozen
-        filters, planes = matrix.floats.numpy().reshape(-1, 3, 3), x.contiguous().numpy()
-        if runs is not None:
-            some = torch.empty(1, len(filters), 1, int(runs[:, 1].sum()))
-            into = some.numpy()[0, :, 0]
-            given = planes.reshape(len(filters), -1)
-            kernels.depthwise_near(given, x.shape[3], runs, filters, offsets, float(ACT_MAX), into)
-            return some
-        found = torch.empty(x.shape)
-        for into, given in zip(found.numpy(), planes, strict=True):
-            kernels.depthwise(given, filters, offsets, float(ACT_MAX), into)
-        return found
+        return depthwise(self.frozen, x, runs)
 
 
 class Block(nn.Module):
@@ -348,38 +260,17 @@ class Block(nn.Module):
         self.spatial = Depthwise(channels)
         self.widen = Conv(channels, inner, act=True)
         self.narrow = Conv(inner, channels, gain=gain)
+        self._kept: FrozenBlock | None = None
 
     def forward(self, x: Tensor, runs: Runs | None = None) -> Tensor:
-        spatial = self.spatial(x, runs)
-        if not self.narrow.exact:
-            return clamp(x + self.narrow(self.widen(spatial)))
-        if x.is_cuda:  # nothing else holds what is added, and there are no gradients
-            return torch.clamp_(self.narrow(self.widen(spatial)).add_(x), -ACT_MAX, ACT_MAX)
-        if not is_compiled(x):
-            return clamp(self.narrow(self.widen(spatial)).add_(x))
-        return self._everywhere(x, spatial) if runs is None else self._near(x, spatial, runs)
-
-    def _everywhere(self, x: Tensor, spatial: Tensor) -> Tensor:
-        """By :mod:`lvc.kernels`, so many places at a time as stay in a cache."""
-        result, offsets, shape = torch.empty(x.shape), self.narrow.frozen.offsets, (*x.shape[:2], -1)
-        given, into = x.contiguous().numpy().reshape(shape), result.numpy().reshape(shape)
-        for number, columns in enumerate(spatial.view(shape)):
-            for start in range(0, columns.shape[1], _POSITIONS):
-                sums = self._sums(columns[:, start : start + _POSITIONS])
-                kernels.finish_and_add(sums.numpy(), offsets, float(ACT_MAX), given[number], into[number], start)
-        return result
-
-    def _near(self, x: Tensor, spatial: Tensor, runs: Runs) -> Tensor:
-        """The same in some places, in place."""
-        parts = [self._sums(part) for part in spatial[0, :, 0].split(_POSITIONS, 1)]
-        sums, planes = parts[0] if len(parts) == 1 else torch.cat(parts, 1), x.numpy().reshape(x.shape[1], -1)
-        kernels.finish_and_add_near(sums.numpy(), self.narrow.frozen.offsets, float(ACT_MAX), runs, planes)
-        return x
-
-    def _sums(self, columns: Tensor) -> Tensor:
-        """Of columns [C, n], [C, n]: what is to be added, without its offsets."""
-        widen = self.widen.frozen
-        return multiplied_twice(widen.matrix, widen.offsets, self.narrow.frozen.matrix, columns)
+        if self.narrow.exact and is_compiled(x):
+            if self._kept is None:
+                self._kept = FrozenBlock(self.spatial.frozen, self.widen.frozen, self.narrow.frozen)
+            return self._kept.apply(x, runs)
+        inner = self.narrow(self.widen(self.spatial(x)))
+        if self.narrow.exact:  # nothing else holds what is added, and there are no gradients
+            return torch.clamp_(inner.add_(x), -ACT_MAX, ACT_MAX)
+        return clamp(x + inner)
 
 
 def clamp(x: Tensor) -> Tensor:

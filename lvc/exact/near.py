@@ -13,8 +13,10 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from lvc.exact.layers import Qualities, Runs
+from lvc.exact.frozen import Runs
+from lvc.exact.layers import Conv
 from lvc.exact.places import enlarged
+from lvc.exact.qualities import Qualities
 from lvc.kernels import nearness
 
 
@@ -27,6 +29,16 @@ class Everywhere:
 
     is_empty = False
 
+    def applied(self, layer: Conv, reach: int, planes: list[Tensor], quality: Qualities | None = None) -> Tensor:
+        """What a layer makes of planes [B, C, h, w] within ``reach`` of the needed places, [B, C_out, h, w]; zero
+        further away.
+        """
+        found = layer.in_one_go(planes, self.runs(reach), quality)
+        if found is None:
+            where = None if quality is None else self.qualities(reach, quality)
+            found = self.put(reach, layer(self.joined(reach, *planes), where))
+        return found
+
     def joined(self, reach: int, *planes: Tensor) -> Tensor:
         """Channels of planes [B, C, h, w] within ``reach`` of the needed places, as layers take them."""
         return torch.cat(planes, 1)
@@ -36,7 +48,7 @@ class Everywhere:
         return given
 
     def runs(self, reach: int) -> Runs | None:
-        """The places within ``reach``, see :data:`lvc.exact.layers.Runs`; None for all."""
+        """The places within ``reach``, see :data:`lvc.exact.frozen.Runs`; None for all."""
         return None
 
     def qualities(self, reach: int, quality: Qualities) -> Qualities:

@@ -26,6 +26,7 @@ _TRIED = (192, 192), (192, 320)
 """What ways are compared with: a matrix and columns, as most networks have them."""
 _WORTH_SHARING = 1 << 25
 """Products, about 0.5 ms, from which on another thread helps more than it takes to wake."""
+_ONEDNN = torch.backends.mkldnn.is_available()
 _ROUNDS = 12
 """As many as one of them is not disturbed in: other pictures are coded at the same time."""
 
@@ -71,14 +72,25 @@ def multiplied_twice(first: Matrix, offsets: npt.NDArray[np.float32], second: Ma
         offsets: what is added to the sums of the first one, [C_between], of which activations are made then, with a
             leaky slope.
     """
-    if first.words is not None and second.words is not None and _way(first) is _as_words:
+    left, right = best_words(first), best_words(second)
+    if left is not None and right is not None:
         sums = torch.empty(len(second.grid), columns.shape[1])
-        what = first.words, first.grid, offsets, float(ACT_MAX), second.words, second.grid
-        _in_parts(words.multiply_twice, *what, columns, sums)
+        what = left, first.grid, offsets, float(ACT_MAX), right, second.grid
+        _in_parts(first, words.multiply_twice, *what, columns, sums)
         return sums
     between = multiplied(first, columns)
     kernels.finish(between.numpy(), offsets, True, float(ACT_MAX))
     return multiplied(second, between)
+
+
+def best_words(matrix: Matrix) -> words.Pairs | None:
+    """Its words, where products with it are best made of them, by :mod:`lvc.kernels`."""
+    return matrix.words if _way(matrix) is _as_words else None
+
+
+def is_shared(matrix: Matrix, places: int) -> bool:
+    """Whether so many columns are worth more than one thread."""
+    return matrix.floats.numel() * places >= _WORTH_SHARING
 
 
 def _way(matrix: Matrix) -> _Product:
@@ -112,19 +124,19 @@ def _as_bytes(matrix: Matrix, columns: Tensor) -> Tensor:
 def _as_words(matrix: Matrix, columns: Tensor) -> Tensor:
     """By :mod:`lvc.kernels`; of matrices whose steps fit."""
     sums = torch.empty(len(matrix.grid), columns.shape[1])
-    _in_parts(words.multiply, matrix.words, matrix.grid, columns, sums)
+    _in_parts(matrix, words.multiply, matrix.words, matrix.grid, columns, sums)
     return sums
 
 
-def _in_parts(kernel: Callable[..., None], *arguments: Any) -> None:
+def _in_parts(matrix: Matrix, kernel: Callable[..., None], *arguments: Any) -> None:
     """Call a kernel of words for all columns, by several threads where they are worth it."""
     *matrices, columns, sums = arguments
-    parts = -(-columns.shape[1] // words.PART)
     given = *matrices, columns.contiguous().numpy(), sums.numpy()
-    if columns.numel() * len(sums) < _WORTH_SHARING:
-        kernel(*given, 0, parts)
-    else:
+    parts = words.parts(columns.shape[1])
+    if is_shared(matrix, columns.shape[1]):
         shared(kernel, parts, *given)
+    else:
+        kernel(*given, 0, parts)
 
 
 @functools.cache
@@ -193,7 +205,7 @@ def _seconds(way: _Product, matrix: Matrix, columns: Tensor) -> float:
 
 def _has_onednn() -> bool:
     """Whether this PyTorch has oneDNN, and it is not switched off."""
-    return torch.backends.mkldnn.is_available() and bool(getattr(torch.backends.mkldnn, "enabled", False))
+    return _ONEDNN and bool(getattr(torch.backends.mkldnn, "enabled", False))
 
 
 def learned_pointwise(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:

@@ -7,6 +7,7 @@ from lvc.kernels import compiled
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
+Flags = npt.NDArray[np.bool_]
 
 
 @compiled
@@ -101,9 +102,48 @@ def which_of(options: Ints, many: Ints, vectors: Ints, found: Ints) -> None:
 
 
 @compiled
-def place(
-    y: Ints, x: Ints, size: int, level: int, found: Ints, vectors: Ints, levels: Ints, active: npt.NDArray[np.bool_]
-) -> None:
+def take(options: Ints, which: Ints, found: Ints) -> None:
+    """Replace vectors [n, 2] by the options of these numbers, from 1 on; 0 leaves them."""
+    for n in range(len(which)):
+        if which[n] > 0:
+            found[n] = options[which[n] - 1, n]
+
+
+@compiled
+def blocks(active: Flags, used: Flags, levels: Ints, level: int, order: Ints) -> tuple[Ints, Ints, Ints, Ints, Ints]:
+    """Blocks of a size that are not covered yet, in scan order: row and column of the first 8x8 block of each, in which
+    round it is coded, whether it matters, and whether it was split before; [n] each.
+
+    Args:
+        active: which 8x8 blocks are not covered, [rows, cols].
+        used: which ones matter.
+        levels: of the blocks before.
+        level: log2 of the size in units of 8 samples.
+        order: rounds of blocks in even rows (even columns, odd columns), then of those in odd rows, [4].
+    """
+    rows, cols = active.shape
+    size = 1 << level
+    most = -(-rows // size) * -(-cols // size)
+    found = np.empty((5, most), np.int64)
+    count = 0
+    for y in range(0, rows, size):
+        for x in range(0, cols, size):
+            if not active[y, x]:
+                continue
+            matters = was_split = False
+            for i in range(y, min(y + size, rows)):
+                for j in range(x, min(x + size, cols)):
+                    matters = matters or used[i, j]
+                    was_split = was_split or levels[i, j] < level
+            found[0, count], found[1, count] = y, x
+            found[2, count] = order[2 * (y >> level & 1) + (x >> level & 1)]
+            found[3, count], found[4, count] = matters, was_split
+            count += 1
+    return found[0, :count], found[1, :count], found[2, :count], found[3, :count], found[4, :count]
+
+
+@compiled
+def place(y: Ints, x: Ints, size: int, level: int, found: Ints, vectors: Ints, levels: Ints, active: Flags) -> None:
     """Give the 8x8 blocks that lie in n blocks and in the picture their vectors and levels; they are coded then.
 
     Args:

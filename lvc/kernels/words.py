@@ -105,6 +105,12 @@ def packed(weights: npt.NDArray[np.int8]) -> Pairs:
 
 
 @compiled
+def parts(columns: int) -> int:
+    """How many parts there are of so many columns."""
+    return -(-columns // PART)
+
+
+@compiled
 def _pack(columns: Floats, start: int, count: int, pairs: Pairs) -> None:
     """Put pairs of neighbouring rows together."""
     inner = len(columns)

@@ -12,18 +12,19 @@ Encoder, decoder and training run this same code and differ only in the :class:`
 """
 
 from collections.abc import Callable
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lvc.exact import warp
-from lvc.exact.layers import clamp, make_exact, placed
+from lvc.exact.layers import clamp, make_exact
 from lvc.exact.layers import exact_layers as layers_of
 from lvc.exact.near import Extent, Near
 from lvc.exact.overlap import overlapped
 from lvc.exact.places import enlarged, is_compiled, places
+from lvc.exact.qualities import placed
 from lvc.kernels import shared, warping
 from lvc.model.config import ModelConfig
 from lvc.model.modes import BOTH, FIRST, NONE
@@ -34,26 +35,17 @@ from lvc.model.networks import (
     half_mask,
     size_planes,
 )
+from lvc.model.passes import RESIDUAL_UNIT, Known, known
 from lvc.model.prediction import ALIGN, MIDDLE, PEAK, Memory, Picture, Prediction
 from lvc.model.quality import Steps
 from lvc.model.reconstruction import reconstruct, unchanged
 from lvc.model.sizes import WIDE, WIDE_SCALE
-from lvc.model.transform import BANDS, LATENT_MAX, LATENTS, SIZES, Transform
+from lvc.model.transform import BANDS, LATENTS, SIZES, Transform
 
-RESIDUAL_UNIT = 64.0
-"""Quantised residuals are integers of 1/64 step."""
 MEAN_UNITS = (64.0, 32.0, 16.0, 8.0)
 """Latent units of one unit of predicted mean: luma DC, rest of the low band, middle band, high band."""
 FULL = 0.15
 """If more of the blocks of a picture than this are coded, networks are asked everywhere."""
-
-
-class _Known(NamedTuple):
-    """What has been decoded of a band, zero elsewhere: residual in 1/64 step, mean, value in latent units."""
-
-    residual: Tensor
-    mean: Tensor
-    value: Tensor
 
 
 class LatentCoder(Protocol):
@@ -242,7 +234,9 @@ class FrameCodec(nn.Module):
             return torch.zeros_like(prediction.past.magnitudes)
         step = self.step_of(prediction)
         sizes = size_planes(_sizes(prediction))
-        least = None if prediction.sizes is None else torch.where(prediction.sizes == WIDE, WIDE_SCALE, _NO_SCALE)
+        least = None
+        if prediction.sizes is not None and (sizes.is_cuda or bool((prediction.sizes == WIDE).any())):
+            least = torch.where(prediction.sizes == WIDE, WIDE_SCALE, _NO_SCALE)
         silent = None
         if prediction.is_flat is not None:
             silent = (prediction.is_flat[:, None] & self.steps.chroma)[:, :, None, None]
@@ -255,10 +249,11 @@ class FrameCodec(nn.Module):
             proposal = branch.hyper.analyse(normal, c16, sizes, quality, where)
         batch, _, h, w = sizes.shape
         coded = torch.ones(batch, 1, h, w, device=sizes.device) if prediction.skip is None else 1 - prediction.skip
+        masks = {half: half_mask(half, sizes) * coded for _, half in passes}
         hyper = coder.hyper(proposal, F.max_pool2d(coded, 2))
         features = prior.start(c16, branch.hyper(hyper), sizes, quality, where)
         bands: list[Tensor] = []
-        before: _Known | None = None
+        before: Known | None = None
         first = 0
         for index, (band, half) in enumerate(passes):
             if band >= layers:
@@ -270,24 +265,15 @@ class FrameCodec(nn.Module):
                 scale = torch.maximum(scale, least)
             if silent is not None:
                 scale = torch.where(silent[:, first:last], _NO_SCALE, scale)
-            mask = half_mask(half, sizes) * coded
             unit, band_step = self.mean_unit[:, first:last], step[:, first:last]
-            centre = mean * unit
-            wanted = None if z is None else (z[:, first:last] - centre) / band_step
-            residual = coder.residual(wanted, scale, mask, band)
-            offset = residual * band_step * (1 / RESIDUAL_UNIT)
-            value = (centre + (offset.round() if self.exact else offset)).clamp(-LATENT_MAX, LATENT_MAX) * mask
-            known = _Known(residual, mean * mask, value)
-            if half == 1 and before is not None:
-                known = _Known(*(a + b for a, b in zip(before, known, strict=True)))
-            before = known
+            wanted = None if z is None else (z[:, first:last] - mean * unit) / band_step
+            residual = coder.residual(wanted, scale, masks[half], band)
+            before = known(residual, mean, unit, band_step, masks[half], before if half == 1 else None, self.exact)
             if half != 0:
-                bands.append(known.value)
+                bands.append(before.value)
                 first = last
             if index < len(passes) - 1:
-                seen = known.value / unit
-                seen = clamp(seen.round() if self.exact else seen)
-                features = prior.advance(index, features, clamp(known.residual), known.mean, seen, where)
+                features = prior.advance(index, features, before.residual, before.mean, before.read, where)
         return torch.cat(bands, 1)
 
     def reconstruct(self, prediction: Prediction, latents: Tensor) -> Memory:

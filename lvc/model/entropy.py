@@ -8,6 +8,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from lvc.exact.product import ACT_MAX
+from lvc.kernels import latents as kernels
 from lvc.model.codebook import CLASSES, LatentTables, Quantiser, class_thresholds, code_class
 from lvc.model.filters import fresh_filter_tables
 from lvc.model.flat import fresh_flat_tables
@@ -26,6 +28,8 @@ HYPER_PRICE = 0.25
 """What a bit of the hyper-latent counts in pictures with references, in squared units of it: at low qualities it is a
 sixth to two fifths of such a picture (measured over eight clips at qualities 5 to 42: -0.8 % rate with 0.2, -0.95 with
 0.3, against rounding; nothing from 42 on; intra pictures: the same or worse)."""
+SCALE_MAX = ACT_MAX
+"""Log-scales are activations, or below all of them where nothing is coded."""
 LARGE = 1.5
 """In steps: from this on a latent that cannot be sent is noted."""
 
@@ -114,6 +118,7 @@ class SymbolCoder:
         self.quantiser = quantisers[self.kind]
         self.coders, self.tables = coders, tables
         self.thresholds = class_thresholds(LOG_STEP)
+        self._classes = classify(torch.arange(-SCALE_MAX, SCALE_MAX + 1.0), self.thresholds)
         self.hyper_end = [coder.bits for coder in coders]
         self.lost: list[list[tuple[Tensor, Tensor]]] = [[] for _ in coders]
 
@@ -144,18 +149,10 @@ class SymbolCoder:
 
     def residual(self, wanted: Tensor | None, scale: Tensor, mask: Tensor, band: int) -> Tensor:
         """See :class:`lvc.model.codec.LatentCoder`."""
-        channels, area = scale.shape[1], scale.shape[2] * scale.shape[3]
         result = np.zeros((scale.shape[0], scale[0].numel()), dtype=np.float32)
         masks = mask.expand(len(scale), -1, -1, -1).cpu().numpy()
         for index, (coder, tables) in enumerate(zip(self.coders, self.tables, strict=True)):
-            cells = np.flatnonzero(masks[index])
-            place = (np.arange(channels)[:, None] * area + cells).ravel()
-            here = torch.from_numpy(cells).to(scale.device)
-            classes = classify(scale[index].flatten(1).index_select(1, here).flatten(), self.thresholds)
-            order = np.argsort(classes, kind="stable")
-            ends = np.bincount(classes, minlength=CLASSES).cumsum()
-            order = place[order[ends[0] :]]
-            ends -= ends[0]
+            order, ends = self._sorted(scale[index], masks[index])
             residual = None
             if wanted is not None:
                 residual = wanted[index].reshape(-1)[torch.from_numpy(order).to(wanted.device)]
@@ -173,6 +170,18 @@ class SymbolCoder:
                 values = code_class(coder, book, table, escape, part, last - first, weight)
                 result[index, order[first:last]] = values
         return torch.from_numpy(result).view(scale.shape).to(scale.device)
+
+    def _sorted(self, scale: Tensor, mask: npt.NDArray[np.float32]) -> tuple[Symbols, Symbols]:
+        """Numbers of the latents of one picture by their classes from 1 on, and where those of each class end.
+
+        Args:
+            scale: [n, h, w].
+            mask: [1, h, w].
+        """
+        order, ends = np.empty(scale.numel(), np.int64), np.zeros(CLASSES, np.int64)
+        planes = scale.cpu().contiguous().numpy().reshape(len(scale), -1)
+        kernels.sort(planes, mask.ravel(), self._classes, -SCALE_MAX, order, ends)
+        return order[: ends[-1]], ends
 
     def _note_lost(self, index: int, wanted: Tensor, scale: Tensor, mask: Tensor) -> None:
         """Keep the large ones among the latents of one picture that are in class 0.

@@ -14,7 +14,6 @@ One function serves both directions, see :mod:`lvc.rangecoder`. Vectors are (ver
 """
 
 import functools
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -24,7 +23,7 @@ import numpy.typing as npt
 from lvc.kernels import vectors as kernels
 from lvc.model.known_vectors import FAR, OPTIONS, Ints, Known, known_vectors
 from lvc.model.modes import fresh_tables
-from lvc.rangecoder import Coder, Symbols, Table
+from lvc.rangecoder import Coder, Symbols, Table, code_by, groups
 
 Floats = npt.NDArray[np.float64]
 
@@ -32,6 +31,7 @@ LEVELS = (3, 2, 1, 0)
 """log2 of the block size in units of 8 samples, in coding order."""
 ROUNDS = ((0, 0), (1, 1), (0, 1), (1, 0))
 """Order of the blocks of one size: is the row odd, is the column odd."""
+_ROUND_OF = np.array([ROUNDS.index(divmod(parity, 2)) for parity in range(4)])
 SMALL = 24
 """Differences of up to +-SMALL quarter samples have a symbol of their own."""
 LENGTHS = 13
@@ -146,26 +146,10 @@ def _code_difference(coder: Coder, table: Table, values: Symbols | None, count: 
 
 def cells_of(y: Ints, x: Ints, size: int, rows: int, cols: int) -> tuple[Ints, Ints, Ints]:
     """The 8x8 blocks that lie in n larger ones and in the picture: which of the n, row, column."""
-    dy, dx = _grid(size, size)
+    dy, dx = np.indices((size, size)).reshape(2, -1)
     cell_y, cell_x = (y[:, None] + dy).ravel(), (x[:, None] + dx).ravel()
     inside = ((cell_y < rows) & (cell_x < cols)).nonzero()[0]
     return inside // (size * size), cell_y[inside], cell_x[inside]
-
-
-@functools.lru_cache(maxsize=32)
-def _grid(rows: int, cols: int) -> tuple[Ints, Ints]:
-    """Rows and columns of all cells of a grid, in scan order, [rows * cols]."""
-    y, x = np.mgrid[:rows, :cols]
-    return y.ravel(), x.ravel()
-
-
-def _groups(keys: Ints) -> Iterator[tuple[int, Ints]]:
-    """Where each key stands among small ones, [n], from the lowest on."""
-    order, begin = np.argsort(keys, kind="stable"), 0
-    for key, count in enumerate(np.bincount(keys).tolist()):
-        if count:
-            yield key, order[begin : begin + count]
-            begin += count
 
 
 def _code_shift(coder: Coder, tables: MotionTables, past: Ints, wanted: Ints | None) -> Ints:
@@ -182,28 +166,24 @@ def _code_shift(coder: Coder, tables: MotionTables, past: Ints, wanted: Ints | N
 
 def _code_vectors(coder: Coder, tables: MotionTables, wanted: Ints | None, known: Known) -> Ints:
     """Vectors [n, 2] of n independent blocks."""
-    n = len(known.guess)
-    differs, which = np.zeros(n, dtype=np.int64), np.zeros(n, dtype=np.int64)
-    for context, at in _groups(2 * known.near + known.agree):
-        given = None if wanted is None else (wanted[at] == known.guess[at]).all(1).astype(np.int64)
-        differs[at] = 1 - coder.code(tables.same[context >> 1][context & 1], given, len(at))
-    others = differs.nonzero()[0]
+    equal = None if wanted is None else (wanted == known.guess).all(1).astype(np.int64)
+    same = [table for row in tables.same for table in row]
+    is_same = code_by(coder.code, same, 2 * known.near + known.agree, equal)
     choice = None if wanted is None else known.which(wanted)
-    for many, part in _groups(known.many[others]):
-        if many:
-            at = others[part]
-            which[at] = coder.code(tables.which[many - 1], None if choice is None else choice[at], len(at))
-    vectors, taken = known.guess.copy(), which.nonzero()[0]
-    vectors[taken] = known.options[which[taken] - 1, taken]
-    sent = others[which[others] == 0]
-    rest, vertical = known.pick(sent), np.zeros(len(sent), dtype=np.int64)
+    which = code_by(coder.code, tables.which, np.where(is_same, -1, known.many - 1), choice)
+    vectors, is_sent = known.taken(which), (is_same | which) == 0
+    difference, code = np.zeros(len(vectors), dtype=np.int64), functools.partial(_code_difference, coder)
     for component in range(2):
-        for reach, part in _groups(rest.reach(component, vertical)):
-            at = sent[part]
-            given = None if wanted is None else wanted[at, component] - known.guess[at, component]
-            vectors[at, component] += _code_difference(coder, tables.difference[component][reach], given, len(at))
-        vertical = vectors[sent, 0] - rest.guess[:, 0]
-    return np.clip(vectors, -VECTOR_LIMIT, VECTOR_LIMIT)
+        given = None if wanted is None else wanted[:, component] - known.guess[:, component]
+        keys = np.where(is_sent, known.reach(component, difference), -1)
+        difference = code_by(code, tables.difference[component], keys, given)
+        vectors[:, component] += difference
+    return _limited(vectors)
+
+
+def _limited(vectors: Ints) -> Ints:
+    """Within +-VECTOR_LIMIT; ``clip`` takes ten times as long for a few of them."""
+    return np.minimum(np.maximum(vectors, -VECTOR_LIMIT), VECTOR_LIMIT)
 
 
 def code_field(
@@ -233,38 +213,31 @@ def code_field(
     if used is None:
         used = np.ones((rows, cols), dtype=bool)
     shift = _code_shift(coder, tables, past.vectors[used], None if wanted is None else wanted.vectors[used])
-    moved = np.clip(past.vectors + shift, -VECTOR_LIMIT, VECTOR_LIMIT)
+    moved = _limited(past.vectors + shift)
     bordered = np.full((rows + 2, cols + 2, 2), FAR)
     vectors = bordered[1:-1, 1:-1]
     levels = np.zeros((rows, cols), dtype=np.int64)
     active = np.ones((rows, cols), dtype=bool)  # not yet covered by a block
     for level in LEVELS:
         size = 1 << level
-        y, x = (axis * size for axis in _grid(-(-rows // size), -(-cols // size)))
-        here = active[y, x]
-        y, x = y[here], x[here]
-        tops_y, tops_x = range(0, rows, size), range(0, cols, size)
-        matters = np.logical_or.reduceat(np.logical_or.reduceat(used, tops_y, 0), tops_x, 1)[y // size, x // size]
+        y, x, rounds, matters, was_split = kernels.blocks(active, used, past.levels, level, _ROUND_OF)
         if level:
-            finest = np.minimum.reduceat(np.minimum.reduceat(past.levels, tops_y, 0), tops_x, 1)
-            before = (finest[y // size, x // size] < level).astype(np.int64)
-            split = np.zeros(len(y), dtype=np.int64)
-            for context in range(2):
-                at = ((before == context) & matters).nonzero()[0]
-                given = None if wanted is None else (wanted.levels[y[at], x[at]] < level).astype(np.int64)
-                split[at] = coder.code(tables.split[level - 1][context], given, len(at))
-            y, x, matters = y[split == 0], x[split == 0], matters[split == 0]
-        for odd_y, odd_x in ROUNDS:
-            mine = ((y // size & 1) == odd_y) & ((x // size & 1) == odd_x)
-            by, bx = y[mine], x[mine]
-            if not len(by):
-                continue
-            before_round = known_vectors(bordered, moved, by, bx, size)
-            found, sent = before_round.guess.copy(), matters[mine].nonzero()[0]
-            sy, sx, predicted = by[sent], bx[sent], before_round.pick(sent)
-            given = None if wanted is None else wanted.vectors[sy, sx]
-            if given is not None and choose is not None:
-                given = choose(sy, sx, size, given, predicted, tables)
-            found[sent] = _code_vectors(coder, tables, given, predicted)
-            kernels.place(by, bx, size, level, found, bordered[1:-1, 1:-1], levels, active)
+            given = None if wanted is None else (wanted.levels[y, x] < level).astype(np.int64)
+            split = code_by(coder.code, tables.split[level - 1], np.where(matters, was_split, -1), given)
+            rounds = np.where(split, -1, rounds)
+        silent, sent = (groups(np.where(matters == each, rounds, -1), len(ROUNDS)) for each in (0, 1))
+        for at, guessed in zip(sent, silent, strict=True):
+            sides = []
+            if len(guessed):
+                known = known_vectors(bordered, moved, y[guessed], x[guessed], size)
+                sides.append((guessed, known.guess))
+            if len(at):
+                by, bx = y[at], x[at]
+                known = known_vectors(bordered, moved, by, bx, size)
+                given = None if wanted is None else wanted.vectors[by, bx]
+                if given is not None and choose is not None:
+                    given = choose(by, bx, size, given, known, tables)
+                sides.append((at, _code_vectors(coder, tables, given, known)))
+            for where, found in sides:
+                kernels.place(y[where], x[where], size, level, found, vectors, levels, active)
     return MotionField(vectors.copy(), levels)

@@ -1,11 +1,14 @@
 """The networks around the transform: context, hyper-latent, prior, in-loop decoder (all exact), analysis (free)."""
 
+from typing import cast
+
 import torch
 from torch import Tensor, nn
 
 from lvc.exact.folding import pixel_shuffle, pixel_unshuffle
-from lvc.exact.layers import UNIT, Block, Conv, Qualities, clamp
+from lvc.exact.layers import UNIT, Block, Conv, clamp
 from lvc.exact.near import EVERYWHERE, Everywhere, Extent
+from lvc.exact.qualities import Qualities
 from lvc.model.config import ModelConfig
 from lvc.model.transform import BANDS, LATENTS, SIZES, dct_matrix
 
@@ -148,15 +151,14 @@ class Context(nn.Module):
             differing = self.apart(fine.joined(known, apart), fine.qualities(known, quality))
             entered = clamp(entered + self.join(differing))
         c8 = _through(fine.put(known, entered), fine, reach, self.fine)
-        past = coarse.put(enough, self.latents(coarse.joined(enough, latents)))
-        down = coarse.joined(enough, pixel_unshuffle(c8, 2), past)
-        down = coarse.put(enough, self.down(down, coarse.qualities(enough, quality)))
+        past = coarse.applied(self.latents, enough, [latents])
+        down = coarse.applied(self.down, enough, [pixel_unshuffle(c8, 2), past], quality)
         return c8, _through(down, coarse, reaches[1], self.coarse)
 
 
-def _joined(where: Everywhere, reach: int, *parts: Tensor | None) -> Tensor:
-    """Channels of all that is there, within a distance: intra pictures have no context."""
-    return where.joined(reach, *(part for part in parts if part is not None))
+def _those(*planes: Tensor | None) -> list[Tensor]:
+    """All that is there: intra pictures have no context."""
+    return [plane for plane in planes if plane is not None]
 
 
 class Hyper(nn.Module):
@@ -180,9 +182,8 @@ class Hyper(nn.Module):
 
         Blocks of 2x2 in which any place of ``where`` is needed are right.
         """
-        entering = _joined(where, CELL_REACH, normal.abs(), c16, sizes)
-        features = self.encode_enter(entering, where.qualities(CELL_REACH, quality))
-        proposal: Tensor = self.encode_out(pixel_unshuffle(where.put(CELL_REACH, features), 2)) / 32
+        features = where.applied(self.encode_enter, CELL_REACH, _those(normal.abs(), c16, sizes), quality)
+        proposal: Tensor = self.encode_out(pixel_unshuffle(features, 2)) / 32
         return proposal.clamp(-HYPER_MAX, HYPER_MAX)
 
     def forward(self, hyper: Tensor) -> Tensor:
@@ -225,15 +226,14 @@ class Prior(nn.Module):
         self, c16: Tensor | None, hyper: Tensor, sizes: Tensor, quality: Qualities, where: Everywhere = EVERYWHERE
     ) -> Tensor:
         """Features before the first pass, [B, coarse, h, w], or those near what is needed."""
-        entered = self.enter(_joined(where, self.reach, c16, hyper, sizes), where.qualities(self.reach, quality))
-        return _through(where.put(self.reach, entered), where, self._reach(0), self.first, self.deep[0])
+        entered = where.applied(self.enter, self.reach, _those(c16, hyper, sizes), quality)
+        return _through(entered, where, self._reach(0), self.first, self.deep[0])
 
     def parameters_of(
         self, index: int, features: Tensor, sizes: Tensor, quality: Qualities, where: Everywhere = EVERYWHERE
     ) -> tuple[Tensor, Tensor]:
         """Means (in units of MEAN_UNITS) and log-scales (in units of 1/LOG_STEP) of pass ``index``, where needed."""
-        given = self.out[index](where.joined(0, features, sizes), where.qualities(0, quality))
-        mean, scale = where.put(0, given).chunk(2, 1)
+        mean, scale = where.applied(cast(Conv, self.out[index]), 0, [features, sizes], quality).chunk(2, 1)
         return mean, scale
 
     def advance(
@@ -247,7 +247,7 @@ class Prior(nn.Module):
     ) -> Tensor:
         """Features for the pass after ``index``, once its latents are known (zero where they are not)."""
         reach = self._reach(index)
-        known = where.put(reach, self.embed[index](where.joined(reach, residual, mean, value)))
+        known = where.applied(cast(Conv, self.embed[index]), reach, [residual, mean, value])
         return _through(
             clamp(features + known), where, self._reach(index + 1), self.blocks[index], self.deep[index + 1]
         )
@@ -284,10 +284,9 @@ class Decoder(nn.Module):
         where: Everywhere = EVERYWHERE,
     ) -> tuple[Tensor, Tensor]:
         """Folded picture (centred), folded residual, c8 to state [B, fine, H/8, W/8] and correction [B, 96, ...]."""
-        entering = _joined(where, self.reach, picture, residual, c8)
-        entered = where.put(self.reach, self.enter(entering, where.qualities(self.reach, quality)))
+        entered = where.applied(self.enter, self.reach, _those(picture, residual, c8), quality)
         state = _through(entered, where, 0, self.blocks)
-        return state, where.put(0, self.head(where.joined(0, state)))
+        return state, where.applied(self.head, 0, [state])
 
 
 class Analysis(nn.Module):
@@ -313,9 +312,8 @@ class Analysis(nn.Module):
         self, normal: Tensor, c16: Tensor | None, sizes: Tensor, quality: Qualities, where: Everywhere = EVERYWHERE
     ) -> Tensor:
         """Normalised latents [B, 384, h, w], context and planes to an addition in units of 1/64 step."""
-        entered = self.enter(_joined(where, self.reach, normal, c16, sizes), where.qualities(self.reach, quality))
-        features = _through(where.put(self.reach, entered), where, CELL_REACH, self.block)
-        return where.put(CELL_REACH, self.out(where.joined(CELL_REACH, features)))
+        entered = where.applied(self.enter, self.reach, _those(normal, c16, sizes), quality)
+        return where.applied(self.out, CELL_REACH, [_through(entered, where, CELL_REACH, self.block)])
 
 
 class Branch(nn.Module):

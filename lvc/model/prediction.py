@@ -7,8 +7,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from lvc.exact.layers import Qualities, placed, quality_knots
 from lvc.exact.near import Extent
+from lvc.exact.qualities import Qualities, placed, quality_knots
 from lvc.model.levels import LEVEL_MAX, quality_of
 
 ALIGN = 32

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from lvc.exact.layers import KNOTS, quality_knots
+from lvc.exact.qualities import KNOTS, quality_knots
 from lvc.model.transform import LATENT_UNIT, LATENTS, chroma_latents
 
 STEP_WORST, STEP_BEST = 128.0, 1.5

@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor, nn
 
-from lvc.model.codec import RESIDUAL_UNIT
 from lvc.model.networks import HYPER_CHANNELS, HYPER_MAX, LOG_STEP, hyper_limit
+from lvc.model.passes import RESIDUAL_UNIT
 from lvc.model.quality import RATE_WEIGHT
 
 SCALE_MIN, SCALE_MAX = 2.0**-5, 2.0**7

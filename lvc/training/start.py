@@ -6,9 +6,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lvc.exact.layers import KNOTS, UNIT, Conv
-from lvc.model.codec import RESIDUAL_UNIT, FrameCodec
+from lvc.exact.layers import UNIT, Conv
+from lvc.exact.qualities import KNOTS
+from lvc.model.codec import FrameCodec
 from lvc.model.networks import LOG_STEP
+from lvc.model.passes import RESIDUAL_UNIT
 from lvc.model.prediction import Picture
 from lvc.model.quality import LATENTS_PER_GREY, nominal_step
 from lvc.model.weights import Model

@@ -23,9 +23,9 @@ from lvc.model.codebook import (
     choose,
     class_thresholds,
 )
-from lvc.model.codec import RESIDUAL_UNIT
 from lvc.model.entropy import classify
 from lvc.model.networks import LOG_STEP
+from lvc.model.passes import RESIDUAL_UNIT
 from lvc.training.rate import HyperTables, TrainingCoder, log_to_scale, logistic_bits
 
 DECAY = 0.99
