@@ -1,8 +1,5 @@
 """Encodes with pictures between anchors wherever there is room for them, whatever is cheaper."""
 
-import math
-from typing import Any
-
 import pytest
 
 from lvc.encoder import group
@@ -11,13 +8,14 @@ from lvc.encoder.settings import TRY_EVERY
 
 def always_between(monkeypatch: pytest.MonkeyPatch, run: int = 4) -> None:
     """Until the test is over anchors are ``run`` pictures apart, with every preset, also in what is cheaper without."""
-    original = group.GroupEncoder._attempt
+    original = group.GroupEncoder._cheaper
 
-    def attempt(self: group.GroupEncoder, *arguments: Any, **named: Any) -> group._Attempt:
-        found = original(self, *arguments, **named)
-        return found if found.has_between else found._replace(cost=math.inf)
+    def cheaper(self: group.GroupEncoder, plain: group._Attempt, between: group._Attempt) -> group._Attempt:
+        original(self, plain, between)
+        self._go_on(between)
+        return between
 
-    monkeypatch.setattr(group.GroupEncoder, "_attempt", attempt)
+    monkeypatch.setattr(group.GroupEncoder, "_cheaper", cheaper)
     monkeypatch.setattr(group, "RUN", run)
     for preset in TRY_EVERY:
         monkeypatch.setitem(TRY_EVERY, preset, 2)

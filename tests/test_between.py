@@ -305,20 +305,36 @@ def test_the_cheaper_way_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     assert result.estimated_bits / 8 == pytest.approx(len(between), rel=0.1)
 
 
-@pytest.mark.parametrize(
-    ("dearer_from", "between", "looks"), [(2, True, [2]), (7, True, [*range(2, 8)]), (9, False, [])]
-)
+def noting(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Positions of all predicted pictures that are coded from here on, one after the other."""
+    steps: list[int] = []
+    code = group.GroupEncoder._code
+
+    def noted(self: group.GroupEncoder, place: group._Place, frame: Frame, step: Step) -> CodedPicture:
+        steps.extend([step.position] if step.position else [])  # the intra picture may be coded twice
+        return code(self, place, frame, step)
+
+    monkeypatch.setattr(group.GroupEncoder, "_code", noted)
+    monkeypatch.setattr(group, "pictures_at_a_time", lambda _: 1)
+    return steps
+
+
+BETWEEN_STEPS = [8, 4, 2, 6, 1, 3, 5, 7]
+
+
+@pytest.mark.parametrize(("dearer_from", "between", "coded"), [(2, True, 2), (7, True, 7), (9, False, 8)])
+@pytest.mark.parametrize("needed", [2, 8], ids=["as usual", "all of it ahead"])
 def test_a_trial_is_given_up_half_way(
-    dearer_from: int, between: bool, looks: list[int], monkeypatch: pytest.MonkeyPatch
+    needed: int, dearer_from: int, between: bool, coded: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where anchors only are on the way to cost more than pictures between, not before there are two."""
-    seen: list[int] = []
+    """Where anchors only are on the way to cost more than pictures between, not before there are two; however many have
+    been coded ahead by then.
+    """
 
     def cost(depths: list[int], length: int) -> float:
         assert length == 8
         if any(depths):
             return 10.0
-        seen.append(len(depths))
         return 11.0 if len(depths) >= dearer_from else 9.0
 
     clip = Clip("zoom", 48, 48, 9)
@@ -326,9 +342,11 @@ def test_a_trial_is_given_up_half_way(
     monkeypatch.setattr(group.GroupEncoder, "_cost", lambda _self, _frame, coded: coded.step.depth)
     monkeypatch.setattr(run_choice, "run_cost", cost)
     monkeypatch.setattr(run_choice, "is_hard", lambda *_: False)
+    monkeypatch.setattr(group, "_NEEDED", needed)
+    steps = noting(monkeypatch)
     data, _ = encode(clip, preset="slow")
     assert kinds_of(data) == [[0, *([2] * 7 if between else [1] * 7), 1]]
-    assert seen == [1, *(looks or [*range(2, 9), 8])]  # first the anchor of the other way, alone
+    assert steps == [*BETWEEN_STEPS, *range(1, max(coded, needed) + 1)]
     assert len(decode(data)) == 9
     if not between:
         assert data == plain
@@ -345,12 +363,6 @@ def test_what_is_hard_to_predict_is_tried_without_pictures_between_first(
     """Pictures between are coded only if their anchor does not tell that they are dearer; what is left is as if only
     the cheaper way had been tried.
     """
-    steps: list[int] = []
-    code = group.GroupEncoder._code
-
-    def noted(self: group.GroupEncoder, frame: Frame, step: Step) -> CodedPicture:
-        steps.extend([step.position] if step.position else [])  # the intra picture may be coded twice
-        return code(self, frame, step)
 
     def cost(depths: list[int], length: int) -> float:
         assert length == 8
@@ -364,7 +376,7 @@ def test_what_is_hard_to_predict_is_tried_without_pictures_between_first(
     plain, _ = encode(clip, preset="slow", ablate=frozenset({"nobetween"}))
     monkeypatch.setattr(run_choice, "is_hard", lambda *_: True)
     monkeypatch.setattr(run_choice, "between_cost", lambda *_: expected)
-    monkeypatch.setattr(group.GroupEncoder, "_code", noted)
+    steps = noting(monkeypatch)
     data, _ = encode(clip, preset="slow")
     assert steps == coded
     assert kinds_of(data) == [[0, *([2] * 7 if between else [1] * 7), 1]]

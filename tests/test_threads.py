@@ -108,15 +108,16 @@ class Meetings:
 
 @with_threads(2)
 def test_pictures_of_a_level_are_coded_at_the_same_time(threads: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """And decoded; then also an anchor, beside those between the two before it."""
+    """And decoded; then also an anchor, beside those between the two before it. Where two orders are tried, one begins
+    beside the anchor of the other.
+    """
     always_between(monkeypatch)
-    writing, reading = Meetings((1, 3), (5, 7)), Meetings((1, 3), (2, 8), (5, 7))
+    trying, writing, reading = Meetings((1, 4)), Meetings((1, 3), (5, 7)), Meetings((1, 3), (2, 8), (5, 7))
     code, pictures = GroupEncoder._code, GroupDecoder._decode_pictures
 
-    def coded(self: GroupEncoder, frame: Any, step: Any) -> Any:
-        if step.depth:  # others are tried as anchors first, one by one
-            writing.wait(step.position)
-        return code(self, frame, step)
+    def coded(self: GroupEncoder, place: Any, frame: Any, step: Any) -> Any:
+        (writing if step.depth else trying).wait(step.position)
+        return code(self, place, frame, step)
 
     def decoded(self: GroupDecoder, places: Any) -> Any:
         assert len(places) == 1
@@ -127,6 +128,7 @@ def test_pictures_of_a_level_are_coded_at_the_same_time(threads: int, monkeypatc
     monkeypatch.setattr(GroupDecoder, "_decode_pictures", decoded)
     data, result = encode(Clip("pan", 32, 32, 9))
     assert len(decode(data)) == result.frames == 9
+    assert trying.met == {1, 4}
     assert writing.met == {1, 3, 5, 7}
     assert reading.met == {1, 2, 3, 5, 7, 8}
 

@@ -1,8 +1,9 @@
 """Encoding of one group of pictures."""
 
 import math
+import threading
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -17,7 +18,7 @@ from lvc.encoder.loop_filter_choice import FilterObserver
 from lvc.encoder.picture import CodedPicture, PictureEncoder, Task
 from lvc.encoder.settings import AVERAGED, RUN, TRY_EVERY, EncoderSettings, quality_bonus
 from lvc.encoder.still import stillness
-from lvc.exact.threads import Start, together
+from lvc.exact.threads import Start, called, together
 from lvc.model import Model
 from lvc.model.entropy import GroupTables, Observer
 from lvc.model.group import GroupState, fresh_tables
@@ -25,17 +26,20 @@ from lvc.model.quality import RATE_WEIGHT, nominal_step
 from lvc.video import Frame, Plane, VideoInfo
 
 _GOLDEN = (5**0.5 - 1) / 2
+_NEEDED = 2
+"""Pictures without others between, of which a run is coded as many in any case, to know whether it may be cheaper."""
 
 
-class _Place(NamedTuple):
+@dataclass
+class _Place:
     """From where a group can be gone on with: what its pictures have left, and their estimated bits."""
 
     state: GroupState
-    estimated_bits: float
+    estimated_bits: float = 0.0
 
     def copied(self) -> "_Place":
         """One that stays as it is while the group goes on."""
-        return self._replace(state=self.state.copy())
+        return replace(self, state=self.state.copy())
 
 
 class _Begun(NamedTuple):
@@ -49,28 +53,57 @@ class _Begun(NamedTuple):
     anchor: CodedPicture
 
 
-class _Attempt(NamedTuple):
-    """A run of pictures, or the beginning of one, coded in some order.
+@dataclass
+class _Attempt:
+    """A run of pictures that is coded in some order.
 
-    coded, costs: in display order.
-    cost: of the whole run as far as is known, see :func:`lvc.encoder.run_choice.run_cost`; infinite where it was given
-        up.
-    end: where it has led to.
+    Attributes:
+        levels: of its pictures, those that are still to be coded.
+        place: where it has led to.
+        coded, costs: so far, in coding order.
+        most: if it will not cost less, as it goes, it is given up; only in display order.
     """
 
-    coded: list[CodedPicture]
-    costs: list[run_choice.Cost]
-    cost: float
-    end: _Place
+    run: list[Frame]
+    levels: list[list[Step]]
+    place: _Place
+    coded: list[CodedPicture] = field(default_factory=list)
+    costs: list[run_choice.Cost] = field(default_factory=list)
+    most: float = math.inf
+
+    @property
+    def is_given_up(self) -> bool:
+        """Whether more pictures are not worth it: two at least have to be coded."""
+        if not math.isfinite(self.most):
+            return False
+        counts = range(2, len(self.costs) + 1)
+        return any(run_choice.run_cost(self.costs[:count], len(self.run)) > self.most for count in counts)
+
+    @property
+    def cost(self) -> float:
+        """Of the whole run as far as is known, see :func:`lvc.encoder.run_choice.run_cost`; infinite where it was given
+        up.
+        """
+        return math.inf if self.is_given_up else run_choice.run_cost(self.costs_shown, len(self.run))
 
     @property
     def has_between(self) -> bool:
         """Whether there are pictures between its anchors."""
         return any(picture.step.depth for picture in self.coded)
 
+    @property
+    def shown(self) -> list[CodedPicture]:
+        """The pictures in display order."""
+        return [self.coded[index] for index in self._order]
 
-def _total(attempt: _Attempt) -> float:
-    return attempt.cost
+    @property
+    def costs_shown(self) -> list[run_choice.Cost]:
+        """The costs in display order."""
+        return [self.costs[index] for index in self._order]
+
+    @property
+    def _order(self) -> list[int]:
+        return sorted(range(len(self.coded)), key=lambda index: self.coded[index].step.position)
 
 
 def _steps(kind: int, first: int, length: int) -> list[Step]:
@@ -96,7 +129,6 @@ class GroupEncoder:
     Attributes:
         quality: of the next run, as in the settings; rate control, for which nothing may wait, changes it.
         records: the coded pictures so far, in display order.
-        estimated_bits: what their symbols cost by their probabilities.
     """
 
     def __init__(
@@ -114,9 +146,9 @@ class GroupEncoder:
         self._at_a_time = 1 if observer or filter_observer else pictures_at_a_time(info)
         self._waits = waits
         self._pictures = PictureEncoder(model, info, settings, device, observer, filter_observer)
-        self._state = GroupState(fresh_tables(model.statistics))
+        self._place = _Place(GroupState(fresh_tables(model.statistics)))
         if "scalar" in settings.ablate:
-            self._state.tables.latents = [quantiser.tables() for quantiser in self._pictures.quantisers]
+            self._place.state.tables.latents = [quantiser.tables() for quantiser in self._pictures.quantisers]
         self._try_every = 0 if "nobetween" in settings.ablate else TRY_EVERY[settings.preset]
         self._runs, self._is_between_better = 0, False
         self._waiting: list[Frame] = []
@@ -127,7 +159,6 @@ class GroupEncoder:
         self.quality = settings.quality
         self.records: list[FrameRecord] = []
         self._motion_bits = self._hyper_bits = 0.0
-        self.estimated_bits = 0.0
 
     @property
     def gop(self) -> Gop:
@@ -140,7 +171,12 @@ class GroupEncoder:
     @property
     def tables(self) -> GroupTables:
         """The adaptive tables."""
-        return self._state.tables
+        return self._place.state.tables
+
+    @property
+    def estimated_bits(self) -> float:
+        """What symbols cost by their probabilities."""
+        return self._place.estimated_bits
 
     @property
     def is_between_runs(self) -> bool:
@@ -174,7 +210,7 @@ class GroupEncoder:
         if len(run) > 1:
             return self._code_run(run)
         done = self._complete()
-        return done + self._keep(self._code_level(run, [self._step()]))
+        return done + self._keep(self._code_level(self._place, run, [self._step()]))
 
     def _keep(self, coded: list[CodedPicture]) -> list[CodedPicture]:
         """Pictures that are complete."""
@@ -194,14 +230,14 @@ class GroupEncoder:
     def _code_first(self, frame: Frame) -> CodedPicture:
         """Code the intra picture, once more if it shows that chroma should be coarser."""
         before = self._place.copied()
-        (coded,) = self._code_level([frame], [self._step()])
+        (coded,) = self._code_level(self._place, [frame], [self._step()])
         if "nodrop" in self._settings.ablate:
             return coded
         drop = choose_chroma_drop(frame.planes, coded.planes)
         if drop:
-            self._go_on_from(before)
-            self._state.chroma_drop = drop
-            (coded,) = self._code_level([frame], [self._step()])
+            self._place = before
+            before.state.chroma_drop = drop
+            (coded,) = self._code_level(before, [frame], [self._step()])
         return coded
 
     def _code_run(self, run: list[Frame]) -> list[CodedPicture]:
@@ -212,11 +248,12 @@ class GroupEncoder:
         done, first = self._complete(), len(self.records)
         plain, between = (_steps(kind, first, len(run)) for kind in (PREDICTED, BETWEEN))
         if tries:
-            attempt = self._cheaper(run, plain, between)
-            self._is_between_better = attempt.has_between
+            attempt = self._cheaper(*(_Attempt(run, levels(steps), self._place.copied()) for steps in (plain, between)))
+            self._is_between_better, self._place = attempt.has_between, attempt.place
         else:
-            attempt = self._attempt(run, between if self._is_between_better else plain)
-        return done + self._keep(attempt.coded)
+            attempt = _Attempt(run, levels(between if self._is_between_better else plain), self._place)
+            self._go_on(attempt)
+        return done + self._keep(attempt.shown)
 
     def _begin_run(self, run: list[Frame]) -> list[CodedPicture]:
         """Code the anchor of a run beside what of the run before waits; then the pictures between of this one wait."""
@@ -224,11 +261,11 @@ class GroupEncoder:
         first = len(self.records) + (0 if before is None else len(before.run))
         step, *between = _steps(BETWEEN, first, len(run))
         with together(self._device, self._at_a_time if before else 1) as start:
-            self._state.hold()
-            coming = start(self._code, run[-1], step)
+            self._place.state.hold()
+            coming = start(self._code, self._place, run[-1], step)
             done = [] if before is None else self._code_between(start, before)
             anchor = coming.result()
-        self._learn([anchor])
+        self._learn(self._place, [anchor])
         self._begun = _Begun(run, between, anchor)
         return self._keep(done)
 
@@ -244,54 +281,57 @@ class GroupEncoder:
         """The pictures of a run, in display order."""
         coded, first = [begun.anchor], len(self.records)
         for level in levels(begun.steps):
-            coded += self._code_with(start, [begun.run[step.position - first] for step in level], level)
+            frames = [begun.run[step.position - first] for step in level]
+            coded += self._code_with(start, self._place, frames, level)
         return sorted(coded, key=lambda picture: picture.step.position)
 
-    def _cheaper(self, run: list[Frame], plain: list[Step], between: list[Step]) -> _Attempt:
-        """Code a run in two orders, as far as it takes to know which is cheaper, and go on from that one."""
-        start = self._place.copied()
-        begun = self._attempt(run, between[:1])
-        anchor = begun.costs[0]
-        if run_choice.is_hard(anchor, 8.0 * len(self.records[0].payload), self.quality, len(run)):
-            self._go_on_from(start)
-            best = self._attempt(run, plain)
-            if run_choice.between_cost(anchor, best.costs) < best.cost:
-                self._go_on_from(begun.end)
-                best = min(best, self._attempt(run, between[1:], begun), key=_total)
-        else:
-            best = self._attempt(run, between[1:], begun)
-            self._go_on_from(start)
-            best = min(self._attempt(run, plain, most=best.cost), best, key=_total)
-        self._go_on_from(best.end)
-        return best
+    def _cheaper(self, plain: _Attempt, between: _Attempt) -> _Attempt:
+        """Code a run in two orders, as far as it takes to know which is cheaper."""
+        enough = threading.Event()
+        with together(self._device, self._at_a_time) as start:
+            # there is only one picture at a time between anchors at first
+            ahead = start(self._code_ahead, plain, enough)
+            try:
+                self._advance(between, start)
+                anchor = between.costs[0]
+                intra_bits = 8.0 * len(self.records[0].payload)
+                is_hard = run_choice.is_hard(anchor, intra_bits, self.quality, len(between.run))
+                if not is_hard and between.levels:
+                    self._advance(between, start)
+            finally:
+                enough.set()
+            if not is_hard:
+                while between.levels:
+                    self._advance(between, start)
+            ahead.result()
+        if is_hard:
+            self._go_on(plain)
+            if run_choice.between_cost(anchor, plain.costs) >= plain.cost:
+                return plain
+            self._go_on(between)
+            return between if between.cost < plain.cost else plain
+        plain.most = between.cost
+        self._go_on(plain)
+        return plain if plain.cost <= between.cost else between
 
-    def _attempt(
-        self, run: list[Frame], steps: list[Step], begun: _Attempt | None = None, most: float = math.inf
-    ) -> _Attempt:
-        """Code pictures of a run in an order.
+    def _code_ahead(self, attempt: _Attempt, enough: threading.Event) -> None:
+        """Go on with a run in this thread: as far as is needed in any case, and until it is enough."""
+        while attempt.levels and (len(attempt.coded) < _NEEDED or not enough.is_set()):
+            self._advance(attempt, called)
 
-        Args:
-            begun: what of the run has been coded before.
-            most: an attempt that will not cost less, as it goes, is given up; only in display order.
-        """
-        first = len(self.records)
-        coded, costs = ([], []) if begun is None else (list(begun.coded), list(begun.costs))
-        for level in levels(steps):
-            frames = [run[step.position - first] for step in level]
-            coded += self._code_level(frames, level)
-            costs += [self._cost(*pair) for pair in zip(frames, coded[-len(level) :], strict=True)]
-            if math.isfinite(most) and len(costs) > 1 and run_choice.run_cost(costs, len(run)) > most:
-                return _Attempt(coded, costs, math.inf, self._place)
-        order = sorted(range(len(coded)), key=lambda index: coded[index].step.position)
-        coded, costs = [coded[index] for index in order], [costs[index] for index in order]
-        return _Attempt(coded, costs, run_choice.run_cost(costs, len(run)), self._place)
+    def _go_on(self, attempt: _Attempt) -> None:
+        """Code what of a run is still to be coded, or worth it."""
+        while attempt.levels and not attempt.is_given_up:
+            with together(self._device, min(self._at_a_time, len(attempt.levels[0]))) as start:
+                self._advance(attempt, start)
 
-    @property
-    def _place(self) -> _Place:
-        return _Place(self._state, self.estimated_bits)
-
-    def _go_on_from(self, place: _Place) -> None:
-        self._state, self.estimated_bits = place
+    def _advance(self, attempt: _Attempt, start: Start) -> None:
+        """Code the next level of a run."""
+        level, first = attempt.levels.pop(0), len(self.records)
+        frames = [attempt.run[step.position - first] for step in level]
+        coded = self._code_with(start, attempt.place, frames, level)
+        attempt.coded += coded
+        attempt.costs += [self._cost(*pair) for pair in zip(frames, coded, strict=True)]
 
     def _cost(self, frame: Frame, coded: CodedPicture) -> run_choice.Cost:
         step = float(nominal_step(torch.tensor(self.quality)))
@@ -307,30 +347,30 @@ class GroupEncoder:
             return quality
         return min(100, max(1, quality + quality_bonus(step, quality, self._still, self._settings.tune)))
 
-    def _code_level(self, frames: list[Frame], level: list[Step]) -> list[CodedPicture]:
+    def _code_level(self, place: _Place, frames: list[Frame], level: list[Step]) -> list[CodedPicture]:
         """Code pictures that do not need each other."""
         with together(self._device, min(self._at_a_time, len(level))) as start:
-            return self._code_with(start, frames, level)
+            return self._code_with(start, place, frames, level)
 
-    def _code_with(self, start: Start, frames: list[Frame], level: list[Step]) -> list[CodedPicture]:
+    def _code_with(self, start: Start, place: _Place, frames: list[Frame], level: list[Step]) -> list[CodedPicture]:
         """The same, where others may be under way."""
-        started = [start(self._code, *pair) for pair in zip(frames, level, strict=True)]
+        started = [start(self._code, place, *pair) for pair in zip(frames, level, strict=True)]
         coded = [each.result() for each in started]
-        self._learn(coded)
+        self._learn(place, coded)
         return coded
 
-    def _learn(self, level: list[CodedPicture]) -> None:
+    def _learn(self, place: _Place, level: list[CodedPicture]) -> None:
         """After pictures of one level."""
         steps = [picture.step for picture in level]
         if "noadapt" not in self._settings.ablate:
-            self._state.learn(steps, [picture.seen for picture in level])
+            place.state.learn(steps, [picture.seen for picture in level])
         if steps[0].depth == 0:
-            self._state.forget(steps[0])
-        self.estimated_bits += sum(picture.bits for picture in level)
+            place.state.forget(steps[0])
+        place.estimated_bits += sum(picture.bits for picture in level)
 
-    def _code(self, frame: Frame, step: Step) -> CodedPicture:
+    def _code(self, place: _Place, frame: Frame, step: Step) -> CodedPicture:
         around = self._around[step.position] if self._is_averaged(step) else Around()
-        return self._pictures.code(Task(frame, step, self._quality(step), self.quality, self._state, around))
+        return self._pictures.code(Task(frame, step, self._quality(step), self.quality, place.state, around))
 
     def _is_averaged(self, step: Step) -> bool:
         """Whether a picture is worth being averaged with those around it: many are predicted from it."""

@@ -48,6 +48,11 @@ class _Awaited(Future[T]):
         return super().result(timeout)
 
 
+def called(function: Callable[..., T], /, *arguments: Any) -> Future[T]:
+    """A way to start calls: here, when their result is asked for."""
+    return _Awaited(function, *arguments)
+
+
 @contextlib.contextmanager
 def together(device: torch.device, pictures: int) -> Iterator[Start]:
     """A way to start calls, one for each of some pictures; all have ended when the context has.
@@ -59,7 +64,7 @@ def together(device: torch.device, pictures: int) -> Iterator[Start]:
     threads = torch.get_num_threads()
     count = min(threads, pictures, MOST_PICTURES)
     if device.type != "cpu" or count < 2:
-        yield _Awaited
+        yield called
         return
     started: list[Future[Any]] = []
 
