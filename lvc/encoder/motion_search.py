@@ -18,7 +18,7 @@ from lvc.encoder.cost import LEAST, PER_POWER
 from lvc.encoder.matching import MEAN_SHARE, Matcher, steps_of, vector_weight
 from lvc.exact.places import is_compiled, places
 from lvc.exact.warp import BLOCK, BORDER, LUMA, filter_sets
-from lvc.kernels import searching, shared
+from lvc.kernels import searching, shared, windows
 from lvc.model.motion import VECTOR_LIMIT
 from lvc.model.quality import RATE_WEIGHT, nominal_step
 
@@ -84,6 +84,16 @@ def neighbours(field: Tensor) -> list[Tensor]:
 def neighbour_median(field: Tensor, fifth: Tensor) -> Tensor:
     """Component-wise median of the four neighbours and a fifth vector, [B, h, w, 2]."""
     return torch.stack([fifth, *neighbours(field)]).median(0).values
+
+
+def _quartered(plane: Tensor) -> Tensor:
+    """Means of 4x4 samples: [B, 1, h, w] to [B, 1, h / 4, w / 4], rounded down."""
+    if not is_compiled(plane):
+        return F.avg_pool2d(plane, 4)
+    out = torch.empty(len(plane), 1, plane.shape[2] // 4, plane.shape[3] // 4)
+    for each, into in zip(plane[:, 0], out[:, 0], strict=True):
+        windows.quarter(each.numpy(), into.numpy())
+    return out
 
 
 def _full_search(small: Tensor, ref: Tensor, scale: int, radius: int) -> Tensor:
@@ -245,14 +255,14 @@ def search(
     """
     # zero, the expected field, coarse full searches; then neighbours, then finer and finer steps
     rows, cols = target.shape[2] // BLOCK, target.shape[3] // BLOCK
-    small, around = F.avg_pool2d(target, 4), F.avg_pool2d(reference, 4)
+    small, around = _quartered(target), _quartered(reference)
     found = _full_search(small, around, 4, effort.radius)
     nothing = torch.zeros_like(found)
     past = nothing if previous is None else previous[:, ::2, ::2]
     moved = past + (found - past).flatten(1, 2).median(1).values[:, None, None]
     candidates = [nothing, past, moved, found]
     if effort.wide_radius:
-        coarse = _full_search(F.avg_pool2d(small, 4), F.avg_pool2d(around, 4), 16, effort.wide_radius)
+        coarse = _full_search(_quartered(small), _quartered(around), 16, effort.wide_radius)
         candidates.append(spread(coarse, 4, (rows // 2, cols // 2)))
     ways = _compiled if planes.ndim == 4 else _batched
     return spread(ways(target, planes, candidates, moved, quality, effort), 2, (rows, cols))

@@ -14,6 +14,8 @@ from torch import Tensor
 
 from lvc.encoder import motion_search
 from lvc.exact import warp
+from lvc.exact.places import is_compiled
+from lvc.kernels import windows
 from lvc.model.prediction import PEAK, Picture
 from lvc.model.quality import nominal_step
 
@@ -49,7 +51,7 @@ def filtered(target: Picture, around: Sequence[tuple[int, Picture]], quality: Te
         field = motion_search.search(target.y, other.y, planes, None, quality, effort)
         moved = warp.sample(planes, field, warp.BLOCK), warp.compensate(other.uv, field, warp.CHROMA)
         for plane, wanted, total, count in zip(moved, target, sums, counts, strict=True):
-            missed = _mean((plane - wanted).square())
+            missed = _missed(plane, wanted)
             weight = WEIGHTS[distance - 1] * torch.exp(missed / -alike)
             total.addcmul_(weight, plane)
             count.add_(weight)
@@ -58,12 +60,17 @@ def filtered(target: Picture, around: Sequence[tuple[int, Picture]], quality: Te
     return Picture(*(torch.where(*choice) for choice in zip(flat, target, means, strict=True)))
 
 
-def _mean(plane: Tensor) -> Tensor:
-    """Of the samples around each one that lie in the picture, [1, C, H, W]."""
+def _missed(plane: Tensor, wanted: Tensor) -> Tensor:
+    """Mean squared difference of the samples around each one that lie in the picture, [1, C, H, W]."""
     margin, (height, width) = WINDOW // 2, plane.shape[2:]
+    if is_compiled(plane):
+        found = torch.empty(plane.shape)
+        for one, other, into in zip(plane[0], wanted[0], found[0], strict=True):
+            windows.mean_square(one.numpy(), other.numpy(), margin, into.numpy())
+        return found
     down, across = (torch.arange(size, device=plane.device) for size in (height, width))
     rows, cols = ((at + margin).clamp_max(len(at) - 1) - (at - margin).clamp_min(0) + 1 for at in (down, across))
-    return _joined(torch.add, F.pad(plane, (margin,) * 4)) / (rows[:, None] * cols)
+    return _joined(torch.add, F.pad((plane - wanted).square(), (margin,) * 4)) / (rows[:, None] * cols)
 
 
 def _spread(plane: Tensor) -> Tensor:

@@ -129,6 +129,9 @@ def _code_difference(coder: Coder, table: Table, values: Symbols | None, count: 
     """Signed integers: small ones by a symbol, larger ones by length and bits."""
     symbols = beyond = None
     if values is not None:
+        if bool((np.abs(values) <= SMALL).all()):  # nearly always, in a third of the time
+            coder.code(table, values + SMALL, count)
+            return values
         symbols, _, beyond = symbols_of(values)
     symbols = coder.code(table, symbols, count)
     result = symbols - SMALL
