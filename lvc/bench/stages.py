@@ -17,6 +17,7 @@ STAGES = {
         "encoder/vector_costs.py",
         "encoder/mode_choice.py",
         "encoder/interpolation_choice.py",
+        "encoder/temporal_filter.py",
         "exact/warp.py",
         "exact/overlap.py",
         "model/motion.py",

@@ -27,7 +27,7 @@ from lvc.video import Frame, Plane, VideoInfo
 
 _GOLDEN = (5**0.5 - 1) / 2
 _NEEDED = 2
-"""Pictures without others between, of which a run is coded as many in any case, to know whether it may be cheaper."""
+"""As many pictures of a run are coded without others between in any case, to see whether that may be cheaper."""
 
 
 @dataclass

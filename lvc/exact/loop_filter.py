@@ -9,12 +9,14 @@ come with the model. Skipped blocks stay as they are.
 from collections.abc import Iterator
 from typing import NamedTuple
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from lvc.exact.places import places
+from lvc.exact.places import is_compiled, places
 from lvc.exact.warp import from_blocks, to_blocks
+from lvc.kernels import loop_filtering
 
 SETS = 3
 """How many sets of filters a model has."""
@@ -27,6 +29,7 @@ PAIRS = ((0, 1), (1, 0), (1, 1), (1, -1), (0, 2), (2, 0))
 FRACTION = 256
 """Weights are in units of 1/FRACTION."""
 WEIGHT_MAX = 127
+_PAIRS, _THRESHOLDS = np.array(PAIRS), np.array(THRESHOLDS, dtype=np.float32)
 BLOCK = 16
 CELL = 4
 _MARGIN = 2
@@ -65,6 +68,8 @@ def look(luma: Tensor, skip: Tensor | None) -> Seen:
     device = luma.device
     size = BLOCK + 2 * _MARGIN
     padded = F.pad(luma, (_MARGIN,) * 4, mode="replicate")
+    if is_compiled(luma):
+        return _compiled(padded, torch.arange(b * rows * cols) if skip is None else places((skip == 0).flatten()))
     tall, wide = padded.shape[2:]
     y = torch.arange(rows, device=device)[None, :, None] * (BLOCK * wide)
     x = torch.arange(cols, device=device)[None, None] * BLOCK
@@ -93,6 +98,17 @@ def look(luma: Tensor, skip: Tensor | None) -> Seen:
     return Seen(at, samples, bends, strength * DIRECTIONS + direction)
 
 
+def _compiled(padded: Tensor, at: Tensor | slice) -> Seen:
+    """The same by :mod:`lvc.kernels`, of pictures with their borders, [B, 1, H + 2 _MARGIN, W + 2 _MARGIN]."""
+    if isinstance(at, slice):
+        raise ValueError("places are known on a CPU")
+    samples, bends = torch.empty(len(at), BLOCK, BLOCK), torch.empty(len(at), len(PAIRS), BLOCK, BLOCK)
+    classes = torch.empty(len(at), BLOCK // CELL, BLOCK // CELL, dtype=torch.int64)
+    results = at.numpy(), samples.numpy(), bends.numpy(), classes.numpy()
+    loop_filtering.look(padded.numpy()[:, 0], _MARGIN, _PAIRS, _THRESHOLDS, DIRECTIONS, *results)
+    return Seen(at, samples, bends, classes)
+
+
 def filtered(seen: Seen, weights: Tensor) -> Tensor:
     """The blocks [n, 16, 16] with the correction, 10-bit integers.
 
@@ -102,6 +118,11 @@ def filtered(seen: Seen, weights: Tensor) -> Tensor:
         weights: [CLASSES, PAIRS] or those of each block, [n, CLASSES, PAIRS]; in float32, integers.
     """
     n = len(seen.samples)
+    if is_compiled(weights):
+        out, sets = torch.empty_like(seen.samples), weights.reshape(-1, CLASSES, len(PAIRS)).contiguous().numpy()
+        samples, bends, classes = seen.samples.numpy(), seen.bends.numpy(), seen.classes.numpy()
+        loop_filtering.correct(samples, bends, classes, sets, 1 / FRACTION, 1023.0, out.numpy())
+        return out
     if weights.ndim == 2:
         chosen = weights.t().contiguous()[:, seen.classes]
     else:

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from torch import Tensor
 
 from lvc.errors import FormatError
-from lvc.rangecoder import Coder, Table
+from lvc.rangecoder import Coder, Table, code_by
 
 Modes = npt.NDArray[np.int64]
 
@@ -47,15 +47,12 @@ def code_modes(coder: Coder, tables: list[Table], references: int, rows: int, co
     counted = NONE if references == 1 else BOTH
     modes = np.zeros((rows, cols), dtype=np.int64)
     second = np.indices((rows, cols)).sum(0) % 2 == 1
-    context = np.where(second, -1, 0)
-    for table, number in zip(tables, range(len(tables)), strict=True):
-        if number == 1:  # the first half is known now
-            padded = np.pad(modes == counted, 1).astype(np.int64)
-            around = padded[:-2, 1:-1] + padded[2:, 1:-1] + padded[1:-1, :-2] + padded[1:-1, 2:]
-            context = np.where(second, 1 + around, -1)
-        at = context == number
-        given = None if wanted is None else wanted[at]
-        modes[at] = coder.code(table, given, int(at.sum()))
+    context, given = np.where(second, -1, 0), None if wanted is None else wanted.ravel()
+    for _ in range(2):
+        modes += code_by(coder.code, tables, context.ravel(), given).reshape(modes.shape)
+        padded = np.pad(modes == counted, 1).astype(np.int64)  # the first half is known now
+        around = padded[:-2, 1:-1] + padded[2:, 1:-1] + padded[1:-1, :-2] + padded[1:-1, 2:]
+        context = np.where(second, 1 + around, -1)
     if references == 1 and bool(((modes == SECOND) | (modes == BOTH)).any()):
         raise FormatError("a block is predicted from a second reference where there is one")
     return modes

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from lvc.model.motion import ROUNDS
 from lvc.model.skip import Flags
 from lvc.model.transform import SIZES
-from lvc.rangecoder import Coder, Table
+from lvc.rangecoder import Coder, Table, code_by
 
 Sizes = npt.NDArray[np.int64]
 
@@ -73,15 +73,13 @@ def code_sizes(coder: Coder, tables: SizeTables, intra: bool, skip: Flags, wante
     sizes = np.zeros((rows, cols), dtype=np.int64)
     odd_rows, odd_cols = (axis % 2 for axis in np.indices((rows, cols)))
     first, *near = tables.kinds[0 if intra else 1]
+    given = None if wanted is None else wanted.ravel()
     for number, (odd_row, odd_col) in enumerate(ROUNDS):
         mine = (odd_rows == odd_row) & (odd_cols == odd_col) & ~skip
         padded = np.pad(np.minimum(sizes, SIZES - 1), 1)
         places = _CORNERS if number == 1 else _SIDES
         total = np.sum([padded[y : y + rows, x : x + cols] for y, x in places], 0)
-        context = np.full((rows, cols), -1) if number == 0 else (total + 1) // (SIZES - 1)
+        context = 0 * total if number == 0 else (total + 1) // (SIZES - 1)
         choices = [first] if number == 0 else near[:_NEAR] if number == 1 else near[_NEAR:]
-        for index, table in enumerate(choices, -1 if number == 0 else 0):
-            at = mine & (context == index)
-            given = None if wanted is None else wanted[at]
-            sizes[at] = coder.code(table, given, int(at.sum()))
+        sizes += code_by(coder.code, choices, np.where(mine, context, -1).ravel(), given).reshape(sizes.shape)
     return sizes

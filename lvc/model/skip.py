@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from lvc.model.modes import BOTH, Modes
 from lvc.model.motion import MotionField
-from lvc.rangecoder import Coder, Table
+from lvc.rangecoder import Coder, Table, code_by
 
 Flags = npt.NDArray[np.bool_]
 Kinds = npt.NDArray[np.int64]
@@ -95,8 +95,6 @@ def code_skip(coder: Coder, tables: SkipTables, kinds: Kinds, past: Flags | None
     for half, contexts in ((~second, tables.first), (second, tables.second)):
         if half is second:
             context = kinds * 5 + _around(flags)  # of the neighbours all are known, of the second half nothing is
-        for index in np.unique(context[half]):
-            at = half & (context == index)
-            given = None if wanted is None else wanted[at].astype(np.int64)
-            flags[at] = coder.code(contexts[index], given, int(at.sum())) == 1
+        given = None if wanted is None else wanted.ravel().astype(np.int64)
+        flags |= code_by(coder.code, contexts, np.where(half, context, -1).ravel(), given).reshape(flags.shape) == 1
     return flags
