@@ -87,7 +87,7 @@ class Frozen(NamedTuple):
 
         Args:
             planes: [1, C, h, w] each, together C_in channels.
-            runs: where they are computed, zero elsewhere; None: everywhere.
+            runs: where they are computed, one at least, zero elsewhere; None: everywhere.
             quality: see :class:`~lvc.exact.layers.Conv`.
         """
         words = _words_of_one(self.matrix, planes[0], runs)
@@ -140,7 +140,7 @@ class FrozenBlock(NamedTuple):
     narrow: Frozen
 
     def apply(self, x: Tensor, runs: Runs | None) -> Tensor:
-        """See :class:`lvc.exact.layers.Block`; in place where there are runs."""
+        """See :class:`lvc.exact.layers.Block`; in place where there are runs, one at least, and x is contiguous."""
         wide, narrow = (_words_of_one(layer.matrix, x, runs) for layer in (self.widen, self.narrow))
         if wide is not None and narrow is not None:
             return self._in_one_go(x.contiguous(), runs, wide, narrow)
