@@ -74,6 +74,8 @@ class PlainTables:
             seen.clear()
 
     def _symbols(self, number: int, count: int) -> list[int]:
+        if not count:
+            return []
         starts = starts_of(np.array(self.counts[number]))
         found = [self.coder.symbol(starts) for _ in range(count)]
         self.seen[number] += found
