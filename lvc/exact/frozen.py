@@ -24,6 +24,8 @@ Floats = npt.NDArray[np.float32]
 Runs = npt.NDArray[np.int64]
 """Places of a plane, by rows: first place and number of places of each run in a row, [k, 2]."""
 _ALL = np.empty((0, 2), np.int64)
+_PLANES, _NOTHING = 3, np.empty((0, 0), np.float32)
+"""Layers read no more planes than these."""
 _MOST = float(ACT_MAX)
 _POSITIONS = 1 << 11
 """Positions at which CPUs widen and narrow at a time: as many as stay in a cache (measured for 64 channels of 1280x720
@@ -86,7 +88,7 @@ class Frozen(NamedTuple):
         """Activations [1, C_out, h, w] of planes of one picture, their channels joined; None where that is not best.
 
         Args:
-            planes: [1, C, h, w] each, together C_in channels.
+            planes: [1, C, h, w] each, three at most, together C_in channels.
             runs: where they are computed, one at least, zero elsewhere; None: everywhere.
             quality: see :class:`~lvc.exact.layers.Conv`.
         """
@@ -95,7 +97,7 @@ class Frozen(NamedTuple):
             return None
         more, out = self._by_quality(quality), torch.empty(1, len(self.offsets), *planes[0].shape[2:])
         offsets = self.offsets if more is None else self.offsets + more[0, 0]
-        given = tuple([_flat(plane) for plane in planes])
+        given = (*(_flat(plane) for plane in planes), *[_NOTHING] * (_PLANES - len(planes)))
         where = _ALL if runs is None else runs
         networks.layer(given, where, words, self.matrix.grid, offsets, self.act, _MOST, _flat(out))
         return out

@@ -24,7 +24,7 @@ def layer(
     """Activations of a matrix and planes.
 
     Args:
-        planes: [C, h w] each; their channels are joined.
+        planes: [C, h w] each; their channels are joined. Always as many, since each number of them is compiled anew.
         runs: where it is computed, see :func:`lvc.kernels.nearness.move`; none: everywhere.
         weights, grid: see :func:`lvc.kernels.words.multiply`.
         offsets, is_leaky, most: see :func:`lvc.kernels.layers.finish`.
@@ -40,7 +40,9 @@ def layer(
         if len(runs):
             nearness.move(plane, runs, into, True)
         else:
-            into[:] = plane
+            for channel in range(len(plane)):
+                for n in range(count):
+                    into[channel, n] = plane[channel, n]
         first += len(plane)
     sums = np.empty((len(out), count), np.float32) if len(runs) else out
     words.multiply(weights, grid, columns, sums, 0, words.parts(count))

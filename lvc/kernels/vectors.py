@@ -106,7 +106,7 @@ def take(options: Ints, which: Ints, found: Ints) -> None:
     """Replace vectors [n, 2] by the options of these numbers, from 1 on; 0 leaves them."""
     for n in range(len(which)):
         if which[n] > 0:
-            found[n] = options[which[n] - 1, n]
+            found[n, 0], found[n, 1] = options[which[n] - 1, n, 0], options[which[n] - 1, n, 1]
 
 
 @compiled

@@ -41,14 +41,14 @@ def mean_square(one: Floats, other: Floats, margin: int, out: Floats) -> None:
     middle = column[margin : margin + width]
     for y in range(height):
         top, bottom = max(y - margin, 0), min(y + margin + 1, height)
-        middle[:] = squares[top]
-        for line in range(top + 1, bottom):
+        middle[:] = 0
+        for line in range(top, bottom):
             row = squares[line]
             for x in range(width):
                 middle[x] += row[x]
         row = out[y]
-        row[:] = column[:width]
-        for shift in range(1, 2 * margin + 1):
+        row[:] = 0
+        for shift in range(2 * margin + 1):
             for x in range(width):
                 row[x] += column[x + shift]
         for x in range(width):

@@ -235,7 +235,7 @@ class FrameCodec(nn.Module):
         step = self.step_of(prediction)
         sizes = size_planes(_sizes(prediction))
         least = None
-        if prediction.sizes is not None and (sizes.is_cuda or bool((prediction.sizes == WIDE).any())):
+        if prediction.sizes is not None and (not is_compiled(sizes) or bool((prediction.sizes == WIDE).any())):
             least = torch.where(prediction.sizes == WIDE, WIDE_SCALE, _NO_SCALE)
         silent = None
         if prediction.is_flat is not None:
