@@ -60,6 +60,7 @@ class PlainTables:
     """Reads symbols; keeps the counts of its tables from picture to picture."""
 
     coder: PlainDecoder
+    increment = 24
 
     def __init__(self, counts: list[Ints]) -> None:
         self.counts = [table.tolist() for table in counts]
@@ -68,7 +69,7 @@ class PlainTables:
     def adapt(self) -> None:
         for counts, seen in zip(self.counts, self.seen, strict=True):
             for symbol in seen:
-                counts[symbol] += 24
+                counts[symbol] += self.increment
             if seen and sum(counts) > 65536:
                 counts[:] = [max(count >> 1, 1) for count in counts]
             seen.clear()

@@ -23,7 +23,6 @@ PASSES = {
     "intra": ((0, 0), (0, 1), (1, 0), (1, 1), (2, 0), (2, 1)),
 }
 """Band of each pass, and whether y + x of its positions is even (0) or odd (1)."""
-INCREMENT = 20
 
 Flags = npt.NDArray[np.bool_]
 
@@ -58,6 +57,8 @@ class PlainBlocks(NamedTuple):
 class PlainLatents(PlainTables):
     """Reads hyper-latents and latents of one kind, `intra` or `inter`."""
 
+    increment = 20
+
     def __init__(self, model: PlainModelFile, networks: PlainNetworks, kind: str) -> None:
         arrays = model.arrays
         books = [f"{kind}.book{number}" for number in range(26)]
@@ -66,15 +67,6 @@ class PlainLatents(PlainTables):
         self._entries = [arrays[f"{book}.entries"] for book in books]
         self._low = [int(arrays[f"{book}.low"][0]) for book in books]
         self._networks, self._kind = networks, kind
-
-    def adapt(self) -> None:
-        """*Adaptation*, with an increment of 20."""
-        for counts, seen in zip(self.counts, self.seen, strict=True):
-            for symbol in seen:
-                counts[symbol] += INCREMENT
-            if seen and sum(counts) > 65536:
-                counts[:] = [max(count >> 1, 1) for count in counts]
-            seen.clear()
 
     def _symbols(self, number: int, count: int) -> list[int]:
         """*Range coder*: as many symbols of a table, whose starts numpy finds quickly and in the order of the page."""

@@ -8,7 +8,7 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ from lvc.encoder import motion_search
 from lvc.encoder.matching import misses_of
 from lvc.encoder.motion_blocks import RateChooser, block_sizes
 from lvc.encoder.motion_search import FAST, LOOK, MEDIUM, SLOW, TRAINING, SearchEffort
-from lvc.exact import layers, places, warp
+from lvc.exact import layers, warp
 from lvc.exact.layers import Block, Conv, Depthwise, make_exact
 from lvc.exact.product import ACT_MAX
 from lvc.exact.qualities import KNOTS, Qualities, quality_knots
@@ -32,6 +32,7 @@ from lvc.model.codebook import lattice_codebook
 from lvc.model.levels import LEVEL_MAX
 from lvc.model.modes import FIRST, NONE
 from lvc.model.prediction import Memory, Picture, Prediction
+from tests.compiled import both
 from tests.models import tiny_model
 
 VECTORS = Path(__file__).parent / "vectors"
@@ -41,13 +42,6 @@ VECTORS = Path(__file__).parent / "vectors"
 def no_gradients() -> Iterator[None]:
     with torch.inference_mode():
         yield
-
-
-def both(call: Callable[[], Tensor]) -> tuple[Tensor, Tensor]:
-    """What is compiled, and what is not."""
-    compiled = call()
-    with places.uncompiled():
-        return compiled, call()
 
 
 def integers(*shape: int, most: int = ACT_MAX, seed: int = 0) -> Tensor:

@@ -1,6 +1,6 @@
 """Means of the squares of samples, compiled: the same numbers as PyTorch's, down to the last bit."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -9,20 +9,13 @@ from torch import Tensor
 
 from lvc.encoder.motion_search import _quartered
 from lvc.encoder.temporal_filter import WINDOW, _missed
-from lvc.exact import places
+from tests.compiled import both
 
 
 @pytest.fixture(autouse=True)
 def no_gradients() -> Iterator[None]:
     with torch.inference_mode():
         yield
-
-
-def both(call: Callable[[], Tensor]) -> tuple[Tensor, Tensor]:
-    """What is compiled, and what is not."""
-    compiled = call()
-    with places.uncompiled():
-        return compiled, call()
 
 
 def samples(seed: int, *shape: int) -> Tensor:
