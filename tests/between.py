@@ -4,6 +4,7 @@ import pytest
 
 from lvc.encoder import group
 from lvc.encoder.settings import TRY_EVERY
+from tests.test_codec import groups
 
 
 def always_between(monkeypatch: pytest.MonkeyPatch, run: int = 4) -> None:
@@ -19,3 +20,8 @@ def always_between(monkeypatch: pytest.MonkeyPatch, run: int = 4) -> None:
     monkeypatch.setattr(group, "RUN", run)
     for preset in TRY_EVERY:
         monkeypatch.setitem(TRY_EVERY, preset, 2)
+
+
+def kinds_of(data: bytes) -> list[list[int]]:
+    """Of the pictures of each group, in display order."""
+    return [[record.kind for record in chunk.gop.frames] for chunk in groups(data)]
