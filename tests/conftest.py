@@ -1,5 +1,6 @@
 """What holds for all tests."""
 
+import io
 import os
 import signal
 from collections.abc import Iterator
@@ -9,11 +10,13 @@ from typing import Any
 import pytest
 import torch
 
+import lvc
 from lvc import api
 from lvc.encoder import EncodeResult
 from tests.clips import make_clip
 from tests.command_line import Call
 from tests.container_files import SMALL
+from tests.raw_clip import y4m
 from tests.trainings import FRAMES, SIDE
 
 # Shells start background jobs with Ctrl-C ignored, nohup with hang-ups ignored; what tests start would inherit this.
@@ -51,6 +54,28 @@ def small(tmp_path: Path) -> Path:
     path = tmp_path / "small.lvc"
     path.write_bytes(SMALL)
     return path
+
+
+@pytest.fixture(scope="session")
+def clip() -> bytes:
+    """Raw video of a few small pictures."""
+    return y4m()
+
+
+@pytest.fixture(scope="session")
+def coded(clip: bytes) -> bytes:
+    """The same clip in two groups of three frames."""
+    sink = io.BytesIO()
+    lvc.encode(io.BytesIO(clip), sink, keyint=3, quality=30, preset="fast", device="cpu")
+    return sink.getvalue()
+
+
+@pytest.fixture
+def folder(tmp_path: Path, clip: bytes, coded: bytes) -> Path:
+    """Where both lie as files."""
+    (tmp_path / "clip.y4m").write_bytes(clip)
+    (tmp_path / "clip.lvc").write_bytes(coded)
+    return tmp_path
 
 
 @pytest.fixture

@@ -4,7 +4,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tests.plain_format import Ints, PlainPicture, weighted
+from tests.plain_format import Ints, weighted
+from tests.plain_group import PlainPicture
 from tests.plain_networks import rounded
 
 LUMA_SHARP = ((0, 0, 0, 64, 0, 0, 0, 0), (-1, 4, -10, 58, 17, -5, 1, 0), (-1, 4, -11, 40, 40, -11, 4, -1))

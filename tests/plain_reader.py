@@ -9,7 +9,8 @@ from typing import NamedTuple
 import numpy as np
 
 from tests.plain_files import PlainFrame, PlainHeader, PlainModelFile, read_file
-from tests.plain_format import Coded, Field, Ints, PlainDecoder, PlainGroup, PlainPicture, PlainTables
+from tests.plain_format import Ints, PlainDecoder, PlainTables
+from tests.plain_group import Coded, Field, PlainGroup, PlainPicture
 from tests.plain_latents import PlainBlocks, PlainLatents, order
 from tests.plain_levels import PlainLevels, plain_moved_levels
 from tests.plain_networks import PlainNetworks

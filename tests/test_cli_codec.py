@@ -1,12 +1,8 @@
-"""Encoding and decoding through the command line and the library: files, pipes, damage, interruption."""
+"""Encoding and decoding through the command line and the library: files, pipes, damage."""
 
-import contextlib
 import io
 import json
-import os
 import re
-import resource
-import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -15,51 +11,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from click.testing import CliRunner, Result
 
 import lvc
-from lvc.cli import main
 from lvc.container import GopChunk, Reader, SideChunk, Writer
 from lvc.errors import MismatchError
-from lvc.media import VideoReader, VideoWriter
+from lvc.media import VideoReader
 from lvc.progress import Progress
 from lvc.video import Frame
-from tests.clips import clip_frames, clip_info
-
-FRAMES = 6
-WIDTH, HEIGHT = 65, 48
-
-
-def run(*arguments: object) -> Result:
-    return CliRunner().invoke(main, [str(argument) for argument in arguments])
-
-
-def y4m(frames: int = FRAMES) -> bytes:
-    stream = io.BytesIO()
-    with VideoWriter(stream, clip_info(WIDTH, HEIGHT, frames), format="y4m") as writer:
-        for frame in clip_frames("pan", WIDTH, HEIGHT, frames):
-            writer.write(frame)
-    return stream.getvalue()
-
-
-@pytest.fixture(scope="module")
-def clip() -> bytes:
-    return y4m()
-
-
-@pytest.fixture(scope="module")
-def coded(clip: bytes) -> bytes:
-    """Two groups of three frames."""
-    sink = io.BytesIO()
-    lvc.encode(io.BytesIO(clip), sink, keyint=3, quality=30, preset="fast", device="cpu")
-    return sink.getvalue()
-
-
-@pytest.fixture
-def folder(tmp_path: Path, clip: bytes, coded: bytes) -> Path:
-    (tmp_path / "clip.y4m").write_bytes(clip)
-    (tmp_path / "clip.lvc").write_bytes(coded)
-    return tmp_path
+from tests.command_line import run
+from tests.raw_clip import FRAMES, HEIGHT, WIDTH
 
 
 def groups(data: bytes) -> Iterator[GopChunk]:
@@ -297,130 +257,6 @@ def test_no_frames(tmp_path: Path, clip: bytes) -> None:
     source.write_bytes(clip[: clip.index(b"\n") + 1])
     assert run("encode", source, tmp_path / "out.lvc").exit_code == 3
     assert [path.name for path in tmp_path.iterdir()] == ["in.y4m"]
-
-
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
-def test_full_disks(folder: Path) -> None:
-    for arguments in (["encode", folder / "clip.y4m"], ["decode", folder / "clip.lvc", "--format", "y4m"]):
-        result = run(arguments[0], arguments[1], "/dev/full", *arguments[2:], "--quiet")
-        assert result.exit_code == 8
-        assert result.stderr.startswith("lvc: error: /dev/full: ")
-
-
-@contextlib.contextmanager
-def files_of_at_most(size: int) -> Iterator[None]:
-    """Writes behind that fail, as on a disk that is full."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
-
-
-@pytest.mark.parametrize("name", ["out.lvc", "out.y4m", "out.mp4", "out.mkv"])
-@pytest.mark.parametrize("old", [None, b"old"])
-def test_files_that_do_not_fit(folder: Path, name: str, old: bytes | None) -> None:
-    """Nothing is left of them, and what was there before stays."""
-    if old is not None:
-        (folder / name).write_bytes(old)
-    before = {path.name: path.read_bytes() for path in folder.iterdir()}
-    command = ["encode", folder / "clip.y4m"] if name == "out.lvc" else ["decode", folder / "clip.lvc"]
-    with files_of_at_most(400):
-        result = run(*command, folder / name, "-y", "--quiet")
-    assert result.exit_code == 8
-    assert result.stderr.startswith(f"lvc: error: {folder / name}: ")
-    assert result.stderr.count("\n") == 1
-    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
-
-
-@pytest.mark.parametrize("workers", [1, 2])
-@pytest.mark.parametrize("verb", ["encode", "decode"])
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_interruption_leaves_nothing_behind(
-    tmp_path: Path, clip: bytes, coded: bytes, number: signal.Signals, verb: str, workers: int
-) -> None:
-    """The source stops in the middle, and then someone loses patience."""
-    source, name = (clip, "out.lvc") if verb == "encode" else (coded, "out.mkv")
-    temporary = tmp_path / "temporary"
-    temporary.mkdir()
-    command = [sys.executable, "-m", "lvc", verb, "-", str(tmp_path / name), "--device", "cpu", "--workers", workers]
-    with subprocess.Popen(
-        list(map(str, command)),
-        stdin=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        start_new_session=True,
-        env={**os.environ, "TMPDIR": str(temporary), "PYTHONFAULTHANDLER": "1"},
-    ) as process:
-        assert process.stdin is not None
-        assert process.stderr is not None
-        process.stdin.write(source[: len(source) * 2 // 3])
-        process.stdin.flush()
-        for _ in range(1200):
-            if len(list(tmp_path.iterdir())) > 1:
-                break
-            try:
-                process.wait(0.1)
-            except subprocess.TimeoutExpired:
-                continue
-        assert len(list(tmp_path.iterdir())) == 2
-        if number == signal.SIGINT:  # terminals send it to all processes of a command
-            os.killpg(process.pid, number)
-        else:
-            process.send_signal(number)
-        try:
-            process.wait(120)
-        except subprocess.TimeoutExpired:
-            process.send_signal(signal.SIGABRT)  # says where it stands
-        said = process.stderr.read()
-        assert (process.returncode, b"Traceback" in said) == (128 + number, False), said.decode()  # in full
-    assert list(tmp_path.iterdir()) == [temporary]
-    assert not list(temporary.iterdir())
-
-
-LOST = """
-import signal, sys, time
-import lvc.cli
-class Dropped:
-    def __del__(self):
-        signal.raise_signal(int(sys.argv[1]))
-        time.sleep(0.2)
-@lvc.cli.main.command()
-def wait():
-    Dropped()
-    time.sleep(60)
-lvc.cli.main(["wait"])
-"""
-
-
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_an_interruption_in_a_finaliser_is_not_lost(number: signal.Signals) -> None:
-    """Where Python reports exceptions and goes on."""
-    done = subprocess.run([sys.executable, "-c", LOST, str(int(number))], capture_output=True, timeout=120, check=False)
-    assert done.returncode == 128 + number
-    assert b"ignored" not in done.stderr
-
-
-STUCK = """
-import concurrent.futures, signal, threading
-import lvc.cli
-lock = threading.Lock()
-pool = concurrent.futures.ThreadPoolExecutor(1)
-@lvc.cli.main.command()
-def wait():
-    lock.acquire()
-    pool.submit(lock.acquire)
-    signal.raise_signal(NUMBER)
-lvc.cli.run()
-"""
-
-
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_threads_that_never_end_are_not_waited_for(number: signal.Signals) -> None:
-    """As one does that wants a lock which the main thread took just before a signal."""
-    command = [sys.executable, "-c", STUCK.replace("NUMBER", str(int(number))), "wait"]
-    done = subprocess.run(command, capture_output=True, timeout=120, check=False)
-    assert done.returncode == 128 + number, done.stderr.decode()
 
 
 def test_streams_as_source_and_destination(clip: bytes, coded: bytes) -> None:

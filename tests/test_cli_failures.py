@@ -1,8 +1,11 @@
 """Failures and interruptions: messages and exit statuses."""
 
+import contextlib
+import resource
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -57,6 +60,41 @@ def test_results_on_a_full_disk(small: Path, arguments: list[str]) -> None:
             assert process.stderr is not None
             assert process.stderr.read() == b"lvc: error: the output cannot be written: the disk is full\n"
         assert process.returncode == 8
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_full_disks(folder: Path) -> None:
+    for arguments in (["encode", folder / "clip.y4m"], ["decode", folder / "clip.lvc", "--format", "y4m"]):
+        result = run(arguments[0], arguments[1], "/dev/full", *arguments[2:], "--quiet")
+        assert result.exit_code == 8
+        assert result.stderr.startswith("lvc: error: /dev/full: ")
+
+
+@contextlib.contextmanager
+def files_of_at_most(size: int) -> Iterator[None]:
+    """Writes behind that fail, as on a disk that is full."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.mark.parametrize("name", ["out.lvc", "out.y4m", "out.mp4", "out.mkv"])
+@pytest.mark.parametrize("old", [None, b"old"])
+def test_files_that_do_not_fit(folder: Path, name: str, old: bytes | None) -> None:
+    """Nothing is left of them, and what was there before stays."""
+    if old is not None:
+        (folder / name).write_bytes(old)
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    command = ["encode", folder / "clip.y4m"] if name == "out.lvc" else ["decode", folder / "clip.lvc"]
+    with files_of_at_most(400):
+        result = run(*command, folder / name, "-y", "--quiet")
+    assert result.exit_code == 8
+    assert result.stderr.startswith(f"lvc: error: {folder / name}: ")
+    assert result.stderr.count("\n") == 1
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
 
 
 def test_any_error_of_the_library_has_its_status(monkeypatch: pytest.MonkeyPatch) -> None:

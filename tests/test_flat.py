@@ -16,7 +16,7 @@ from lvc.rangecoder import RangeDecoder, RangeEncoder, learn
 from lvc.video import Frame, Plane
 from tests.clips import FrameList, clip_frames, clip_info
 from tests.models import tiny_model
-from tests.plain_format import PlainGroup
+from tests.plain_group import PlainGroup
 
 
 @pytest.mark.parametrize("flat", [Flat(0, (0, 0)), Flat(1023, (1023, 1023)), Flat(None, (512, 513)), None])

@@ -1,6 +1,7 @@
-"""Signals that end a command, whichever thread the system hands them to."""
+"""Signals that end a command, whichever thread the system hands them to, and leave nothing behind."""
 
 import contextlib
+import os
 import signal
 import subprocess
 import sys
@@ -163,3 +164,92 @@ def test_other_threads_are_left_alone() -> None:
     thread.start()
     thread.join()
     assert seen == [signal.getsignal(signal.SIGTERM)]
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("verb", ["encode", "decode"])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_interruption_leaves_nothing_behind(
+    tmp_path: Path, clip: bytes, coded: bytes, number: signal.Signals, verb: str, workers: int
+) -> None:
+    """The source stops in the middle, and then someone loses patience."""
+    source, name = (clip, "out.lvc") if verb == "encode" else (coded, "out.mkv")
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    command = [sys.executable, "-m", "lvc", verb, "-", str(tmp_path / name), "--device", "cpu", "--workers", workers]
+    with subprocess.Popen(
+        list(map(str, command)),
+        stdin=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+        env={**os.environ, "TMPDIR": str(temporary), "PYTHONFAULTHANDLER": "1"},
+    ) as process:
+        assert process.stdin is not None
+        assert process.stderr is not None
+        process.stdin.write(source[: len(source) * 2 // 3])
+        process.stdin.flush()
+        for _ in range(1200):
+            if len(list(tmp_path.iterdir())) > 1:
+                break
+            try:
+                process.wait(0.1)
+            except subprocess.TimeoutExpired:
+                continue
+        assert len(list(tmp_path.iterdir())) == 2
+        if number == signal.SIGINT:  # terminals send it to all processes of a command
+            os.killpg(process.pid, number)
+        else:
+            process.send_signal(number)
+        try:
+            process.wait(120)
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGABRT)  # says where it stands
+        said = process.stderr.read()
+        assert (process.returncode, b"Traceback" in said) == (128 + number, False), said.decode()  # in full
+    assert list(tmp_path.iterdir()) == [temporary]
+    assert not list(temporary.iterdir())
+
+
+LOST = """
+import signal, sys, time
+import lvc.cli
+class Dropped:
+    def __del__(self):
+        signal.raise_signal(int(sys.argv[1]))
+        time.sleep(0.2)
+@lvc.cli.main.command()
+def wait():
+    Dropped()
+    time.sleep(60)
+lvc.cli.main(["wait"])
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_an_interruption_in_a_finaliser_is_not_lost(number: signal.Signals) -> None:
+    """Where Python reports exceptions and goes on."""
+    done = subprocess.run([sys.executable, "-c", LOST, str(int(number))], capture_output=True, timeout=120, check=False)
+    assert done.returncode == 128 + number
+    assert b"ignored" not in done.stderr
+
+
+STUCK = """
+import concurrent.futures, signal, threading
+import lvc.cli
+lock = threading.Lock()
+pool = concurrent.futures.ThreadPoolExecutor(1)
+@lvc.cli.main.command()
+def wait():
+    lock.acquire()
+    pool.submit(lock.acquire)
+    signal.raise_signal(NUMBER)
+lvc.cli.run()
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_threads_that_never_end_are_not_waited_for(number: signal.Signals) -> None:
+    """As one does that wants a lock which the main thread took just before a signal."""
+    command = [sys.executable, "-c", STUCK.replace("NUMBER", str(int(number))), "wait"]
+    done = subprocess.run(command, capture_output=True, timeout=120, check=False)
+    assert done.returncode == 128 + number, done.stderr.decode()

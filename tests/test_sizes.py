@@ -30,7 +30,8 @@ from lvc.video import Frame, VideoInfo
 from tests.between import always_between
 from tests.clips import FrameList, clip_frames, clip_info
 from tests.models import plain_model, small_books, tiny_codec
-from tests.plain_format import PlainDecoder, PlainGroup, PlainSizes
+from tests.plain_format import PlainDecoder, PlainSizes
+from tests.plain_group import PlainGroup
 from tests.residuals import HEIGHT, WIDTH, gradient, text, tiles
 from tests.round_trip import Code, all_learn, read_garbage, round_trip
 

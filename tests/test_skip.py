@@ -31,7 +31,8 @@ from lvc.video import Frame, VideoInfo
 from tests.between import always_between
 from tests.clips import FrameList, clip_frames, clip_info
 from tests.models import tiny_model
-from tests.plain_format import PlainGroup, PlainPicture, weighted
+from tests.plain_format import weighted
+from tests.plain_group import PlainGroup, PlainPicture
 
 WIDTH, HEIGHT = 96, 64
 

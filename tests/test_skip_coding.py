@@ -6,7 +6,8 @@ import pytest
 from lvc.model.motion import MotionField
 from lvc.model.skip import KINDS, Flags, Kinds, SkipTables, code_skip, kinds_of
 from lvc.rangecoder import RangeDecoder, RangeEncoder, learn
-from tests.plain_format import PlainDecoder, PlainSkip, block_kinds
+from tests.plain_format import PlainDecoder, PlainSkip
+from tests.plain_group import block_kinds
 from tests.round_trip import Code, all_learn, read_garbage, round_trip
 
 SIZES = ((1, 1), (1, 2), (1, 7), (9, 1), (2, 2), (3, 5), (12, 20), (23, 40))
