@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable
@@ -164,6 +165,13 @@ def test_other_threads_are_left_alone() -> None:
     thread.start()
     thread.join()
     assert seen == [signal.getsignal(signal.SIGTERM)]
+
+
+def test_the_folder_for_temporary_files_is_known_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Python looks for one by writing a file, which an exception at that moment would leave there."""
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    with signals_as_exceptions():
+        assert tempfile.tempdir is not None
 
 
 @pytest.mark.parametrize("workers", [1, 2])

@@ -5,6 +5,7 @@ import os
 import queue
 import signal
 import sys
+import tempfile
 import threading
 import time
 import weakref
@@ -53,6 +54,8 @@ def signals_as_exceptions() -> Iterator[None]:
         numbers.add(signal.SIGINT)
     if SIGHUP is not None and signal.getsignal(SIGHUP) is signal.SIG_DFL:
         numbers.add(SIGHUP)
+    with contextlib.suppress(OSError):
+        tempfile.gettempdir()  # looks for one by writing a file the first time, which an exception would leave there
     handling = _Handling()
     before = {number: signal.signal(number, handling.leave) for number in numbers}
     try:
