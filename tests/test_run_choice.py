@@ -6,9 +6,7 @@ from lvc.container import Step
 from lvc.encoder import group, run_choice
 from lvc.encoder.picture import CodedPicture
 from lvc.encoder.run_choice import Cost, between_cost, is_hard, run_cost
-from lvc.encoder.settings import (
-    TRY_EVERY,
-)
+from lvc.encoder.settings import TRY_EVERY
 from lvc.video import Frame
 from tests.between import always_between, kinds_of
 from tests.test_codec import Clip, decode, encode
