@@ -3,12 +3,12 @@
 import numpy as np
 import numpy.typing as npt
 
-from lvc.kernels import compiled
+from lvc.kernels import brief
 
 Ints = npt.NDArray[np.int64]
 
 
-@compiled
+@brief
 def by_key(keys: Ints, order: Ints, ends: Ints) -> None:
     """Where things are whose keys are 0, then those with 1, and so on; things of the same key stay in order.
 

@@ -3,14 +3,14 @@
 import numpy as np
 import numpy.typing as npt
 
-from lvc.kernels import compiled
+from lvc.kernels import brief
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
 
 
-@compiled
+@brief
 def know(
     field: Ints,
     past: Ints,
@@ -91,7 +91,7 @@ def know(
         many[n] = found
 
 
-@compiled
+@brief
 def which_of(options: Ints, many: Ints, vectors: Ints, found: Ints) -> None:
     """Number of the option that each vector [n, 2] is, from 1 on; 0 where it is none."""
     for n in range(len(vectors)):
@@ -101,7 +101,7 @@ def which_of(options: Ints, many: Ints, vectors: Ints, found: Ints) -> None:
                 found[n] = k + 1
 
 
-@compiled
+@brief
 def take(options: Ints, which: Ints, found: Ints) -> None:
     """Replace vectors [n, 2] by the options of these numbers, from 1 on; 0 leaves them."""
     for n in range(len(which)):
@@ -109,7 +109,7 @@ def take(options: Ints, which: Ints, found: Ints) -> None:
             found[n, 0], found[n, 1] = options[which[n] - 1, n, 0], options[which[n] - 1, n, 1]
 
 
-@compiled
+@brief
 def blocks(active: Flags, used: Flags, levels: Ints, level: int, order: Ints) -> tuple[Ints, Ints, Ints, Ints, Ints]:
     """Blocks of a size that are not covered yet, in scan order: row and column of the first 8x8 block of each, in which
     round it is coded, whether it matters, and whether it was split before; [n] each.
@@ -142,7 +142,7 @@ def blocks(active: Flags, used: Flags, levels: Ints, level: int, order: Ints) ->
     return found[0, :count], found[1, :count], found[2, :count], found[3, :count], found[4, :count]
 
 
-@compiled
+@brief
 def place(y: Ints, x: Ints, size: int, level: int, found: Ints, vectors: Ints, levels: Ints, active: Flags) -> None:
     """Give the 8x8 blocks that lie in n blocks and in the picture their vectors and levels; they are coded then.
 
@@ -159,7 +159,7 @@ def place(y: Ints, x: Ints, size: int, level: int, found: Ints, vectors: Ints, l
                 levels[i, j], active[i, j] = level, False
 
 
-@compiled
+@brief
 def _difference_bits(
     by_reach: Floats, down: int, across: int, apart: Ints, reaches: Ints, small: int, lengths: int
 ) -> float:
@@ -181,7 +181,7 @@ def _difference_bits(
     return total
 
 
-@compiled
+@brief
 def savings(
     same: Floats,
     which: Floats,
