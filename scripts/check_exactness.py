@@ -1,14 +1,15 @@
 """Encodes clips and checks that the files decode to the same pictures in whatever way a machine does it.
 
-Every clip is encoded at every quality, in groups of 5 pictures, with pictures between two. The files are then decoded
-in processes of their own with the instruction sets of PyTorch, oneDNN and Numba at their default and at their lowest,
-and in each of these with 1 and 2 threads, 1 and 4 groups of pictures at a time, oneDNN on and off, and on the GPU where
-there is one. A line for each way shows the MD5 of all decoded pictures. Exit status 1 when two of them differ or a
-picture fails its checksum.
+Every clip is encoded at every quality, in groups of 5 pictures, with pictures between two where they win. The files are
+then decoded in processes of their own with the instruction sets of PyTorch, oneDNN and Numba at their default and at
+their lowest, and in each of these with 1 and 2 threads, 1 and 4 groups of pictures at a time, oneDNN on and off, and on
+the GPU where there is one. A line for each way shows the MD5 of all decoded pictures. Exit status 1 when two of them
+differ or a picture fails its checksum.
 
 python scripts/check_exactness.py                                   # generated clips, and ../shared/data/val if there
 python scripts/check_exactness.py --frames 3 --qualities 5,30,60,95
 python scripts/check_exactness.py --crop 256x192                    # the middle of files, which takes much less time
+python scripts/check_exactness.py --keyint 250                      # one group of pictures for each clip
 python scripts/check_exactness.py --model my.lvcm clip.mp4 other.mkv
 """
 
@@ -34,7 +35,6 @@ from lvc.video import Frame, VideoInfo  # noqa: E402
 from tests.clips import KINDS, clip_frames, clip_info  # noqa: E402
 
 VALIDATION = ROOT.parent / "shared" / "data" / "val"
-KEYINT = 5
 LOWEST = {"ONEDNN_MAX_CPU_ISA": "SSE41", "ATEN_CPU_CAPABILITY": "default", "NUMBA_CPU_NAME": "generic"}
 PATIENT = {"OMP_WAIT_POLICY": "PASSIVE"}
 """Threads that wait do so without keeping a core busy: this runs beside other things."""
@@ -93,7 +93,7 @@ def encode_all(options: argparse.Namespace, folder: Path) -> list[str]:
     for source in sources(options.kinds, options.clips, options.frames, options.size, options.crop):
         for quality in options.qualities:
             name = f"{source.name} q{quality}.lvc"
-            settings = EncoderSettings(quality=quality, preset="medium", keyint=KEYINT)
+            settings = EncoderSettings(quality=quality, preset="medium", keyint=options.keyint)
             with (folder / name).open("wb") as sink:
                 encode_stream(source, sink, model=find_model(options.model), settings=settings)
             files.append(name)
@@ -183,6 +183,7 @@ def main() -> int:
     )
     parser.add_argument("--model", help="name or path of a model")
     parser.add_argument("--frames", type=int, default=18, help="of each clip")
+    parser.add_argument("--keyint", type=int, default=5, help="most pictures of a group")
     parser.add_argument("--size", type=_size, default=(160, 90), metavar="WxH", help="of the generated clips")
     parser.add_argument("--crop", type=_size, metavar="WxH", help="take the middle of files, even numbers")
     parser.add_argument(
