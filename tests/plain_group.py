@@ -8,7 +8,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tests.plain_format import Ints, PlainDecoder, PlainFlat, PlainMotion, PlainSizes, PlainSkip, PlainWeighting
+from tests.plain_format import Ints, PlainDecoder, PlainFlat, PlainSizes, PlainSkip, PlainTables, PlainWeighting
+from tests.plain_motion import PlainMotion
 
 Field = tuple[Ints, Ints]
 
@@ -57,6 +58,13 @@ class PlainGroup:
         self._weighting = PlainWeighting([np.array([250, 4, 2])] * 2)
         self._flat = PlainFlat([np.array([250, 6, 6]), np.array([250, 6])])
         self._kinds = kinds
+        self._known: dict[tuple[int, int], Field] = {}
+        self._maps: dict[int, list[list[int]]] = {}
+
+    @property
+    def tables(self) -> list[PlainTables]:
+        """All that adapt."""
+        return [*self._motion, self._skip, self._sizes, self._weighting, self._flat]
 
     def order(self) -> list[list[Coded]]:
         """Frames in coding order, those of one level together."""
@@ -70,35 +78,29 @@ class PlainGroup:
                 last = position
         return result
 
-    def read(self, payloads: list[bytes], rows: int, cols: int) -> Iterator[PlainPicture]:
-        """In coding order; payloads are in display order, rows and columns those of 16x16 blocks."""
-        known: dict[tuple[int, int], Field] = {}
-        maps: dict[int, list[list[int]]] = {}
-        every = (*self._motion, self._skip, self._sizes, self._weighting, self._flat)
+    def levels(self) -> Iterator[list[Coded]]:
+        """*Adaptation*: levels in coding order, while the tables are as their frames need them."""
         held: list[list[list[int]]] | None = None
         for level in self.order():
-            now = [each.counts for each in every]
+            now = [each.counts for each in self.tables]
             if level[0].depth and held is None:
                 held = copy.deepcopy(now)
             if not level[0].depth and held is not None:
-                for each, counts in zip(every, held, strict=True):
+                for each, counts in zip(self.tables, held, strict=True):
                     each.counts = counts
                 held = None
-            for coded in level:
-                yield self._picture(coded, PlainDecoder(payloads[coded.position]), rows, cols, known, maps)
-            for each, counts in zip(every, now, strict=True):
+            yield level
+            for each, counts in zip(self.tables, now, strict=True):
                 each.counts = counts
                 each.adapt()
 
-    def _picture(
-        self,
-        coded: Coded,
-        coder: PlainDecoder,
-        rows: int,
-        cols: int,
-        known: dict[tuple[int, int], Field],
-        maps: dict[int, list[list[int]]],
-    ) -> PlainPicture:
+    def read(self, payloads: list[bytes], rows: int, cols: int) -> Iterator[PlainPicture]:
+        """In coding order; payloads are in display order, rows and columns those of 16x16 blocks."""
+        for level in self.levels():
+            for coded in level:
+                yield self._picture(coded, PlainDecoder(payloads[coded.position]), rows, cols)
+
+    def _picture(self, coded: Coded, coder: PlainDecoder, rows: int, cols: int) -> PlainPicture:
         position, references = coded.position, coded.references
         fields: list[Field] = []
         modes: list[list[int]] | None = None
@@ -110,17 +112,17 @@ class PlainGroup:
             tables = self._motion[len(references) - 1]
             modes = tables.modes(coder, len(references), rows, cols)
             for number in range(len(references)):
-                past = self._expected(known, position, references, fields)
+                past = self._expected(position, references, fields)
                 vectors, levels = tables.read(coder, 2 * rows, 2 * cols, past, uses(modes, number))
                 fields.append((np.array(vectors), np.array(levels)))
             smooth = bool(coder.raw(1))
             kinds = block_kinds(modes, [levels.tolist() for _, levels in fields])
-            flags = maps[position] = self._skip.read(coder, kinds, maps.get(coded.latest))
-            known[references[0], position] = fields[0]
+            flags = self._maps[position] = self._skip.read(coder, kinds, self._maps.get(coded.latest))
+            self._known[references[0], position] = fields[0]
             if len(references) == 2:
-                known[position, references[1]] = -fields[1][0], fields[1][1]
+                self._known[position, references[1]] = -fields[1][0], fields[1][1]
         else:
-            known.clear()
+            self._known.clear()
             self.chroma_drop = 0
             if len(self.flat) == 3:
                 return PlainPicture(position, [], [], [], None, np.array(flags), np.array(flags), smooth)
@@ -130,18 +132,16 @@ class PlainGroup:
         vectors_of = [field[0] for field in fields]
         return PlainPicture(position, references, weights, vectors_of, named, np.array(flags), np.array(sizes), smooth)
 
-    def _expected(
-        self, known: dict[tuple[int, int], Field], position: int, references: list[int], fields: list[Field]
-    ) -> Field | None:
+    def _expected(self, position: int, references: list[int], fields: list[Field]) -> Field | None:
         first = references[0]
         if fields:
             return times(fields[0], Fraction(position - references[1], position - first))
         if len(references) == 2:
-            return times(known[first, references[1]], Fraction(position - first, references[1] - first))
+            return times(self._known[first, references[1]], Fraction(position - first, references[1] - first))
         before = max((at for at in range(first) if self._kinds[at] != 2), default=None)
         if before is None or self._kinds[first] == 0:
             return None
-        return times(known[before, first], Fraction(position - first, first - before))
+        return times(self._known[before, first], Fraction(position - first, first - before))
 
 
 def between(first: int, second: int, latest: int, depth: int) -> Iterator[Coded]:

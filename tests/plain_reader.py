@@ -10,7 +10,7 @@ import numpy as np
 
 from tests.plain_files import PlainFrame, PlainHeader, PlainModelFile, read_file
 from tests.plain_format import Ints, PlainDecoder, PlainTables
-from tests.plain_group import Coded, Field, PlainGroup, PlainPicture
+from tests.plain_group import Coded, PlainGroup, PlainPicture
 from tests.plain_latents import PlainBlocks, PlainLatents, order
 from tests.plain_levels import PlainLevels, plain_moved_levels
 from tests.plain_networks import PlainNetworks
@@ -62,32 +62,22 @@ class PlainPictures(PlainGroup):
         self._latents = {kind: PlainLatents(model, networks, kind) for kind in ("intra", "inter")}
         self._nothing = from_nothing(arrays["start_state"], self._rows, self._cols)
 
+    @property
+    def tables(self) -> list[PlainTables]:
+        """See there."""
+        return [*super().tables, self._levels, *self._latents.values(), self._filters]
+
     def decode(self) -> list[PlainShown]:
-        """*Adaptation* and *Coding order*: the pictures in display order."""
-        known: dict[tuple[int, int], Field] = {}
-        maps: dict[int, list[list[int]]] = {}
+        """*Coding order*: the pictures in display order."""
         done: dict[int, PlainDecoded] = {}
         shown: dict[int, PlainShown] = {}
-        early = (*self._motion, self._skip, self._sizes, self._weighting, self._flat)
-        every = (*early, self._levels, *self._latents.values(), self._filters)
-        held: list[list[list[int]]] | None = None
-        for level in self.order():
-            now = [tables.counts for tables in every]
-            if level[0].depth and held is None:
-                held = [[list(table) for table in counts] for counts in now]
-            if not level[0].depth and held is not None:
-                for tables, counts in zip(every, held, strict=True):
-                    tables.counts = counts
-                held = None
+        for level in self.levels():
             for coded in level:
                 coder = PlainDecoder(self._frames[coded.position].payload)
-                picture = self._picture(coded, coder, self._rows, self._cols, known, maps)
+                picture = self._picture(coded, coder, self._rows, self._cols)
                 found = self._decoded(coded, picture, coder, [done[at] for at in coded.references])
                 done[coded.position] = found
                 shown[coded.position] = self._shown(coded, picture, found)
-            for tables, counts in zip(every, now, strict=True):
-                tables.counts = counts
-                tables.adapt()
         return [shown[position] for position in range(len(self._frames))]
 
     def _shown(self, coded: Coded, picture: PlainPicture, found: PlainDecoded) -> PlainShown:

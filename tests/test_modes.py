@@ -22,8 +22,9 @@ from lvc.video import Frame, VideoInfo
 from tests.between import always_between
 from tests.clips import FrameList, clip_frames, clip_info
 from tests.models import small_books, tiny_codec
-from tests.plain_format import PlainDecoder, PlainMotion
+from tests.plain_format import PlainDecoder
 from tests.plain_group import PlainGroup, uses
+from tests.plain_motion import PlainMotion
 from tests.round_trip import Code, all_learn, read_garbage, round_trip
 
 SIZES = ((1, 1), (1, 2), (1, 7), (9, 1), (2, 2), (3, 5), (12, 20))

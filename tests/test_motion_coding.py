@@ -20,7 +20,7 @@ from lvc.model.motion import (
 )
 from lvc.model.skip import Flags
 from lvc.rangecoder import RangeDecoder, RangeEncoder, learn
-from tests.plain_format import PlainMotion
+from tests.plain_motion import PlainMotion
 
 SIZES = ((4, 4), (1, 1), (3, 5), (8, 8), (9, 17), (16, 30), (2, 23))
 
