@@ -345,7 +345,7 @@ class GroupEncoder:
         quality = min(100, math.floor(self.quality + step.position * _GOLDEN % 1.0))
         if "nocascade" in self._settings.ablate:
             return quality
-        return min(100, max(1, quality + quality_bonus(step, quality, self._still, self._settings.tune)))
+        return min(100, max(1, quality + quality_bonus(step, quality, self._still)))
 
     def _code_level(self, place: _Place, frames: list[Frame], level: list[Step]) -> list[CodedPicture]:
         """Code pictures that do not need each other."""
