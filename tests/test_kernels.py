@@ -27,6 +27,7 @@ from lvc.exact import layers, warp
 from lvc.exact.layers import Block, Conv, Depthwise, make_exact
 from lvc.exact.product import ACT_MAX
 from lvc.exact.qualities import KNOTS, Qualities, quality_knots
+from lvc.kernels import blocks, networks, searching, sorting, vectors
 from lvc.model import codebook
 from lvc.model.codebook import lattice_codebook
 from lvc.model.levels import LEVEL_MAX
@@ -77,6 +78,14 @@ def test_what_a_thread_raises_is_raised(monkeypatch: pytest.MonkeyPatch) -> None
 
     with pytest.raises(ValueError, match="of the other half"):
         kernels.shared(fail, 100)
+
+
+def test_only_what_is_over_at_once_keeps_the_lock_of_python() -> None:
+    """Else threads would wait for each other; where it is let go for microseconds, they mostly do, too."""
+    short: tuple[Any, ...] = (sorting.by_key, vectors.know, vectors.savings)
+    long: tuple[Any, ...] = (searching.search, networks.block, blocks.sizes)
+    assert not any(kernel.targetoptions["nogil"] for kernel in short)
+    assert all(kernel.targetoptions["nogil"] for kernel in long)
 
 
 def test_what_cannot_be_kept_is_compiled_nevertheless(monkeypatch: pytest.MonkeyPatch) -> None:
