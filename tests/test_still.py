@@ -2,13 +2,15 @@
 
 import io
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import pytest
+from torch import Tensor
 
 from lvc.container import GopChunk, Reader, Step
 from lvc.decoder import Decoder
-from lvc.encoder import EncodeResult, EncoderSettings, encode_stream
+from lvc.encoder import EncodeResult, EncoderSettings, encode_stream, motion_search
 from lvc.encoder.around import REACH
 from lvc.encoder.settings import INTRA_BONUS, STILL_BONUS, quality_bonus
 from lvc.encoder.still import SAME, stillness
@@ -161,3 +163,32 @@ def test_each_group_by_what_follows_its_own_start() -> None:
     assert [len(group) for group in found] == [6, 6, 6, 1]
     assert found[0][0] - 40 == INTRA_BONUS + STILL_BONUS
     assert found[3][0] - 40 == INTRA_BONUS
+
+
+# -- pictures that are repeated -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("preset", ["fast", "medium"])
+def test_what_is_repeated_stands_still(preset: str) -> None:
+    """Vectors would fit the errors of what was coded finely: ten to twenty times these bytes of motion."""
+    (first,) = clip_frames("textures", 96, 64, 1)
+    _, result = encode([Frame(first.planes, pts, 1) for pts in range(10)], quality=95, preset=preset)
+    assert result.parts["motion"] <= 10
+
+
+def test_only_what_is_not_repeated_is_searched(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same samples, not the same frame; the fourth picture is another one, and the fifth the first one again."""
+    searched: list[float] = []
+    search = motion_search.search
+
+    def note(target: Tensor, *others: Any) -> Tensor:
+        searched.append(float(target.mean()))
+        return search(target, *others)
+
+    monkeypatch.setattr(motion_search, "search", note)
+    (first,) = clip_frames("textures", 96, 64, 1)
+    other = [plane + 1 for plane in first.planes]
+    rows = [first.planes, [plane.copy() for plane in first.planes], first.planes, other, first.planes, first.planes]
+    encode([Frame(planes, pts, 1) for pts, planes in enumerate(rows)], quality=60, scene_cuts=False)
+    assert len(set(searched)) == 2
+    assert len(searched) in (2, 4)  # a reference that is weighted is searched, too

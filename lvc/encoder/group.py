@@ -1,5 +1,6 @@
 """Encoding of one group of pictures."""
 
+import hashlib
 import math
 import threading
 from collections.abc import Sequence
@@ -118,6 +119,14 @@ def _error(source: Sequence[Plane], decoded: Sequence[Plane], bit_depth: int) ->
     return (6 * y + 16 * (u + v)) / 8 / (1 << 2 * (bit_depth - 8))
 
 
+def _digest(frame: Frame) -> bytes:
+    """Frames are the same where it is."""
+    digest = hashlib.blake2b(digest_size=16)
+    for plane in frame.planes:
+        digest.update(plane.tobytes())
+    return digest.digest()
+
+
 class GroupEncoder:
     """Codes the pictures of a group in runs from anchor to anchor; the first one is intra.
 
@@ -154,7 +163,7 @@ class GroupEncoder:
         self._waiting: list[Frame] = []
         self._begun: _Begun | None = None
         self._around: dict[int, Around] = {}
-        self._taken = 0
+        self._digests: list[bytes] = []
         self._still = 0.0
         self.quality = settings.quality
         self.records: list[FrameRecord] = []
@@ -191,8 +200,8 @@ class GroupEncoder:
         """
         if not self.records:
             self._still = stillness(frame, around.after[-1], self._info.bit_depth) if around.after else 0.0
-        self._around[self._taken] = around
-        self._taken += 1
+        self._around[len(self._digests)] = around
+        self._digests.append(_digest(frame))
         self._waiting.append(frame)
         enough = RUN if self.records and self._try_every else 1
         return self._code_waiting() if len(self._waiting) >= enough else []
@@ -370,7 +379,9 @@ class GroupEncoder:
 
     def _code(self, place: _Place, frame: Frame, step: Step) -> CodedPicture:
         around = self._around[step.position] if self._is_averaged(step) else Around()
-        return self._pictures.code(Task(frame, step, self._quality(step), self.quality, place.state, around))
+        shown = {self._digests[at] for at in (step.position, step.first, step.second) if at is not None}
+        task = Task(frame, step, self._quality(step), self.quality, place.state, around, is_repeat=len(shown) == 1)
+        return self._pictures.code(task)
 
     def _is_averaged(self, step: Step) -> bool:
         """Whether a picture is worth being averaged with those around it: many are predicted from it."""

@@ -61,6 +61,7 @@ class Task(NamedTuple):
     base: the quality that its own one, 1...100, was made from: that of its run.
     state: of its group.
     around: frames that it is averaged with.
+    is_repeat: all its references show the very same.
     """
 
     frame: Frame
@@ -69,6 +70,7 @@ class Task(NamedTuple):
     base: float
     state: GroupState
     around: Around = Around()
+    is_repeat: bool = False
 
     @property
     def tables(self) -> GroupTables:
@@ -121,7 +123,7 @@ class PictureEncoder:
         if (task.around.before or task.around.after) and (flat is None or flat.luma is None):
             target = filtered(target, self._pictures_around(task.around), qualities)
             aim = to_planes(target, self._info)[0]
-        past = self._predictor.predict(coder, state, step, target, qualities)
+        past = self._predictor.predict(coder, state, step, target, qualities, task.is_repeat)
         if flat is not None and flat.luma is not None:
             return self._coded(coder, task, painted(past.memory, [flat]))
         motion_bits = coder.bits - flat_bits

@@ -18,7 +18,7 @@ from lvc.exact import warp
 from lvc.model.codec import FrameCodec
 from lvc.model.group import GroupState
 from lvc.model.levels import Levels
-from lvc.model.modes import code_modes, used_in_batch
+from lvc.model.modes import BOTH, FIRST, code_modes, used_in_batch
 from lvc.model.motion import MotionField, MotionTables, code_field
 from lvc.model.prediction import Memory, Picture
 from lvc.model.skip import Kinds, kinds_of
@@ -65,26 +65,45 @@ class Predictor:
         self._codec, self._info, self._settings, self._device = codec, info, settings, device
         self._planes: list[tuple[Tensor, Tensor]] = []
 
-    def predict(self, coder: RangeEncoder, state: GroupState, step: Step, target: Picture, quality: Tensor) -> Past:
+    def predict(
+        self,
+        coder: RangeEncoder,
+        state: GroupState,
+        step: Step,
+        target: Picture,
+        quality: Tensor,
+        is_repeat: bool = False,
+    ) -> Past:
         """Write modes and motion of a picture; gives what it is predicted from by them.
 
         Args:
             state: of its group; learns the motion.
             target: the source, [1, ...].
             quality: [1].
+            is_repeat: all its references were coded from the same source: it is predicted from all of them, standing
+                still. What a search finds is more like it by errors of coding alone (measured on a page of text at
+                quality 95: a twentieth of the bits of motion, predicted pictures 15 % smaller, 0.1 dB less).
         """
         luma = target.y
         if step.first is None:
             return Past(self._codec.nothing(1, padded_size(self._info), self._device))
-        looks = [self._look(state, step.first, step, target, quality)]
-        if step.second is not None:
-            looks.append(self._look(state, step.second, step, target, quality, looks[0].field))
+        references = [step.first] if step.second is None else [step.first, step.second]
+        looks: list[_Look] = []
+        for reference in references:
+            if is_repeat or "nomotion" in self._settings.ablate:
+                looks.append(self._still(state.memories[reference]))
+            else:
+                other = looks[0].field if looks else None
+                looks.append(self._look(state, reference, step, target, quality, other))
         every, two = state.tables_for(step), step.second is not None
         for look in looks:
             code_weighting(coder, every.weighting[two], look.weighting)
         tables = every.motion[two]
         guesses = [warp.sample(look.planes, look.field, warp.BLOCK) for look in looks]
-        chosen = choose_modes(luma, guesses[0], guesses[1] if len(looks) > 1 else None, quality)
+        if is_repeat:
+            chosen = torch.full_like(looks[0].field[:, None, ::2, ::2, 0], BOTH if two else FIRST)
+        else:
+            chosen = choose_modes(luma, guesses[0], guesses[1] if two else None, quality)
         modes = chosen[0, 0].cpu().numpy()
         code_modes(coder, tables.modes, len(looks), modes.shape[0], modes.shape[1], modes)
         motions: list[MotionField] = []
@@ -92,14 +111,14 @@ class Predictor:
         for number, look in enumerate(looks):
             expected = state.motion.expected(step, motions[0] if number else None)
             # of the first reference the second one knows what has been coded by now, in place of what was searched
-            wanted = target_beside(luma, guesses[1 - number] if len(looks) > 1 else None, chosen)
+            wanted = target_beside(luma, guesses[1 - number] if two else None, chosen)
             motions.append(_code_motion(coder, tables, look, wanted, expected, quality, share_of(chosen, number)))
             fields.append(self._tensor(motions[-1]))
             guesses[number] = warp.sample(look.planes, fields[-1], warp.BLOCK)
         state.motion.keep(step, motions)
         is_whole = torch.stack([(field & 3 == 0).all(-1) for field in fields]).all(0)
-        references = [look.memory.picture.y for look in looks]
-        is_smooth = choose_smooth(luma, guesses, references, fields, chosen, quality)
+        seen = [look.memory.picture.y for look in looks]
+        is_smooth = choose_smooth(luma, guesses, seen, fields, chosen, quality)
         coder.raw(is_smooth.long().cpu().numpy(), 1, 1)
         moved = [
             self._codec.moved(
@@ -107,7 +126,7 @@ class Predictor:
             )
             for number, (look, field, guess) in enumerate(zip(looks, fields, guesses, strict=True))
         ]
-        mixture = self._codec.mixed(moved[0], moved[1] if len(moved) > 1 else None, chosen)
+        mixture = self._codec.mixed(moved[0], moved[1] if two else None, chosen)
         return Past(mixture, is_whole, state.expected_levels(step, motions, modes), kinds_of(modes, motions))
 
     def _look(
@@ -122,9 +141,6 @@ class Predictor:
         """Search a reference; ``other`` is what was found in the first one, [1, H/8, W/8, 2]."""
         memory, luma = state.memories[reference], target.y
         rows, cols = luma.shape[2] // warp.BLOCK, luma.shape[3] // warp.BLOCK
-        if "nomotion" in self._settings.ablate:
-            still = torch.zeros(1, rows, cols, 2, dtype=torch.int64, device=luma.device)
-            return _Look(None, memory, self._interpolated(memory.picture.y), still)
         first = None if other is None else MotionField(other[0].cpu().numpy(), np.ones((rows, cols), np.int64))
         expected = state.motion.expected(step, first)
         past = None if expected is None else self._tensor(expected)
@@ -143,6 +159,12 @@ class Predictor:
         guesses = [warp.sample(each.planes, each.field, warp.BLOCK) for each in looks]
         missed = [float(misses_of(luma - guess, quality).double().sum()) for guess in guesses]
         return looks[missed[1] < missed[0]]
+
+    def _still(self, memory: Memory) -> _Look:
+        """A reference in which nothing has moved."""
+        luma = memory.picture.y
+        field = luma.new_zeros(1, luma.shape[2] // warp.BLOCK, luma.shape[3] // warp.BLOCK, 2, dtype=torch.int64)
+        return _Look(None, memory, self._interpolated(luma), field)
 
     def _tensor(self, motion: MotionField) -> Tensor:
         """Its vectors, [1, H/8, W/8, 2]."""
