@@ -61,7 +61,7 @@ class Task(NamedTuple):
     base: the quality that its own one, 1...100, was made from: that of its run.
     state: of its group.
     around: frames that it is averaged with.
-    is_repeat: all its references show the very same.
+    is_repeat: all its references, if any, show the very same.
     """
 
     frame: Frame

@@ -89,10 +89,10 @@ class Predictor:
             return Past(self._codec.nothing(1, padded_size(self._info), self._device))
         references = [step.first] if step.second is None else [step.first, step.second]
         looks: list[_Look] = []
-        for reference in references:
-            if is_repeat or "nomotion" in self._settings.ablate:
-                looks.append(self._still(state.memories[reference]))
-            else:
+        if is_repeat or "nomotion" in self._settings.ablate:
+            looks = [self._still(state.memories[reference]) for reference in references]
+        else:
+            for reference in references:
                 other = looks[0].field if looks else None
                 looks.append(self._look(state, reference, step, target, quality, other))
         every, two = state.tables_for(step), step.second is not None
