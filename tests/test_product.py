@@ -2,7 +2,10 @@
 
 import io
 import itertools
+import threading
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -46,7 +49,7 @@ def test_products_do_not_depend_on_who_computes_them(threads: int, onednn: bool)
         torch._C._set_mkldnn_enabled(onednn)
         assert torch.equal(learned_pointwise(x, weight, bias).double(), want)
         columns = x.flatten(2)[1][:, 3:30]  # of a part, not next to each other
-        by_onednn = [product._as_convolution, *([product._as_bytes] if product._has_bytes() else [])]
+        by_onednn = [product._as_convolution, *([product._as_bytes] if product._is_exact((5, 3), (3, 1)) else [])]
         for multiply in (multiplied, product._as_matrices, product._as_words, *(by_onednn if onednn else [])):
             found = multiply(matrix_of(weight), columns) + bias[:, None]
             assert found.is_contiguous()
@@ -84,9 +87,40 @@ def test_the_fastest_way_is_taken(has_bytes: bool, monkeypatch: pytest.MonkeyPat
             return 9.0 if is_disturbed else 1.0 if way is fast else 2.0
 
         monkeypatch.setattr(product, "_seconds", seconds)
-        assert product._fastest.__wrapped__(1, True, True) is fast
-        assert (product._fastest.__wrapped__(1, False, True) is fast) == (fast not in of_onednn)
-        assert (product._fastest.__wrapped__(1, True, False) is fast) == (fast not in of_steps)
+        assert product._fastest(True, True) is fast
+        assert (product._fastest(False, True) is fast) == (fast not in of_onednn)
+        assert (product._fastest(True, False) is fast) == (fast not in of_steps)
+
+
+def test_what_is_far_slower_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    tried: list[object] = []
+
+    def seconds(way: object, *_: object) -> float:
+        tried.append(way)
+        is_first = len(tried) <= 3
+        return 90.0 if is_first or way is product._as_convolution else 1.0 if way is product._as_words else 8.0
+
+    monkeypatch.setattr(product, "_has_bytes", lambda: False)
+    monkeypatch.setattr(product, "_seconds", seconds)
+    assert product._fastest(True, True) is product._as_words
+    assert tried.count(product._as_convolution) == 3
+    assert tried.count(product._as_matrices) == tried.count(product._as_words) > 10
+
+
+def test_threads_do_not_disturb_each_others_measuring(monkeypatch: pytest.MonkeyPatch) -> None:
+    measured: list[str] = []
+
+    def fastest(*_: object) -> object:
+        measured.append(threading.current_thread().name)
+        time.sleep(0.2)
+        return product._as_matrices
+
+    monkeypatch.setattr(product, "_chosen", {})
+    monkeypatch.setattr(product, "_fastest", fastest)
+    matrix = matrix_of(tensors()[1])
+    with ThreadPoolExecutor(3, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+        assert set(pool.map(product._way, [matrix] * 3)) == {product._as_matrices}
+    assert len(measured) == 1
 
 
 @pytest.mark.parametrize(("rows", "inner", "count"), [(64, 128, 200), (5, 3, 7), (4, 1, 64), (192, 194, 65)])
@@ -157,8 +191,18 @@ def failing(_a: Tensor, _b: Tensor) -> Tensor:
     raise NotImplementedError("no such kernel")
 
 
+@pytest.mark.parametrize("feature", ["fma", "avx512vnni", "amx-int8", "dotprod"])
+def test_bytes_only_where_processors_multiply_them(feature: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Elsewhere they take 50 times as long, which takes a second to find out."""
+    compared: list[object] = []
+    monkeypatch.setattr(product, "get_host_cpu_features", lambda: {"avx2": True, "avxvnni": False, feature: True})
+    monkeypatch.setattr(product, "_is_exact", lambda *shapes: not compared.append(shapes))
+    assert product._has_bytes.__wrapped__() == bool(compared) == (feature != "fma")
+
+
 def test_bytes_are_multiplied_where_that_is_exact(monkeypatch: pytest.MonkeyPatch) -> None:
     makes = product._has_bytes.__wrapped__
+    monkeypatch.setattr(product, "get_host_cpu_features", lambda: {"avxvnni": True})
     monkeypatch.setattr(torch, "_int_mm", lambda a, b: a.int() @ b.int())
     assert makes()
     monkeypatch.setattr(torch, "_int_mm", saturated)
@@ -183,6 +227,6 @@ def test_what_is_measured_multiplies_integers_alone(tmp_path: Path, monkeypatch:
         assert float(columns.abs().max()) <= ACT_MAX
         return torch.mm(matrix.floats, columns)
 
-    monkeypatch.setattr(product, "_fastest", lambda *_: counted)
+    monkeypatch.setattr(product, "_way", lambda _: counted)
     lvc.encode(clip, io.BytesIO(), model=model, device="cpu")
     assert seen > 100

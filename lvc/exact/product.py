@@ -7,6 +7,7 @@ those of words 1.5 times as fast, see :mod:`lvc.kernels.words`.
 
 import functools
 import math
+import threading
 import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -15,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 import torch.nn.functional as F
+from llvmlite.binding import get_host_cpu_features
 from torch import Tensor
 
 from lvc.kernels import layers as kernels
@@ -29,6 +31,11 @@ _WORTH_SHARING = 1 << 25
 _ONEDNN = torch.backends.mkldnn.is_available()
 _ROUNDS = 12
 """As many as one of them is not disturbed in: other pictures are coded at the same time."""
+_HOPELESS = 10
+"""A way that many times as slow as another one in each of the first three rounds is not measured any further."""
+_OF_BYTES = "avx512vnni", "avxvnni", "amx-int8", "i8mm", "dotprod"
+"""What LLVM calls that of a processor which products of bytes are made with. Without it they take 50 times as long."""
+_race = threading.Lock()
 
 
 class Matrix(NamedTuple):
@@ -56,6 +63,8 @@ class Matrix(NamedTuple):
 
 
 _Product = Callable[[Matrix, Tensor], Tensor]
+_chosen: dict[tuple[int, bool, bool], _Product] = {}
+"""The fastest way for a number of threads, with oneDNN or not, for matrices whose steps fit or not."""
 
 
 def multiplied(matrix: Matrix, columns: Tensor) -> Tensor:
@@ -94,7 +103,12 @@ def is_shared(matrix: Matrix, places: int) -> bool:
 
 
 def _way(matrix: Matrix) -> _Product:
-    return _fastest(torch.get_num_threads(), _has_onednn(), matrix.steps is not None)
+    what = torch.get_num_threads(), _has_onednn(), matrix.steps is not None
+    found = _chosen.get(what)
+    if found is None:
+        with _race:  # threads that encode pictures ask at the same time, and would disturb each other's measuring
+            found = _chosen.get(what) or _chosen.setdefault(what, _fastest(what[1], what[2]))
+    return found
 
 
 def _as_matrices(matrix: Matrix, columns: Tensor) -> Tensor:
@@ -141,10 +155,12 @@ def _in_parts(matrix: Matrix, kernel: Callable[..., None], *arguments: Any) -> N
 
 @functools.cache
 def _has_bytes() -> bool:
-    """Whether products of bytes are what they should be. Where processors lack the instructions they are made of sums
-    of two products that saturate at 16 bits, which the largest weights and activations show.
+    """Whether the processor multiplies bytes, and products of them are what they should be. Where a library makes them
+    of sums of two products that saturate at 16 bits, the largest weights and activations show it.
     """
-    return all(_is_exact(*shapes) for shapes in (_TRIED, ((5, 3), (3, 1))))
+    features = get_host_cpu_features()
+    shapes = _TRIED, ((5, 3), (3, 1))
+    return any(features.get(name) for name in _OF_BYTES) and all(_is_exact(*each) for each in shapes)
 
 
 def _is_exact(shape: tuple[int, int], places: tuple[int, int]) -> bool:
@@ -175,9 +191,9 @@ def _by_onednn(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     return found
 
 
-@functools.cache
-def _fastest(threads: int, has_onednn: bool, fits: bool) -> _Product:  # noqa: ARG001 -- the threads of now
-    """Of these ways, the one that is fastest here, as a few milliseconds show. Sums are exact in any of them.
+def _fastest(has_onednn: bool, fits: bool) -> _Product:
+    """Of these ways, the one that is fastest with so many threads as there are now, as a few milliseconds show. Sums
+    are exact in any of them.
 
     It depends on the processor, on PyTorch's libraries and on the number of threads: measured with one, products of
     matrices take 1.7 times as long as oneDNN on an AMD EPYC, on an Intel Xeon oneDNN takes 1.5 to 9 times as long.
@@ -191,9 +207,13 @@ def _fastest(threads: int, has_onednn: bool, fits: bool) -> _Product:  # noqa: A
     with torch.inference_mode():
         ones, columns = (torch.ones(shape, device="cpu") for shape in _TRIED)
         matrix = Matrix.of(ones, torch.zeros(len(ones), dtype=torch.float64))
-        for way in ways * _ROUNDS:
-            least[way] = min(least[way], _seconds(way, matrix, columns))
-    return min(ways, key=least.__getitem__)
+        for number in range(_ROUNDS):
+            for way in least:
+                least[way] = min(least[way], _seconds(way, matrix, columns))
+            if number >= 2:  # in the first round is what is loaded or compiled
+                limit = _HOPELESS * min(least.values())
+                least = {way: seconds for way, seconds in least.items() if seconds <= limit}
+    return min(least, key=least.__getitem__)
 
 
 def _seconds(way: _Product, matrix: Matrix, columns: Tensor) -> float:
