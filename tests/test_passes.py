@@ -11,7 +11,7 @@ from lvc.exact import places
 from lvc.exact.product import ACT_MAX
 from lvc.model.codebook import CLASSES
 from lvc.model.codec import MEAN_UNITS
-from lvc.model.entropy import SCALE_MAX, SymbolCoder, classify
+from lvc.model.entropy import LARGE, SCALE_MAX, SymbolCoder, classify
 from lvc.model.group import fresh_tables
 from lvc.model.passes import Known, known
 from lvc.model.transform import LATENT_MAX
@@ -164,6 +164,19 @@ def test_planes_that_are_a_part_of_others() -> None:
     wanted, wanted_ends = plain_order(scale, np.ones((1, 5, 6)), coder.thresholds)
     assert np.array_equal(order, wanted)
     assert np.array_equal(ends, wanted_ends)
+
+
+def test_large_latents_that_cannot_be_sent_are_noted() -> None:
+    """Those of class 0, where something is meant to be sent."""
+    random, coder = np.random.default_rng(8), coder_of(1)
+    scale, mask = scales(random, 6, 5, 4), (random.random((1, 5, 4)) < 0.7).astype(np.float32)
+    wanted = torch.from_numpy(random.normal(0, 1.5, (6, 5, 4))).float()
+    coder._note_lost(0, wanted, scale, mask)
+    block, value = coder.lost[0][0]
+    gone = (wanted.abs().numpy() > LARGE) & (scale.numpy() < coder.thresholds[0]) & (mask != 0)
+    assert 0 < gone.sum() < ((wanted.abs().numpy() > LARGE) & (mask != 0)).sum()
+    assert value.tolist() == wanted.numpy()[gone].tolist()
+    assert block.tolist() == (np.flatnonzero(gone.ravel()) % 20).tolist()
 
 
 @pytest.mark.parametrize("masks", [1, 3])

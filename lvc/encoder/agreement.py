@@ -9,6 +9,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from lvc.exact.places import is_compiled
+from lvc.kernels import agreement as kernels
+
 TURNS = 4
 
 
@@ -28,9 +31,14 @@ def agreed(costs: Tensor, prices: tuple[tuple[float, ...], ...]) -> Tensor:
     Returns:
         [B, 1, rows, cols] int64, 0...n - 1.
     """
+    added = _prices(prices, costs.device)
+    if is_compiled(costs):
+        found = torch.empty(costs.shape[1:], dtype=torch.int64)
+        for number, each in enumerate(found.numpy()[:, 0]):
+            kernels.agree(costs.numpy()[:, number, 0], added.numpy(), TURNS, each)
+        return found
     row, col = (torch.arange(size, device=costs.device) for size in costs.shape[-2:])
     half = (row[:, None] + col) % 2
-    added = _prices(prices, costs.device)
     chosen = costs.argmin(0)
     for turn in range(TURNS):
         agree = [around((chosen == choice).float()).long() for choice in range(len(costs))]

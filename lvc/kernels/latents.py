@@ -47,6 +47,27 @@ def sort(scale: Floats, mask: Floats, classes: Bytes, lowest: int, order: Ints, 
 
 
 @compiled
+def lost(wanted: Floats, scale: Floats, mask: Floats, large: float, least: float) -> tuple[Ints, Floats]:
+    """Large latents of class 0, for which nothing is sent: the places of n of them, and what they are.
+
+    Args:
+        wanted: [n, h w].
+        scale, mask: as for :func:`sort`.
+        large: from this on they are.
+        least: scale of class 1.
+    """
+    count, area = 0, len(mask)
+    at, values = np.empty(wanted.size, np.int64), np.empty(wanted.size, np.float32)
+    for channel in range(len(wanted)):
+        row, scales = wanted[channel], scale[channel]
+        for n in range(area):
+            if abs(row[n]) > large and scales[n] < least and mask[n]:
+                at[count], values[count] = n, row[n]
+                count += 1
+    return at[:count].copy(), values[:count].copy()
+
+
+@compiled
 def know(
     coded: Floats,
     mean: Floats,

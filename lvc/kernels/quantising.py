@@ -75,3 +75,36 @@ def choose(
                 square += given[part, lane] * given[part, lane]
             escaped = _escape(wanted[start + lane], float(prices[count]), rate_weight)
             found[start + lane] = count if escaped < best[lane] + square else at[lane]
+
+
+@compiled
+def choose_number(
+    entries: Floats,
+    prices: Floats,
+    wanted: Floats,
+    rate_weight: float,
+    found: npt.NDArray[np.int64],
+    first: int,
+    last: int,
+) -> None:
+    """The same for single numbers, which are compared with the nearest entry and the next one towards zero.
+
+    Args:
+        entries: [k, 1], rising.
+        wanted: [n, 1].
+    """
+    count = len(entries)
+    for n in range(first, last):
+        value = wanted[n, 0]
+        low, high = 0, count - 1
+        while low < high:
+            middle = (low + high) // 2
+            if (entries[middle, 0] + entries[middle + 1, 0]) * np.float32(0.5) < value:
+                low = middle + 1
+            else:
+                high = middle
+        inward = min(max(low - (1 if value > 0 else -1 if value < 0 else 0), 0), count - 1)
+        far, other = value - entries[low, 0], value - entries[inward, 0]
+        cost, less = far * far + prices[low], other * other + prices[inward]
+        best = inward if less < cost else low
+        found[n] = count if _escape(wanted[n], float(prices[count]), rate_weight) < min(cost, less) else best

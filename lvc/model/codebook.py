@@ -25,6 +25,7 @@ from lvc.model.quality import RATE_WEIGHT
 from lvc.rangecoder import Coder, Symbols, Table
 
 Ints = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float32]
 
 MAX_ENTRIES = 512
 _VECTORS = 512
@@ -140,24 +141,32 @@ class LatentTables:
         return [*self.index, self.escape]
 
 
-def choose(book: Codebook, bits: npt.NDArray[np.float64], wanted: Tensor, rate_weight: float = RATE_WEIGHT) -> Symbols:
+def choose(
+    book: Codebook, bits: npt.NDArray[np.float64], wanted: Tensor | Floats, rate_weight: float = RATE_WEIGHT
+) -> Symbols:
     """The encoder's choice of index for vectors [n, d] in steps; len(entries) stands for the escape.
 
     Args:
         rate_weight: what a bit counts, in squared steps.
     """
     k = len(book.entries)
-    device = wanted.device
+    if isinstance(wanted, Tensor):
+        if not is_compiled(wanted) and not book.low:
+            return _choose_uncompiled(book, bits, wanted, rate_weight)
+        wanted = wanted.cpu().contiguous().numpy()
     if book.low:
-        index = torch.div(wanted[:, 0].round(), 1 << book.low, rounding_mode="floor")
-        index = index + (k - 1) // 2
-        outside = (index < 0) | (index >= k)
-        return torch.where(outside, torch.full_like(index, k), index).long().cpu().numpy()
+        index = np.floor_divide(np.rint(wanted[:, 0]), 1 << book.low).astype(np.int64) + (k - 1) // 2
+        return np.where((index < 0) | (index >= k), k, index)
+    prices, found = bits.astype(np.float32) * np.float32(rate_weight), np.empty(len(wanted), np.int64)
+    kernel = quantising.choose_number if book.dimension == 1 else quantising.choose
+    shared(kernel, len(found), book.steps, prices, wanted, rate_weight, found)
+    return found
+
+
+def _choose_uncompiled(book: Codebook, bits: npt.NDArray[np.float64], wanted: Tensor, rate_weight: float) -> Symbols:
+    """The same by PyTorch."""
+    k, device = len(book.entries), wanted.device
     prices = bits.astype(np.float32) * np.float32(rate_weight)
-    if book.dimension > 1 and is_compiled(wanted):
-        found = np.empty(len(wanted), np.int64)
-        shared(quantising.choose, len(found), book.steps, prices, wanted.contiguous().numpy(), rate_weight, found)
-        return found
     entries, price = torch.from_numpy(book.steps).to(device), torch.from_numpy(prices).to(device)
     if book.dimension == 1:  # entries are sorted
         axis = entries[:, 0].contiguous()
@@ -179,6 +188,16 @@ def choose(book: Codebook, bits: npt.NDArray[np.float64], wanted: Tensor, rate_w
     escape_bits = (2 * torch.log2(whole.abs() + 1) + 2).sum(1)
     escape = (wanted - whole).square().sum(1) + price[k] + rate_weight * escape_bits
     return torch.where(escape < cost, torch.full_like(index, k), index).cpu().numpy()
+
+
+def _vectors(values: Tensor | Floats, count: int, dimension: int) -> Tensor | Floats:
+    """Latents as vectors [count, dimension], zeros after the last."""
+    missing = count * dimension - len(values)
+    if not missing:
+        return values.reshape(count, dimension)
+    if isinstance(values, Tensor):
+        return torch.nn.functional.pad(values, (0, missing)).view(count, dimension)
+    return np.concatenate([values, np.zeros(missing, np.float32)]).reshape(count, dimension)
 
 
 def _code_escapes(coder: Coder, table: Table, wanted: Ints | None, count: int) -> Ints:
@@ -207,14 +226,14 @@ def code_class(
     book: Codebook,
     table: Table,
     escape: Table,
-    wanted: Tensor | None,
+    wanted: Tensor | Floats | None,
     count: int,
     rate_weight: float = RATE_WEIGHT,
 ) -> Ints:
     """Write or read ``count`` latents of one class.
 
     Args:
-        wanted: [count] residuals in steps, None when reading.
+        wanted: [count] residuals in steps, None when reading; arrays rather than tensors where they are on a CPU.
         rate_weight: see :func:`choose`.
 
     Returns:
@@ -224,20 +243,20 @@ def code_class(
     vectors = -(-count // d)
     symbols = whole = padded = None
     if wanted is not None:
-        padded = wanted if vectors * d == count else torch.nn.functional.pad(wanted, (0, vectors * d - count))
-        padded = padded.view(vectors, d)
+        padded = _vectors(wanted, vectors, d)
         symbols = choose(book, table.bits, padded, rate_weight)
     symbols = coder.code(table, symbols, vectors)
     at = np.flatnonzero(symbols == k)
     if padded is not None and (book.low or len(at)):
-        whole = padded.round().long().cpu().numpy()
+        given = padded.cpu().numpy() if isinstance(padded, Tensor) else padded
+        whole = np.rint(given).astype(np.int64)
     values = book.entries.take(symbols, 0, mode="clip")
     if book.low:
         sent = np.flatnonzero(symbols != k)
-        given = None if whole is None else whole[sent, 0] & ((1 << book.low) - 1)
-        values[sent, 0] += UNIT * coder.raw(given, len(sent), book.low)
+        bottom = None if whole is None else whole[sent, 0] & ((1 << book.low) - 1)
+        values[sent, 0] += UNIT * coder.raw(bottom, len(sent), book.low)
     if len(at):
-        given = None if whole is None else whole[at].ravel()
-        values[at] = _code_escapes(coder, escape, given, len(at) * d).reshape(-1, d) * UNIT
+        escaped = None if whole is None else whole[at].ravel()
+        values[at] = _code_escapes(coder, escape, escaped, len(at) * d).reshape(-1, d) * UNIT
     flat: Ints = values.reshape(-1)[:count]
     return flat

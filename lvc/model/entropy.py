@@ -8,6 +8,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from lvc.exact.places import is_compiled
 from lvc.exact.product import ACT_MAX
 from lvc.kernels import latents as kernels
 from lvc.model.codebook import CLASSES, LatentTables, Quantiser, class_thresholds, code_class
@@ -23,6 +24,7 @@ from lvc.model.transform import BANDS
 from lvc.model.weighting import fresh_weighting_tables
 from lvc.rangecoder import Coder, Symbols, Table
 
+Floats = npt.NDArray[np.float32]
 Observer = Callable[[int, int, Tensor], None]
 HYPER_PRICE = 0.25
 """What a bit of the hyper-latent counts in pictures with references, in squared units of it: at low qualities it is a
@@ -155,23 +157,23 @@ class SymbolCoder:
             order, ends = self._sorted(scale[index], masks[index])
             residual = None
             if wanted is not None:
-                residual = wanted[index].reshape(-1)[torch.from_numpy(order).to(wanted.device)]
-                self._note_lost(index, wanted[index], scale[index], mask[min(index, len(mask) - 1)])
-            latent_tables = tables.latents[self.kind]
+                residual = _taken(wanted[index], order)
+                self._note_lost(index, wanted[index], scale[index], masks[index])
+            latent_tables, values = tables.latents[self.kind], np.empty(len(order), np.float32)
             for cls in range(1, CLASSES):
                 first, last = int(ends[cls - 1]), int(ends[cls])
                 if last == first:
                     continue
                 part = None if residual is None else residual[first:last]
                 if self.observer is not None and part is not None:
-                    self.observer(self.kind, cls, part)
+                    self.observer(self.kind, cls, torch.as_tensor(part))
                 book, table = self.quantiser.books[cls - 1], latent_tables.index[cls - 1]
                 escape, weight = latent_tables.escape, self.rate_weights[band]
-                values = code_class(coder, book, table, escape, part, last - first, weight)
-                result[index, order[first:last]] = values
+                values[first:last] = code_class(coder, book, table, escape, part, last - first, weight)
+            result[index, order] = values
         return torch.from_numpy(result).view(scale.shape).to(scale.device)
 
-    def _sorted(self, scale: Tensor, mask: npt.NDArray[np.float32]) -> tuple[Symbols, Symbols]:
+    def _sorted(self, scale: Tensor, mask: Floats) -> tuple[Symbols, Symbols]:
         """Numbers of the latents of one picture by their classes from 1 on, and where those of each class end.
 
         Args:
@@ -179,18 +181,28 @@ class SymbolCoder:
             mask: [1, h, w].
         """
         order, ends = np.empty(scale.numel(), np.int64), np.zeros(CLASSES, np.int64)
-        planes = scale.cpu().contiguous().numpy().reshape(len(scale), -1)
-        kernels.sort(planes, mask.ravel(), self._classes, -SCALE_MAX, order, ends)
+        kernels.sort(_rows(scale), mask.ravel(), self._classes, -SCALE_MAX, order, ends)
         return order[: ends[-1]], ends
 
-    def _note_lost(self, index: int, wanted: Tensor, scale: Tensor, mask: Tensor) -> None:
+    def _note_lost(self, index: int, wanted: Tensor, scale: Tensor, mask: Floats) -> None:
         """Keep the large ones among the latents of one picture that are in class 0.
 
         Args:
             wanted, scale: [n, h, w].
             mask: [1, h, w].
         """
-        at = (wanted.abs() > LARGE).flatten().nonzero()[:, 0]
-        block = at % mask.numel()
-        gone = (scale.reshape(-1)[at] < float(self.thresholds[0])) & (mask.reshape(-1)[block] > 0)
-        self.lost[index].append((block[gone], wanted.reshape(-1)[at[gone]]))
+        found = kernels.lost(_rows(wanted), _rows(scale), mask.ravel(), LARGE, float(self.thresholds[0]))
+        block, value = (torch.from_numpy(each).to(wanted.device) for each in found)
+        self.lost[index].append((block, value))
+
+
+def _rows(planes: Tensor) -> Floats:
+    """Planes [n, h, w] as [n, h w]."""
+    found: Floats = planes.cpu().contiguous().numpy()
+    return found.reshape(len(found), -1)
+
+
+def _taken(wanted: Tensor, order: Symbols) -> Tensor | Floats:
+    """Some latents of one picture [n, h, w], given by their numbers."""
+    flat = wanted.reshape(-1)
+    return flat.numpy()[order] if is_compiled(flat) else flat[torch.from_numpy(order).to(flat.device)]
