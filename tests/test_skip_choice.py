@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from lvc.encoder import block_choice
-from lvc.encoder.block_choice import choose_blocks
+from lvc.encoder.block_choice import Blocks, choose_blocks, undone_blocks
 from lvc.exact.arithmetic import exact_arithmetic
 from lvc.model.codec import FrameCodec
 from lvc.model.prediction import Memory, Picture, Prediction
@@ -125,3 +125,40 @@ def test_the_choice_for_a_batch_is_the_choice_for_each() -> None:
     for index, (part, target) in enumerate(zip(parts, targets, strict=True)):
         assert torch.equal(skip[index : index + 1], chosen(part, target))
     assert 0 < float(skip.mean()) < 1
+
+
+def blocks_of(skip: torch.Tensor) -> Blocks:
+    return Blocks(skip, 1.0 - skip, torch.zeros(len(skip), 384, *skip.shape[2:]))
+
+
+@pytest.mark.parametrize("vector", [0, 2])
+def test_what_coding_makes_worse_is_skipped_after_all(vector: int) -> None:
+    """Or not better enough; what is skipped already stays so."""
+    prediction = prediction_of(plain_model().codec, 0, 90.0)
+    target, is_whole = noisy(prediction.picture, 8.0), torch.full((1, HEIGHT // 8, WIDTH // 8), vector % 4 == 0)
+
+    def nearer(share: float, picture: Picture) -> torch.Tensor:
+        """So much of the squared error is left."""
+        return picture.y + (1 - share**0.5) * (target.y - picture.y)
+
+    better, slightly = (nearer(share, prediction.picture) for share in (0.5, 0.95))
+    worse = noisy(prediction.picture, 20.0, seed=4).y
+    edges = torch.arange(WIDTH) // 16
+    y = torch.where(edges < 2, better, torch.where(edges < 4, slightly, worse))
+    skip = torch.zeros(1, 1, HEIGHT // 16, WIDTH // 16)
+    skip[..., 0, 0] = 1
+    coded = Picture(y, prediction.picture.uv)
+    undone = undone_blocks(prediction, is_whole, target, coded, blocks_of(skip), 1000.0)
+    assert undone is not None
+    assert undone.skip[0, 0, 1:].tolist() == [[0, 0, vector == 0, vector == 0, 1, 1]] * (HEIGHT // 16 - 1)
+    assert undone.skip[0, 0, 0].tolist() == [1, 0, vector == 0, vector == 0, 1, 1]
+    assert torch.equal(undone.sizes, 1 - undone.skip)
+
+
+def test_nothing_is_coded_again_for_little() -> None:
+    prediction = prediction_of(plain_model().codec, 0, 90.0)
+    target, is_whole = noisy(prediction.picture, 8.0), torch.ones(1, HEIGHT // 8, WIDTH // 8, dtype=torch.bool)
+    worse, skip = noisy(prediction.picture, 12.0, seed=4), torch.zeros(1, 1, HEIGHT // 16, WIDTH // 16)
+    assert undone_blocks(prediction, is_whole, target, worse, blocks_of(skip), 1000.0) is not None
+    assert undone_blocks(prediction, is_whole, target, worse, blocks_of(skip), 1e9) is None
+    assert undone_blocks(prediction, is_whole, target, target, blocks_of(skip), 1000.0) is None

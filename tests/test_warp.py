@@ -9,6 +9,7 @@ import torch
 
 from lvc.exact import warp
 from lvc.exact.product import ACT_MAX
+from tests.compiled import both
 
 Ints = npt.NDArray[np.int64]
 
@@ -85,6 +86,20 @@ def test_prediction_equals_integers(block: int, reach: int) -> None:
         assert np.array_equal(warp.compensate(given[:1], vectors[:1]).numpy(), found[:1])
     alone = read(warp.phases(torch.from_numpy(picture[:1]).float()), field[:1], block)
     assert np.array_equal(alone[0], found[0])
+
+
+@pytest.mark.parametrize("filters", [warp.LUMA, warp.CHROMA], ids=["luma", "chroma"])
+@pytest.mark.parametrize("every", [1, 3])
+def test_compiled_it_is_the_same(filters: tuple[warp.Taps, ...], every: int) -> None:
+    """All blocks or some of them, by either set of filters, within pictures and far outside."""
+    random, block = np.random.default_rng(every), 8 if filters is warp.LUMA else 4
+    pictures = torch.from_numpy(extremes(random, 2, 2, 3 * block, 4 * block)).float()
+    vectors = torch.from_numpy(random.integers(-300, 301, (24, 2)))
+    read = warp.Interpolator(pictures, filters, torch.tensor([True, False]))
+    which = slice(None) if every == 1 else torch.arange(0, 24, every)
+    found, wanted = both(lambda: read(which, vectors if every == 1 else vectors[::every]))
+    assert found.shape == (24 // every, 2, block, block)
+    assert torch.equal(found, wanted)
 
 
 def test_whole_vectors_copy() -> None:

@@ -51,6 +51,8 @@ WIDE_BITS = 150.0
 """About what a wide block costs more than another one."""
 WIDE_SHARE = 0.01
 """Of a picture's bits: blocks are only made wide where this is worth more, since all of the picture is coded again."""
+UNDONE_SHARE = 0.01
+"""The same of skipping blocks after all."""
 
 
 class Blocks(NamedTuple):
@@ -142,18 +144,58 @@ def choose_blocks(
     energy = magnitude.square()
     error = energy.sum(1, keepdim=True)
     won = (energy - coding_cost(magnitude)).clamp_min_(0).sum(1, keepdim=True)
-    share = torch.where(F.avg_pool2d(is_whole.float()[:, None], 2) == 1, WORTH, WORTH_BETWEEN)
+    share = _least_share(is_whole)
     nothing_bits = NOTHING_BITS_BETWEEN if between else NOTHING_BITS
     benefit = share * error - won + RATE_WEIGHT * torch.where(error == 0, EXACT_BITS, nothing_bits)
     skip = (benefit > 0).float()
     if between:
         skip = agreed(torch.stack([torch.zeros_like(benefit), -benefit]), _AGREE_PRICES).float()
-    borders = (skip[..., 1:] - skip[..., :-1]).abs().sum((1, 2, 3)) + (skip[..., 1:, :] - skip[..., :-1, :]).abs().sum(
-        (1, 2, 3)
-    )
-    enough = (benefit * skip).sum((1, 2, 3)) > RATE_WEIGHT * (MAP_BITS + BORDER_BITS * borders)
+    enough = (benefit * skip).sum((1, 2, 3)) > RATE_WEIGHT * _map_bits(skip)
     skip = skip * enough.float()[:, None, None, None]
     return Blocks(skip, choice * (1 - skip), missed)
+
+
+def _least_share(is_whole: Tensor) -> Tensor:
+    """Of the distortion of each block, which coding it has to win, [B, 1, H/16, W/16]."""
+    return torch.where(F.avg_pool2d(is_whole.float()[:, None], 2) == 1, WORTH, WORTH_BETWEEN)
+
+
+def _map_bits(skip: Tensor) -> Tensor:
+    """About what maps of skipped blocks cost, [B]."""
+    borders = (skip[..., 1:] - skip[..., :-1]).abs().sum((1, 2, 3))
+    borders += (skip[..., 1:, :] - skip[..., :-1, :]).abs().sum((1, 2, 3))
+    return MAP_BITS * (skip.amax((1, 2, 3)) > 0) + BORDER_BITS * borders
+
+
+@torch.no_grad()
+def undone_blocks(
+    prediction: Prediction, is_whole: Tensor, target: Picture, coded: Picture, blocks: Blocks, bits: float
+) -> Blocks | None:
+    """The same with those skipped, too, that coding has made worse, or not better enough; None where that would win
+    too little.
+
+    Networks have learned to make predictions better by pictures of cameras. Where a prediction is nearly perfect, as it
+    is of screens, they may make it worse.
+
+    Args:
+        is_whole: see :func:`choose_blocks`.
+        coded: what has become of the picture by these blocks, [1, ...].
+        bits: what they have cost.
+    """
+    unit = (4 * nominal_step(prediction.local_quality)).square()
+    before, after = (_squared_errors(target, each) / unit for each in (prediction.picture, coded))
+    benefit = (after - (1 - _least_share(is_whole)) * before) * (1 - blocks.skip)
+    skip = torch.where(benefit > 0, 1.0, blocks.skip)
+    won = float(benefit.clamp_min(0).sum()) - RATE_WEIGHT * float(_map_bits(skip) - _map_bits(blocks.skip))
+    if won <= RATE_WEIGHT * UNDONE_SHARE * bits:
+        return None
+    return Blocks(skip, blocks.sizes * (1 - skip), blocks.missed)
+
+
+def _squared_errors(a: Picture, b: Picture) -> Tensor:
+    """Of each block of 16x16 samples of luma and those of chroma, [B, 1, H/16, W/16]."""
+    luma = F.avg_pool2d((a.y - b.y).square(), 16) * 256
+    return luma + F.avg_pool2d((a.uv - b.uv).square(), 8).sum(1, keepdim=True) * 64
 
 
 def wide_blocks(lost: Sequence[tuple[Tensor, Tensor]], sizes: Tensor, bits: float) -> Tensor | None:

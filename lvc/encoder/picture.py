@@ -7,7 +7,7 @@ import torch
 
 from lvc.container import BETWEEN, INTRA, PREDICTED, FrameRecord, Step
 from lvc.encoder.around import Around
-from lvc.encoder.block_choice import Blocks, choose_blocks, wide_blocks, with_wide
+from lvc.encoder.block_choice import Blocks, choose_blocks, undone_blocks, wide_blocks, with_wide
 from lvc.encoder.contrast import RATE_WEIGHTS, exactly, kept_distance, nearly, wanted_levels
 from lvc.encoder.loop_filter_choice import FilterObserver, choose_filter
 from lvc.encoder.predictor import Past, Predictor
@@ -135,8 +135,7 @@ class PictureEncoder:
         if flat is not None:
             prediction.is_flat = torch.tensor([True], device=self._device)
             target = Picture(target.y, prediction.picture.uv)  # there is nothing to do
-        coder, symbols, latents = self._residual(coder, task, prediction, past, target)
-        memory = self._codec.reconstruct(prediction, latents)
+        coder, symbols, memory = self._residual(coder, task, prediction, past, target)
         memory = painted(self._filtered(coder, task, memory, prediction, target), [flat])
         parts = motion_bits, symbols.hyper_end[0] - motion_bits
         return self._coded(coder, task, memory, parts, prediction.levels is not None)._replace(aim=aim)
@@ -204,25 +203,34 @@ class PictureEncoder:
 
     def _residual(
         self, coder: RangeEncoder, task: Task, prediction: Prediction, past: Past, target: Picture
-    ) -> tuple[RangeEncoder, SymbolCoder, torch.Tensor]:
-        """Write all that a prediction misses, again where blocks should have been wide.
+    ) -> tuple[RangeEncoder, SymbolCoder, Memory]:
+        """Write all that a prediction misses, again where blocks should have been wide or skipped.
 
         Wide blocks change what is expected of others, which may then have to be wide, too.
 
         Returns:
-            The coder that has written it, what wrote the latents, and these, [1, 384, H/16, W/16].
+            The coder that has written it, what wrote the latents, and what the picture leaves, not yet filtered.
         """
+        ablate = self._settings.ablate
         blocks = self._blocks(task.step, prediction, past.is_whole, target)
         before = coder.copy()
         symbols, latents = self._latents(coder, task, prediction, past, blocks)
-        for _ in range(0 if "nosizes" in self._settings.ablate else MOST_WIDENINGS):
+        for _ in range(0 if "nosizes" in ablate else MOST_WIDENINGS):
             wide = wide_blocks(symbols.lost[0], blocks.sizes, coder.bits)
             if wide is None:
                 break
             coder = before.copy()
             blocks = with_wide(self._codec, prediction, target, blocks, wide)
             symbols, latents = self._latents(coder, task, prediction, past, blocks)
-        return coder, symbols, latents
+        memory = self._codec.reconstruct(prediction, latents)
+        if past.is_whole is not None and "noskip" not in ablate:
+            bits = coder.bits - before.bits
+            undone = undone_blocks(prediction, past.is_whole, target, memory.picture, blocks, bits)
+            if undone is not None:
+                coder = before.copy()
+                symbols, latents = self._latents(coder, task, prediction, past, undone)
+                memory = self._codec.reconstruct(prediction, latents)
+        return coder, symbols, memory
 
     def _blocks(self, step: Step, prediction: Prediction, is_whole: torch.Tensor | None, target: Picture) -> Blocks:
         """Choose the maps of blocks."""

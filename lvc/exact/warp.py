@@ -235,7 +235,19 @@ class Interpolator:
         """
         if self.padded.requires_grad:
             return self._read(which, vectors)
+        if self._rounding and is_compiled(self.padded):
+            return self._compiled(which, vectors)
         return in_pieces(self._read, PIECE, which, vectors)
+
+    def _compiled(self, which: Tensor | slice, vectors: Tensor) -> Tensor:
+        """The same by :mod:`lvc.kernels`."""
+        read = interpolation.read_luma if self.block == BLOCK else interpolation.read_chroma
+        shape = self._shape[2] // self.block, self._shape[3] // self.block
+        numbers = np.arange(len(vectors)) if isinstance(which, slice) else which.contiguous().numpy()
+        out = torch.empty(len(vectors), self._shape[1], self.block, self.block)
+        what = shape, numbers, vectors.contiguous().numpy(), filter_sets(self.sets), self.chosen.numpy()
+        shared(read, len(vectors), self.padded.numpy(), self.border, *what, np.float32(self.peak), out.numpy())
+        return out
 
     def _read(self, which: Tensor | slice, vectors: Tensor) -> Tensor:
         v, h = vectors[:, 0], vectors[:, 1]

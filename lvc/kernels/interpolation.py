@@ -1,4 +1,6 @@
-"""Blocks of pictures between their samples, see :mod:`lvc.exact.warp`, overlapped, see :mod:`lvc.exact.overlap`."""
+"""Blocks of pictures between their samples, see :mod:`lvc.exact.warp`, alone or overlapped, see
+:mod:`lvc.exact.overlap`.
+"""
 
 from collections.abc import Callable
 from typing import Any
@@ -9,6 +11,67 @@ import numpy.typing as npt
 from lvc.kernels import ROUND, compiled
 
 Floats = npt.NDArray[np.float32]
+
+
+def _reader(block: int, taps: int) -> Callable[..., Any]:
+    """For blocks of so many samples to a side and filters of so many taps."""
+    size, before = block + taps - 1, taps // 2 - 1
+    across_length, length = size * size - taps + 1, (block - 1) * size + block  # as in an _overlapper
+
+    @compiled
+    def read(
+        planes: Floats,
+        border: int,
+        shape: tuple[int, int],
+        which: npt.NDArray[np.int64],
+        vectors: npt.NDArray[np.int64],
+        filters: Floats,
+        chosen: npt.NDArray[np.int64],
+        peak: np.float32,
+        out: Floats,
+        first: int,
+        last: int,
+    ) -> None:
+        """Blocks ``first`` to ``last - 1`` of n.
+
+        Args:
+            planes: [B, C, H + 2 border, W + 2 border], pictures with their borders repeated so far: by block + taps - 1
+                or more samples.
+            shape: rows and columns of blocks in a picture.
+            which: number of each block in the batch, by rows, [n].
+            vectors: [n, 2], as many positions between samples as there are filters.
+            filters: [sets, positions, taps].
+            chosen: the set of each picture, [B].
+            out: [n, C, block, block].
+        """
+        window, rows = np.empty(size * size, np.float32), np.empty(size * size, np.float32)
+        found = np.empty(length, np.float32)
+        lowest, furthest, positions = planes.shape[2] - size, planes.shape[3] - size, filters.shape[1]
+        for n in range(first, last):
+            picture, number = which[n] // (shape[0] * shape[1]), which[n] % (shape[0] * shape[1])
+            v, h = vectors[n, 0], vectors[n, 1]
+            top = max(0, min(number // shape[1] * block + v // positions - before + border, lowest))
+            left = max(0, min(number % shape[1] * block + h // positions - before + border, furthest))
+            down, across = filters[chosen[picture], v % positions], filters[chosen[picture], h % positions]
+            for channel in range(planes.shape[1]):
+                for r in range(size):
+                    for c in range(size):
+                        window[r * size + c] = planes[picture, channel, top + r, left + c]
+                for at in range(across_length):
+                    value = np.float32(0)
+                    for k in range(taps):
+                        value += across[k] * window[at + k]
+                    rows[at] = value
+                for at in range(length):
+                    value = np.float32(0)
+                    for k in range(taps):
+                        value += down[k] * rows[at + k * size]
+                    found[at] = max(min((value + ROUND) - ROUND, peak), np.float32(0))
+                for r in range(block):
+                    for c in range(block):
+                        out[n, channel, r, c] = found[r * size + c]
+
+    return read
 
 
 def _overlapper(block: int, taps: int) -> Callable[..., Any]:
@@ -114,3 +177,5 @@ def _overlapper(block: int, taps: int) -> Callable[..., Any]:
 
 overlap_luma = _overlapper(8, 8)
 overlap_chroma = _overlapper(4, 4)
+read_luma = _reader(8, 8)
+read_chroma = _reader(4, 4)
