@@ -13,6 +13,7 @@ from lvc.model.codec import FrameCodec
 from lvc.model.prediction import Memory, Picture, Prediction
 from lvc.video import Frame
 from tests.clips import clip_frames
+from tests.compiled import both
 from tests.models import plain_model
 
 WIDTH, HEIGHT = 96, 64
@@ -153,6 +154,14 @@ def test_what_coding_makes_worse_is_skipped_after_all(vector: int) -> None:
     assert undone.skip[0, 0, 1:].tolist() == [[0, 0, vector == 0, vector == 0, 1, 1]] * (HEIGHT // 16 - 1)
     assert undone.skip[0, 0, 0].tolist() == [1, 0, vector == 0, vector == 0, 1, 1]
     assert torch.equal(undone.sizes, 1 - undone.skip)
+
+
+def test_errors_of_blocks_compiled_are_the_same() -> None:
+    picture = prediction_of(plain_model().codec, 0, 90.0).picture
+    other = noisy(noisy(picture, 20.0), 60.0, slice(3, None))
+    found, wanted = both(lambda: block_choice._squared_errors(picture, other))
+    assert torch.allclose(found, wanted, rtol=1e-4)
+    assert float(found.min()) > 0
 
 
 def test_nothing_is_coded_again_for_little() -> None:

@@ -1,4 +1,6 @@
-"""Means of the samples of squares, see :mod:`lvc.encoder.motion_search` and :mod:`lvc.encoder.temporal_filter`."""
+"""Means and sums over the samples of squares, see :mod:`lvc.encoder.motion_search`, :mod:`lvc.encoder.temporal_filter`
+and :mod:`lvc.encoder.block_choice`.
+"""
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +22,24 @@ def quarter(plane: Floats, out: Floats) -> None:
             for n in range(4 * x, 4 * x + 4):
                 total += (a[n] + b[n]) + (c[n] + d[n])
             row[x] = total * np.float32(1 / 16)
+
+
+@compiled
+def add_squares(one: Floats, other: Floats, out: Floats) -> None:
+    """Add the squared differences in each of the squares that planes [h, w] are cut into to [h / side, w / side]."""
+    side = one.shape[1] // out.shape[1]
+    column = np.empty(one.shape[1], np.float32)
+    for y in range(len(out)):
+        column[:] = 0
+        for line in range(y * side, (y + 1) * side):
+            first, second = one[line], other[line]
+            for x in range(len(column)):
+                difference = first[x] - second[x]
+                column[x] += difference * difference
+        row = out[y]
+        for x in range(len(row)):
+            for n in range(x * side, (x + 1) * side):
+                row[x] += column[n]
 
 
 @compiled
