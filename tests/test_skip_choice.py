@@ -1,18 +1,23 @@
 """Which blocks an encoder skips."""
 
+import io
+import itertools
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
-from lvc.encoder import block_choice
+from lvc.decoder import Decoder
+from lvc.encoder import EncoderSettings, block_choice, encode_stream
+from lvc.encoder import picture as encoder_picture
 from lvc.encoder.block_choice import Blocks, choose_blocks, undone_blocks
 from lvc.exact.arithmetic import exact_arithmetic
+from lvc.model import find_model
 from lvc.model.codec import FrameCodec
 from lvc.model.prediction import Memory, Picture, Prediction
 from lvc.video import Frame
-from tests.clips import clip_frames
+from tests.clips import FrameList, clip_frames, clip_info
 from tests.compiled import both
 from tests.models import plain_model
 
@@ -171,3 +176,45 @@ def test_nothing_is_coded_again_for_little() -> None:
     assert undone_blocks(prediction, is_whole, target, worse, blocks_of(skip), 1000.0) is not None
     assert undone_blocks(prediction, is_whole, target, worse, blocks_of(skip), 1e9) is None
     assert undone_blocks(prediction, is_whole, target, target, blocks_of(skip), 1000.0) is None
+
+
+class Page(FrameList):
+    """A page of letters, a piece of which moves down beside where it stands."""
+
+    def __init__(self, frames: int) -> None:
+        self.info, self.frames = clip_info(192, 128, frames), page(frames)
+
+
+def page(frames: int) -> list[Frame]:
+    random, (width, height) = np.random.default_rng(3), (192, 128)
+    still = np.full((height, width), 235, np.uint16)
+    for y in range(6, height - 8, 12):
+        for x in range(6, width - 8, 7):
+            still[y : y + 8, x : x + 5] = np.where(random.random((8, 5)) < 0.5, 20, 235)
+    grey, shown = np.full((height // 2, width // 2), 128, np.uint16), []
+    for n in range(frames):
+        luma = still.copy()
+        luma[8 + 2 * n : 40 + 2 * n, 120:168] = still[8:40, 16:64]
+        shown.append(Frame([luma, grey, grey.copy()], n, 1))
+    return shown
+
+
+def test_what_stands_still_does_not_get_worse(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pictures are coded again where that takes less, and the page beside what moves stays as good as it was."""
+    source, results, model = Page(7), [], find_model(None)
+    for undo in (block_choice.undone_blocks, lambda *_: None):
+        monkeypatch.setattr(encoder_picture, "undone_blocks", undo)
+        sink = io.BytesIO()
+        settings = EncoderSettings(quality=80, ablate=frozenset(["nobetween"]))
+        size = encode_stream(source, sink, model=model, settings=settings)
+        sink.seek(0)
+        decoded = [frame for frame in Decoder(sink, load_model=lambda _: model) if isinstance(frame, Frame)]
+        still = [
+            (a.planes[0].astype(float) - b.planes[0])[:, :112] for a, b in zip(source.frames, decoded, strict=True)
+        ]
+        results.append((size.bytes, [float(np.square(each).mean()) for each in still]))
+    (size_now, errors), (size_before, errors_before) = results
+    assert size_now < 0.995 * size_before
+    assert errors[-1] < 1.01 * errors_before[-1]
+    assert all(after < 1.005 * before for before, after in itertools.pairwise(errors))
+    assert not all(after < 1.005 * before for before, after in itertools.pairwise(errors_before))
