@@ -289,14 +289,19 @@ def test_the_self_test_notices_inexact_arithmetic(
     assert passes_self_test("cpu")
     passes_self_test.cache_clear()
     monkeypatch.setattr(where, name, rough)
-    with places.uncompiled() if name == "conv2d" else contextlib.nullcontext():
+    with places.uncompiled() if name in {"conv2d", "bmm"} else contextlib.nullcontext():
         assert not passes_self_test("cpu")
     passes_self_test.cache_clear()
 
 
 @pytest.mark.parametrize(
     ("where", "name", "result"),
-    [(layer_kernels, "finish", 0), (layer_kernels, "depthwise", 4), (interpolation, "overlap_luma", 8)],
+    [
+        (layer_kernels, "finish", 0),
+        (layer_kernels, "depthwise", 4),
+        (interpolation, "overlap_luma", 8),
+        (interpolation, "read_luma", 8),
+    ],
 )
 def test_the_self_test_notices_loops_that_were_compiled_wrongly(
     monkeypatch: pytest.MonkeyPatch, where: object, name: str, result: int

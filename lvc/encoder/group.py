@@ -63,6 +63,7 @@ class _Attempt:
         place: where it has led to.
         coded, costs: so far, in coding order.
         most: if it will not cost less, as it goes, it is given up; only in display order.
+        doubt: by what share it has to look dearer as long as some of it is not coded.
     """
 
     run: list[Frame]
@@ -71,14 +72,18 @@ class _Attempt:
     coded: list[CodedPicture] = field(default_factory=list)
     costs: list[run_choice.Cost] = field(default_factory=list)
     most: float = math.inf
+    doubt: float = 0.0
 
     @property
     def is_given_up(self) -> bool:
         """Whether more pictures are not worth it: two at least have to be coded."""
         if not math.isfinite(self.most):
             return False
-        counts = range(2, len(self.costs) + 1)
-        return any(run_choice.run_cost(self.costs[:count], len(self.run)) > self.most for count in counts)
+        length = len(self.run)
+        return any(
+            run_choice.run_cost(self.costs[:count], length) > self.most * (1 + self.doubt * (count < length))
+            for count in range(2, len(self.costs) + 1)
+        )
 
     @property
     def cost(self) -> float:
@@ -319,7 +324,7 @@ class GroupEncoder:
                 return plain
             self._go_on(between)
             return between if between.cost < plain.cost else plain
-        plain.most = between.cost
+        plain.most, plain.doubt = between.cost, run_choice.doubt(self.quality)
         self._go_on(plain)
         return plain if plain.cost <= between.cost else between
 

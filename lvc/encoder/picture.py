@@ -211,7 +211,7 @@ class PictureEncoder:
         Returns:
             The coder that has written it, what wrote the latents, and what the picture leaves, not yet filtered.
         """
-        ablate = self._settings.ablate
+        ablate, levels = self._settings.ablate, prediction.levels
         blocks = self._blocks(task.step, prediction, past.is_whole, target)
         before = coder.copy()
         symbols, latents = self._latents(coder, task, prediction, past, blocks)
@@ -228,6 +228,8 @@ class PictureEncoder:
             undone = undone_blocks(prediction, past.is_whole, target, memory.picture, blocks, bits)
             if undone is not None:
                 coder = before.copy()
+                # blocks that are skipped have no levels of their own, which the context has been told
+                prediction.levels, prediction.c8, prediction.c16 = levels, None, None
                 symbols, latents = self._latents(coder, task, prediction, past, undone)
                 memory = self._codec.reconstruct(prediction, latents)
         return coder, symbols, memory
