@@ -5,7 +5,7 @@ import pytest
 from lvc.container import Step
 from lvc.encoder import group, run_choice
 from lvc.encoder.picture import CodedPicture
-from lvc.encoder.run_choice import Cost, between_cost, is_hard, run_cost
+from lvc.encoder.run_choice import DOUBT, PREDICTABLE_QUALITY, Cost, between_cost, doubt, is_hard, run_cost
 from lvc.encoder.settings import TRY_EVERY
 from lvc.video import Frame
 from tests.between import always_between, kinds_of
@@ -130,3 +130,8 @@ def test_pictures_between_are_expected_to_cost_more_where_the_anchor_is_worse() 
     plain = [Cost(50.0, 50.0, 50.0)] * 8
     good, bad = (between_cost(Cost(100.0, 20.0, inherited), plain) for inherited in (20.0, 40.0))
     assert good < run_cost(plain, 8) < bad
+
+
+def test_only_where_a_cost_cannot_be_told_is_it_doubted() -> None:
+    assert doubt(PREDICTABLE_QUALITY) == 0
+    assert doubt(PREDICTABLE_QUALITY + 0.5) == doubt(100) == DOUBT > 0

@@ -104,11 +104,11 @@ def is_shared(matrix: Matrix, places: int) -> bool:
 
 def _way(matrix: Matrix) -> _Product:
     what = torch.get_num_threads(), _has_onednn(), matrix.steps is not None
-    found = _chosen.get(what)
-    if found is None:
+    if what not in _chosen:
         with _race:  # threads that encode pictures ask at the same time, and would disturb each other's measuring
-            found = _chosen.get(what) or _chosen.setdefault(what, _fastest(what[1], what[2]))
-    return found
+            if what not in _chosen:
+                _chosen[what] = _fastest(what[1], what[2])
+    return _chosen[what]
 
 
 def _as_matrices(matrix: Matrix, columns: Tensor) -> Tensor:
