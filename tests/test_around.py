@@ -20,6 +20,8 @@ def test_each_frame_with_those_around_it(count: int) -> None:
     """All in order, each once; nearest first, fewer at both ends."""
     frames = frames_of(count)
     found = list(with_around(frames))
+    assert [around.ends for _, around in found] == [False] * (count - 1) + [True] * (count > 0)
+    assert not any(around.ends for _, around in with_around(frames, goes_on=True))
     assert [id(frame) for frame, _ in found] == [id(frame) for frame in frames]
     for pts, (_, around) in enumerate(found):
         assert [frame.pts for frame in around.before] == list(range(pts - 1, max(-1, pts - 1 - REACH), -1))

@@ -13,14 +13,22 @@ REACH = len(WEIGHTS)
 
 
 class Around(NamedTuple):
-    """Frames of the same scene around one, nearest first, REACH to either side at most."""
+    """Frames of the same scene around one, nearest first, REACH to either side at most.
+
+    ends: whether the scene is known to end with it.
+    """
 
     before: tuple[Frame, ...] = ()
     after: tuple[Frame, ...] = ()
+    ends: bool = False
 
 
-def with_around(frames: Iterable[Frame]) -> Iterator[tuple[Frame, Around]]:
-    """Each frame with those around it."""
+def with_around(frames: Iterable[Frame], goes_on: bool = False) -> Iterator[tuple[Frame, Around]]:
+    """Each frame with those around it.
+
+    Args:
+        goes_on: whether the scene does, beyond the frames.
+    """
     before: deque[Frame] = deque(maxlen=REACH)
     waiting: deque[Frame] = deque()
     coming = iter(frames)
@@ -29,5 +37,5 @@ def with_around(frames: Iterable[Frame]) -> Iterator[tuple[Frame, Around]]:
         if not waiting:
             return
         frame = waiting.popleft()
-        yield frame, Around(tuple(before), tuple(waiting))
+        yield frame, Around(tuple(before), tuple(waiting), ends=not waiting and not goes_on)
         before.appendleft(frame)

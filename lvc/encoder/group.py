@@ -359,7 +359,8 @@ class GroupEncoder:
         quality = min(100, math.floor(self.quality + step.position * _GOLDEN % 1.0))
         if "nocascade" in self._settings.ablate:
             return quality
-        return min(100, max(1, quality + quality_bonus(step, quality, self._still)))
+        ends = self._around[step.position].ends
+        return min(100, max(1, quality + quality_bonus(step, quality, self._still, ends)))
 
     def _code_level(self, place: _Place, frames: list[Frame], level: list[Step]) -> list[CodedPicture]:
         """Code pictures that do not need each other."""
@@ -385,7 +386,8 @@ class GroupEncoder:
     def _code(self, place: _Place, frame: Frame, step: Step) -> CodedPicture:
         around = self._around[step.position] if self._is_averaged(step) else Around()
         shown = {self._digests[at] for at in (step.position, step.first, step.second) if at is not None}
-        task = Task(frame, step, self._quality(step), self.quality, place.state, around, is_repeat=len(shown) == 1)
+        quality, ends = self._quality(step), self._around[step.position].ends
+        task = Task(frame, step, quality, self.quality, place.state, around, is_repeat=len(shown) == 1, ends=ends)
         return self._pictures.code(task)
 
     def _is_averaged(self, step: Step) -> bool:

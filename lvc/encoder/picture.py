@@ -43,6 +43,7 @@ class CodedPicture(NamedTuple):
     step: its place in the coding order.
     bits: what its symbols cost by their probabilities; motion_bits, hyper_bits: see :class:`lvc.container.Gop`.
     seen: its symbols.
+    ends: see :class:`Task`.
     """
 
     record: FrameRecord
@@ -53,6 +54,7 @@ class CodedPicture(NamedTuple):
     hyper_bits: float
     seen: Seen
     aim: list[Plane] | None = None
+    ends: bool = False
 
 
 class Task(NamedTuple):
@@ -62,6 +64,7 @@ class Task(NamedTuple):
     state: of its group.
     around: frames that it is averaged with.
     is_repeat: all its references, if any, show the very same.
+    ends: whether its group is known to end with it.
     """
 
     frame: Frame
@@ -71,6 +74,7 @@ class Task(NamedTuple):
     state: GroupState
     around: Around = Around()
     is_repeat: bool = False
+    ends: bool = False
 
     @property
     def tables(self) -> GroupTables:
@@ -144,7 +148,7 @@ class PictureEncoder:
         """Each with how far it is away."""
         return [
             (distance, from_frame(frame, self._info, self._device))
-            for side in around
+            for side in (around.before, around.after)
             for distance, frame in enumerate(side, 1)
         ]
 
@@ -174,7 +178,7 @@ class PictureEncoder:
             payload=payload,
             has_levels=has_levels,
         )
-        return CodedPicture(record, planes, task.step, coder.bits, *parts, coder.seen)
+        return CodedPicture(record, planes, task.step, coder.bits, *parts, coder.seen, ends=task.ends)
 
     def _filtered(
         self, coder: RangeEncoder, task: Task, memory: Memory, prediction: Prediction, target: Picture

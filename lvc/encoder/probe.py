@@ -51,7 +51,7 @@ def start_quality(
     for _ in range(_TRIES):
         group = GroupEncoder(model, info, replace(settings, quality=quality), where)
         with exact_arithmetic():
-            for frame, around in with_around(frames):
+            for frame, around in with_around(frames, goes_on=True):
                 group.encode(frame, around)
             group.finish()
         intra, *others = (8.0 * len(record.payload) for record in group.records)

@@ -109,15 +109,19 @@ class Pace:
             rest = time * aim.bits_per_second
         return min(_DEARER, max(_CHEAPER, 1 - (self._spent - self._expected) / rest))
 
-    def add(self, record: FrameRecord, step: Step) -> None:
-        """Take note of a coded picture."""
+    def add(self, record: FrameRecord, step: Step, ends: bool = False) -> None:
+        """Take note of a coded picture.
+
+        Args:
+            ends: whether its group ends with it.
+        """
         bits = 8.0 * (len(record.payload) + FRAME_BYTES + (GROUP_BYTES if step.first is None else 0))
         self._spent += bits + self._file_bits
         self._file_bits = 0.0
         if step.first is None and not self._held:  # how much finer it was meant to be, the next one tells
             self._held = bits
             return
-        quality = record.quality - quality_bonus(step, record.quality)
+        quality = record.quality - quality_bonus(step, record.quality, ends=ends)
         self._cost += (bits + self._held) * math.exp(SLOPE * (self._aim.quality - quality))
         self._held = 0.0
 
@@ -191,6 +195,6 @@ class RateControl:
             steps = {step.position: step for step in coding_order([record.kind for record in gop.frames])}
             for position, record in enumerate(gop.frames):
                 self._known.advance(state.seconds(record.pts))
-                self._known.add(record, steps[position])
+                self._known.add(record, steps[position], position == len(gop.frames) - 1)
         self._taken += 1
         self._known.advance(state.seconds(self._starts[self._taken]))

@@ -181,7 +181,7 @@ class Samples:
         for frames in self:
             group = GroupEncoder(model, self.info, settings, where)
             compare = Comparison("ssim", self.info.width, self.info.height, self.info.bit_depth) if ssim else None
-            for planes, decoded in _coded(group, frames):
+            for planes, decoded in _coded(group, frames, goes_on=not self.is_whole):
                 if psnr:
                     psnrs.append(_psnr(planes, decoded, self.info.bit_depth))
                 if compare is not None:
@@ -225,10 +225,12 @@ class Samples:
         return tuple((time, cost / costs[-1] * bits) for time, cost in zip(times, costs, strict=True))
 
 
-def _coded(group: GroupEncoder, frames: Iterator[Frame]) -> Iterator[tuple[Sequence[Plane], list[Plane]]]:
+def _coded(
+    group: GroupEncoder, frames: Iterator[Frame], goes_on: bool
+) -> Iterator[tuple[Sequence[Plane], list[Plane]]]:
     """Planes of each frame, and as they are decoded."""
     waiting: deque[Frame] = deque()
-    for pair in itertools.chain(with_around(frames), [None]):
+    for pair in itertools.chain(with_around(frames, goes_on), [None]):
         with exact_arithmetic():
             coded = group.finish() if pair is None else group.encode(*pair)
         if pair is not None:

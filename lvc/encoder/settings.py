@@ -52,17 +52,21 @@ _FINE = 80
 """Quality from which on the differences shrink, to none at 100."""
 
 
-def quality_bonus(step: Step, quality: float, still: float = 0.0) -> int:
+def quality_bonus(step: Step, quality: float, still: float = 0.0, ends: bool = False) -> int:
     """Qualities by which a picture is finer than the settings say (negative: coarser).
 
     Args:
         still: of an intra picture, see :func:`lvc.encoder.still.stillness`.
+        ends: whether its group ends with it. An anchor that no later one needs is not finer (measured over ten clips,
+            32 frames of crops: 8 qualities coarser than others -0.36 % rate, 5 -0.34 %, 2 -0.17 %).
     """
     bonus: float
     if step.first is None:
         bonus = INTRA_BONUS + STILL_BONUS * still
     elif step.depth == 0 and step.position - step.first == 1:
         bonus = CASCADE[step.position % len(CASCADE)]
+    elif step.depth == 0 and ends:
+        bonus = 0
     else:
         bonus = BETWEEN_BONUS[min(step.depth, len(BETWEEN_BONUS) - 1)]
         bonus += REFRESH if step.depth == 0 and step.position % REFRESH_EVERY == 0 else 0

@@ -109,7 +109,7 @@ def code_stretch(
         for picture in coded:
             record = picture.record
             if rate is not None:
-                rate.pace.add(record, picture.step)
+                rate.pace.add(record, picture.step, picture.ends)
             size += len(record.payload)
             report(FrameDone(record.duration if last is None else record.pts - last, len(record.payload)))
             last = record.pts

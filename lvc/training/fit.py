@@ -103,7 +103,7 @@ def collect(model: Model, clips: list[Clip], count: int, seed: int = 5, quiet: b
         group = GroupEncoder(model, info, settings, device, evidence.add, evidence.filters.add)
         starts = [_counting(each) for each in _tables(group)]
         with exact_arithmetic():
-            for frame, around in with_around(frames):
+            for frame, around in with_around(frames, goes_on=True):
                 group.encode(frame, around)
             group.finish()
         counted = zip(_tables(group), starts, strict=True)
