@@ -5,11 +5,21 @@ import pytest
 from lvc.container import Step
 from lvc.encoder import group, run_choice
 from lvc.encoder.picture import CodedPicture
-from lvc.encoder.run_choice import DOUBT, PREDICTABLE_QUALITY, Cost, between_cost, doubt, is_hard, run_cost
+from lvc.encoder.run_choice import (
+    DOUBT,
+    LEAST_WON,
+    PREDICTABLE_QUALITY,
+    Cost,
+    between_cost,
+    doubt,
+    is_hard,
+    least_won,
+    run_cost,
+)
 from lvc.encoder.settings import TRY_EVERY
 from lvc.video import Frame
 from tests.between import always_between, kinds_of
-from tests.test_codec import Clip, decode, encode
+from tests.test_codec import Clip, decode, encode, groups
 
 
 def test_the_cheaper_way_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -135,3 +145,21 @@ def test_pictures_between_are_expected_to_cost_more_where_the_anchor_is_worse() 
 def test_only_where_a_cost_cannot_be_told_is_it_doubted() -> None:
     assert doubt(PREDICTABLE_QUALITY) == 0
     assert doubt(PREDICTABLE_QUALITY + 0.5) == doubt(100) == DOUBT > 0
+
+
+@pytest.mark.parametrize(("quality", "share", "between"), [(80, 0.9, True), (80, 1.1, False), (60, 0.1, False)])
+def test_at_high_quality_little_has_to_be_won(
+    quality: int, share: float, between: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Beside the intra picture: otherwise there are pictures between."""
+    clip = Clip("zoom", 48, 48, 9)
+    plain, _ = encode(clip, quality=quality, preset="slow", ablate=frozenset({"nobetween"}))
+    won = share * LEAST_WON * 8 * len(groups(plain)[0].gop.frames[0].payload)
+    assert won > 0
+    monkeypatch.setattr(group.GroupEncoder, "_cost", lambda _self, _frame, coded: coded.step.depth)
+    monkeypatch.setattr(run_choice, "run_cost", lambda depths, _: 1e9 - (0 if any(depths) else won))
+    monkeypatch.setattr(run_choice, "is_hard", lambda *_: False)
+    monkeypatch.setattr(run_choice, "doubt", lambda _: 0.0)
+    data, _ = encode(clip, quality=quality, preset="slow")
+    assert kinds_of(data) == [[0, *([2] * 7 if between else [1] * 7), 1]]
+    assert least_won(PREDICTABLE_QUALITY, 100.0) == 0

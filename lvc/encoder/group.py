@@ -324,9 +324,10 @@ class GroupEncoder:
                 return plain
             self._go_on(between)
             return between if between.cost < plain.cost else plain
-        plain.most, plain.doubt = between.cost, run_choice.doubt(self.quality)
+        plain.most = between.cost - run_choice.least_won(self.quality, intra_bits)
+        plain.doubt = run_choice.doubt(self.quality)
         self._go_on(plain)
-        return plain if plain.cost <= between.cost else between
+        return between if plain.is_given_up else plain
 
     def _code_ahead(self, attempt: _Attempt, enough: threading.Event) -> None:
         """Go on with a run in this thread: as far as is needed in any case, and until it is enough."""

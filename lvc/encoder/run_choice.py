@@ -27,6 +27,13 @@ same, quality 95: after two pictures it looks 0.2 % dearer without pictures betw
 takes half the bytes)."""
 
 
+LEAST_WON = 0.1
+"""Share of the bits of the intra picture that has to be won without pictures between, above PREDICTABLE_QUALITY: where
+a run costs next to nothing, how later ones add to what it leaves tells more than its cost. Measured over ten clips at
+qualities 76, 82, 88 and 94, 33 frames of crops: wrong choices after the first run cost 0.82 instead of 0.96 % rate;
+those for a screen are right then (6.1 and 2.7 % at 88 and 94), those for a red tree no longer (2.9 and 2.8 %)."""
+
+
 class Cost(NamedTuple):
     """Of one coded picture: its bits, its squared error in bits, and what of that later pictures may inherit."""
 
@@ -56,6 +63,11 @@ def run_cost(costs: Sequence[Cost], length: int) -> float:
 def doubt(quality: float) -> float:
     """See DOUBT; 0 where a cost can be told."""
     return DOUBT if quality > PREDICTABLE_QUALITY else 0.0
+
+
+def least_won(quality: float, intra_bits: float) -> float:
+    """See LEAST_WON, in bits; 0 where a cost can be told."""
+    return LEAST_WON * intra_bits if quality > PREDICTABLE_QUALITY else 0.0
 
 
 def is_hard(anchor: Cost, intra_bits: float, quality: float, length: int) -> bool:
