@@ -1,24 +1,32 @@
 """Which of two orders a run of pictures is coded in."""
 
+import math
+
 import pytest
+import torch
 
 from lvc.container import Step
-from lvc.encoder import group, run_choice
+from lvc.encoder import EncoderSettings, group, run_choice
 from lvc.encoder.picture import CodedPicture
 from lvc.encoder.run_choice import (
     DOUBT,
+    FINE,
     LEAST_WON,
     PREDICTABLE_QUALITY,
+    QUALITY_ERROR,
     Cost,
+    alignment,
     between_cost,
     doubt,
     is_hard,
     least_won,
     run_cost,
 )
-from lvc.encoder.settings import TRY_EVERY
+from lvc.encoder.settings import TRY_EVERY, quality_bonus
+from lvc.exact.arithmetic import exact_arithmetic
 from lvc.video import Frame
 from tests.between import always_between, kinds_of
+from tests.models import tiny_model
 from tests.test_codec import Clip, decode, encode, groups
 
 
@@ -75,6 +83,7 @@ def test_a_trial_is_given_up_half_way(
     clip = Clip("zoom", 48, 48, 9)
     plain, _ = encode(clip, preset="slow", ablate=frozenset({"nobetween"}))
     monkeypatch.setattr(group.GroupEncoder, "_cost", lambda _self, _frame, coded: coded.step.depth)
+    monkeypatch.setattr(run_choice, "alignment", lambda *_: 0.0)
     monkeypatch.setattr(run_choice, "run_cost", cost)
     monkeypatch.setattr(run_choice, "is_hard", lambda *_: False)
     monkeypatch.setattr(group, "_NEEDED", needed)
@@ -105,6 +114,7 @@ def test_what_is_hard_to_predict_is_tried_without_pictures_between_first(
 
     clip = Clip("zoom", 48, 48, 9)
     monkeypatch.setattr(group.GroupEncoder, "_cost", lambda _self, _frame, coded: coded.step.depth)
+    monkeypatch.setattr(run_choice, "alignment", lambda *_: 0.0)
     monkeypatch.setattr(run_choice, "run_cost", cost)
     monkeypatch.setattr(run_choice, "is_hard", lambda *_: False)
     same_way, _ = encode(clip, preset="slow")
@@ -157,9 +167,50 @@ def test_at_high_quality_little_has_to_be_won(
     won = share * LEAST_WON * 8 * len(groups(plain)[0].gop.frames[0].payload)
     assert won > 0
     monkeypatch.setattr(group.GroupEncoder, "_cost", lambda _self, _frame, coded: coded.step.depth)
+    monkeypatch.setattr(run_choice, "alignment", lambda *_: 0.0)
     monkeypatch.setattr(run_choice, "run_cost", lambda depths, _: 1e9 - (0 if any(depths) else won))
     monkeypatch.setattr(run_choice, "is_hard", lambda *_: False)
     monkeypatch.setattr(run_choice, "doubt", lambda _: 0.0)
     data, _ = encode(clip, quality=quality, preset="slow")
     assert kinds_of(data) == [[0, *([2] * 7 if between else [1] * 7), 1]]
     assert least_won(PREDICTABLE_QUALITY, 100.0) == 0
+
+
+def test_errors_are_made_equal_by_other_qualities() -> None:
+    """In full where all is fine, not at all where costs can be told, and on top of what was done before."""
+    plain, between = [Cost(1.0, 9.0, 9.0)] * 8, [Cost(1.0, 9.0 * math.exp(2 * QUALITY_ERROR), 9.0)] * 8
+    assert alignment(FINE, plain, between) == alignment(100, plain, between) == pytest.approx(-2)
+    assert alignment(FINE, between, plain) == pytest.approx(2)
+    assert alignment((FINE + PREDICTABLE_QUALITY) / 2, plain, between) == pytest.approx(-1)
+    assert alignment(PREDICTABLE_QUALITY, plain, between) == alignment(1, plain, between) == 0
+    assert alignment(FINE, plain, between, before=-3.0) == pytest.approx(-5)
+    nothing = [Cost(1.0, 0.0, 0.0)] * 8
+    assert alignment(FINE, nothing, nothing) == 0
+
+
+@pytest.mark.parametrize(("quality", "aligned"), [(90, -3.0), (90, 2.0), (99, 20.0), (2, -20.0)])
+@pytest.mark.parametrize("aligns", [True, False])
+def test_pictures_without_others_between_are_aligned(
+    quality: int, aligned: float, aligns: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From the run after the one that was tried on; the intra picture and those tried keep their qualities."""
+    monkeypatch.setattr(run_choice, "run_cost", lambda depths, _: 1e9 if any(cost.bits for cost in depths) else 1.0)
+    monkeypatch.setattr(run_choice, "is_hard", lambda *_: False)
+    monkeypatch.setattr(run_choice, "least_won", lambda *_: 0.0)
+    monkeypatch.setattr(run_choice, "alignment", lambda *_: aligned)
+    monkeypatch.setattr(
+        group.GroupEncoder, "_cost", lambda _self, _frame, coded: Cost(float(coded.step.depth), 1.0, 1.0)
+    )
+    clip = Clip("zoom", 32, 32, 13)
+    encoder = group.GroupEncoder(
+        tiny_model(), clip.info, EncoderSettings(quality=quality), torch.device("cpu"), aligns=aligns
+    )
+    with exact_arithmetic():
+        for frame in clip:
+            encoder.encode(frame)
+        encoder.finish()
+    assert [record.kind for record in encoder.records] == [0, *[1] * 12]
+    for position, record in enumerate(encoder.records[1:], 1):
+        wanted = min(100, max(1, quality + (aligned if aligns and position > 8 else 0)))
+        bonus = quality_bonus(Step(position, position - 1), wanted)
+        assert record.quality == min(100, max(1, wanted + bonus))

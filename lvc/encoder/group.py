@@ -139,6 +139,8 @@ class GroupEncoder:
 
     Args:
         waits: whether pictures between anchors may wait for the next anchor, to be coded at the same time.
+        aligns: whether a quality is to mean the same with pictures between anchors and without. Rate control, which
+            learns what a quality costs, does without.
 
     Attributes:
         quality: of the next run, as in the settings; rate control, for which nothing may wait, changes it.
@@ -154,17 +156,19 @@ class GroupEncoder:
         observer: Observer | None = None,
         filter_observer: FilterObserver | None = None,
         waits: bool = False,
+        aligns: bool = True,
     ) -> None:
         self._info, self._settings, self._device = info, settings, device
         # observers are not called by several threads
         self._at_a_time = 1 if observer or filter_observer else pictures_at_a_time(info)
-        self._waits = waits
+        self._waits, self._aligns = waits, aligns
         self._pictures = PictureEncoder(model, info, settings, device, observer, filter_observer)
         self._place = _Place(GroupState(fresh_tables(model.statistics)))
         if "scalar" in settings.ablate:
             self._place.state.tables.latents = [quantiser.tables() for quantiser in self._pictures.quantisers]
         self._try_every = 0 if "nobetween" in settings.ablate else TRY_EVERY[settings.preset]
         self._runs, self._is_between_better = 0, False
+        self._alignment = 0.0
         self._waiting: list[Frame] = []
         self._begun: _Begun | None = None
         self._around: dict[int, Around] = {}
@@ -327,7 +331,12 @@ class GroupEncoder:
         plain.most = between.cost - run_choice.least_won(self.quality, intra_bits)
         plain.doubt = run_choice.doubt(self.quality)
         self._go_on(plain)
-        return between if plain.is_given_up else plain
+        if plain.is_given_up:
+            return between
+        if self._aligns:
+            costs = plain.costs_shown, between.costs_shown
+            self._alignment = run_choice.alignment(self.quality, *costs, self._alignment)
+        return plain
 
     def _code_ahead(self, attempt: _Attempt, enough: threading.Event) -> None:
         """Go on with a run in this thread: as far as is needed in any case, and until it is enough."""
@@ -356,8 +365,9 @@ class GroupEncoder:
         return run_choice.Cost(8.0 * len(coded.record.payload), error, inherited)
 
     def _quality(self, step: Step) -> int:
+        aligned = self._alignment if step.position - 1 == step.first else 0.0
         # a fraction of a quality is a share of pictures one quality finer, spread evenly
-        quality = min(100, math.floor(self.quality + step.position * _GOLDEN % 1.0))
+        quality = min(100, max(1, math.floor(self.quality + aligned + step.position * _GOLDEN % 1.0)))
         if "nocascade" in self._settings.ablate:
             return quality
         ends = self._around[step.position].ends

@@ -133,7 +133,8 @@ def code_stretch(
             finish(group)
             group = None
         if group is None:
-            group, size = GroupEncoder(model, coding.info, settings, where, waits=rate is None), 0
+            free = rate is None
+            group, size = GroupEncoder(model, coding.info, settings, where, waits=free, aligns=free), 0
         if rate is not None and group.is_between_runs:
             group.quality = rate.pace.quality(rate.seconds(frame.pts))
         with exact_arithmetic():
@@ -146,7 +147,7 @@ def code_stretch(
             and rate.pace.is_too_dear(group.records[0])
         ):
             coarser = group.quality - _COARSER
-            group = GroupEncoder(model, coding.info, settings, where)
+            group = GroupEncoder(model, coding.info, settings, where, aligns=False)
             group.quality = max(1.0, coarser)
             with exact_arithmetic():
                 coded = group.encode(frame, around)
