@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import click
 import pytest
 
 import lvc
@@ -54,8 +55,9 @@ def test_the_examples_are_understood(tmp_path: Path, monkeypatch: pytest.MonkeyP
         (tmp_path / name).write_bytes(b"")
     found = [shlex.split(example)[1:] for example in examples()]
     assert {name for name, *_ in found} == set(main.commands) - {"completion"}
+    parent = click.Context(main, **main.context_settings)  # commands keep the options for help that they have first
     for name, *arguments in found:
-        main.commands[name].make_context(name, arguments)
+        main.commands[name].make_context(name, arguments, parent=parent)
 
 
 def test_statuses() -> None:
