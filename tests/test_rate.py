@@ -158,6 +158,15 @@ def test_bits_of_an_intra_picture_are_held_until_the_next_one() -> None:
     extra = 8 * (900 + FRAME_BYTES)
     assert pace._cost == pytest.approx((both + extra) * math.exp(SLOPE * (50 - plain)))
     assert pace._spent == 8 * FILE_BYTES + both + extra
+    # the anchor that ends a group is not meant to be finer
+    last = Step(8, 0)
+    assert quality_bonus(last, 48) > quality_bonus(last, 48, ends=True) == 0
+    for ends in (False, True):
+        ending = Pace(aim, clip_info(32, 32, 2))
+        ending.add(other, last, ends)
+        plain_last = 48 - quality_bonus(last, 48, ends=ends)
+        bits = 8 * (900 + FRAME_BYTES)
+        assert ending._cost == pytest.approx(bits * math.exp(SLOPE * (50 - plain_last)))
     # whatever quality the intra picture had
     twin = Pace(aim, clip_info(32, 32, 2))
     twin.add(replace(intra, quality=59), Step(0))

@@ -3,11 +3,9 @@
 import hashlib
 import math
 import threading
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
-import numpy as np
 import torch
 
 from lvc.compute import pictures_at_a_time
@@ -24,7 +22,7 @@ from lvc.model import Model
 from lvc.model.entropy import GroupTables, Observer
 from lvc.model.group import GroupState, fresh_tables
 from lvc.model.quality import RATE_WEIGHT, nominal_step
-from lvc.video import Frame, Plane, VideoInfo
+from lvc.video import Frame, VideoInfo
 
 _GOLDEN = (5**0.5 - 1) / 2
 _NEEDED = 2
@@ -116,12 +114,6 @@ def _steps(kind: int, first: int, length: int) -> list[Step]:
     """Those of a run from a position on that ends with an anchor, all others being of one kind."""
     way = [PREDICTED, *[kind] * (length - 1), PREDICTED]
     return [step.moved(first - 1) for step in coding_order(way)[1:]]
-
-
-def _error(source: Sequence[Plane], decoded: Sequence[Plane], bit_depth: int) -> float:
-    """Summed squared error in 8-bit grey levels, chroma samples weighted 4 to 6 (four times as many, in luma's)."""
-    y, u, v = (float(np.square(a.astype(np.float32) - b).sum()) for a, b in zip(source, decoded, strict=True))
-    return (6 * y + 16 * (u + v)) / 8 / (1 << 2 * (bit_depth - 8))
 
 
 def _digest(frame: Frame) -> bytes:
@@ -360,17 +352,16 @@ class GroupEncoder:
     def _cost(self, frame: Frame, coded: CodedPicture) -> run_choice.Cost:
         step = float(nominal_step(torch.tensor(self.quality)))
         unit, depth = step * step * RATE_WEIGHT, self._info.bit_depth
-        error = _error(frame.planes, coded.planes, depth) / unit
-        inherited = error if coded.aim is None else _error(coded.aim, coded.planes, depth) / unit
+        error = run_choice.squared_error(frame.planes, coded.planes, depth) / unit
+        inherited = error if coded.aim is None else run_choice.squared_error(coded.aim, coded.planes, depth) / unit
         return run_choice.Cost(8.0 * len(coded.record.payload), error, inherited)
 
-    def _quality(self, step: Step) -> int:
+    def _quality(self, step: Step, ends: bool) -> int:
         aligned = self._alignment if step.position - 1 == step.first else 0.0
         # a fraction of a quality is a share of pictures one quality finer, spread evenly
         quality = min(100, max(1, math.floor(self.quality + aligned + step.position * _GOLDEN % 1.0)))
         if "nocascade" in self._settings.ablate:
             return quality
-        ends = self._around[step.position].ends
         return min(100, max(1, quality + quality_bonus(step, quality, self._still, ends)))
 
     def _code_level(self, place: _Place, frames: list[Frame], level: list[Step]) -> list[CodedPicture]:
@@ -397,7 +388,8 @@ class GroupEncoder:
     def _code(self, place: _Place, frame: Frame, step: Step) -> CodedPicture:
         around = self._around[step.position] if self._is_averaged(step) else Around()
         shown = {self._digests[at] for at in (step.position, step.first, step.second) if at is not None}
-        quality, ends = self._quality(step), self._around[step.position].ends
+        ends = self._around[step.position].ends
+        quality = self._quality(step, ends)
         task = Task(frame, step, quality, self.quality, place.state, around, is_repeat=len(shown) == 1, ends=ends)
         return self._pictures.code(task)
 

@@ -133,8 +133,8 @@ def code_stretch(
             finish(group)
             group = None
         if group is None:
-            free = rate is None
-            group, size = GroupEncoder(model, coding.info, settings, where, waits=free, aligns=free), 0
+            is_constant = rate is None
+            group, size = GroupEncoder(model, coding.info, settings, where, waits=is_constant, aligns=is_constant), 0
         if rate is not None and group.is_between_runs:
             group.quality = rate.pace.quality(rate.seconds(frame.pts))
         with exact_arithmetic():
