@@ -17,6 +17,10 @@ import lvc
 from lvc.cli import main
 from lvc.encoder import encode_stream, search
 from lvc.encoder.aiming import missed
+from lvc.encoder.around import Around
+from lvc.encoder.group import GroupEncoder
+from lvc.encoder.picture import CodedPicture
+from lvc.encoder.probe import start_quality
 from lvc.encoder.search import Samples, Target, Try
 from lvc.encoder.settings import EncodeResult, EncoderSettings
 from lvc.media import VideoReader
@@ -204,6 +208,39 @@ def test_a_second_half_of_another_kind_is_foreseen(folder: Path, tmp_path: Path,
     assert plan[-1] == (pytest.approx(samples.seconds), pytest.approx(1000))
     half = max(bits for seconds, bits in plan if seconds <= samples.seconds / 2)
     assert half < 100, "the second half costs nearly everything"
+
+
+@pytest.fixture
+def ends(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
+    """Of each picture that is taken by a group, whether the scene is known to end with it."""
+    seen: list[bool] = []
+    encode = GroupEncoder.encode
+
+    def encode_and_note(group: GroupEncoder, frame: Frame, around: Around) -> list[CodedPicture]:
+        seen.append(around.ends)
+        return encode(group, frame, around)
+
+    monkeypatch.setattr(GroupEncoder, "encode", encode_and_note)
+    return seen
+
+
+@pytest.mark.usefixtures("short_samples")
+@pytest.mark.parametrize("frames", [24, 120])
+def test_a_scene_goes_on_after_a_sample_of_it(folder: Path, tmp_path: Path, ends: list[bool], frames: int) -> None:
+    """Otherwise the last picture of each would be coarser than where it was taken from, and sizes told too small."""
+    settings = EncoderSettings(quality=40, preset="fast", keyint=7)
+    samples = Samples(_Halves(frames, frames), tmp_path, settings)
+    samples.code(find_model(str(folder / "plain.lvcm")), settings.quality, "cpu", psnr=False, ssim=False)
+    assert len(ends) == sum(1 for sample in samples for _ in sample)
+    assert sum(ends) == (samples.groups if samples.is_whole else 0)
+
+
+def test_a_scene_goes_on_after_the_probe(folder: Path, ends: list[bool]) -> None:
+    source, settings = _Halves(10, 10), EncoderSettings(quality=40, preset="fast")
+    model = find_model(str(folder / "plain.lvcm"))
+    start_quality(list(source), source.info, bits_per_second=1e6, settings=settings, model=model, device="cpu")
+    assert len(ends) >= 10
+    assert not any(ends)
 
 
 @pytest.mark.parametrize("frames", [200, 700])
