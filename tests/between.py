@@ -3,6 +3,7 @@
 import pytest
 
 from lvc.encoder import group
+from lvc.encoder.attempt import Attempt
 from lvc.encoder.settings import TRY_EVERY
 from tests.test_codec import groups
 
@@ -11,7 +12,7 @@ def always_between(monkeypatch: pytest.MonkeyPatch, run: int = 4) -> None:
     """Until the test is over anchors are ``run`` pictures apart, with every preset, also in what is cheaper without."""
     original = group.GroupEncoder._cheaper
 
-    def cheaper(self: group.GroupEncoder, plain: group._Attempt, between: group._Attempt) -> group._Attempt:
+    def cheaper(self: group.GroupEncoder, plain: Attempt, between: Attempt) -> Attempt:
         original(self, plain, between)
         self._go_on(between)
         return between

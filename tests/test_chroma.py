@@ -126,7 +126,7 @@ def test_it_makes_files_smaller(tune: str) -> None:
         settings = EncoderSettings(quality=40, tune=tune, ablate=frozenset({ablate}))
         coder = group.GroupEncoder(model, source.info, settings, torch.device("cpu"))
         with exact_arithmetic():
-            (coded,) = coder.encode(source.frames[0])
+            (coded,) = coder.encode(source.frames[0]) + coder.finish()
         error = float(np.square(source.frames[0].planes[0].astype(float) - coded.planes[0]).mean())
         drop = code_chroma_drop(RangeDecoder(coded.record.payload), None)
         results[ablate] = drop, len(coded.record.payload), error

@@ -1,26 +1,28 @@
 """Which of two orders a run of pictures is coded in."""
 
 import math
+from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 
 from lvc.container import Step
 from lvc.encoder import EncoderSettings, group, run_choice
+from lvc.encoder.attempt import Attempt, Place
 from lvc.encoder.picture import CodedPicture
 from lvc.encoder.run_choice import (
+    ANCHOR_WEIGHT,
     DOUBT,
-    FINE,
-    LEAST_WON,
-    PREDICTABLE_QUALITY,
+    ENDS,
+    ERROR_WEIGHT,
+    MOST_ALIGNED,
+    NEGLIGIBLE,
     QUALITY_ERROR,
     Cost,
     alignment,
-    between_cost,
-    doubt,
-    is_hard,
-    least_won,
     run_cost,
+    squared_error,
 )
 from lvc.encoder.settings import TRY_EVERY, quality_bonus
 from lvc.exact.arithmetic import exact_arithmetic
@@ -53,7 +55,7 @@ def noting(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     steps: list[int] = []
     code = group.GroupEncoder._code
 
-    def noted(self: group.GroupEncoder, place: group._Place, frame: Frame, step: Step) -> CodedPicture:
+    def noted(self: group.GroupEncoder, place: Place, frame: Frame, step: Step) -> CodedPicture:
         steps.extend([step.position] if step.position else [])  # the intra picture may be coded twice
         return code(self, place, frame, step)
 
@@ -65,27 +67,31 @@ def noting(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 BETWEEN_STEPS = [8, 4, 2, 6, 1, 3, 5, 7]
 
 
-@pytest.mark.parametrize(("dearer_from", "between", "coded"), [(2, True, 2), (7, True, 7), (9, False, 8)])
+@pytest.mark.parametrize(
+    ("dearer_from", "by", "between", "coded"),
+    [(2, 1.1, True, 2), (7, 1.1, True, 7), (9, 1.1, False, 8), (2, 0.9, True, 8)],
+)
 @pytest.mark.parametrize("needed", [2, 8], ids=["as usual", "all of it ahead"])
 def test_a_trial_is_given_up_half_way(
-    needed: int, dearer_from: int, between: bool, coded: int, monkeypatch: pytest.MonkeyPatch
+    needed: int, dearer_from: int, by: float, between: bool, coded: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where anchors only are on the way to cost more than pictures between, not before there are two; however many have
-    been coded ahead by then.
+    """Where anchors only are on the way to cost clearly more than pictures between, not before there are two; however
+    many have been coded ahead by then.
     """
 
-    def cost(depths: list[int], length: int) -> float:
+    def cost(depths: list[int], length: int, intra_bits: int) -> float:
         assert length == 8
+        assert intra_bits == intra
         if any(depths):
             return 10.0
-        return 11.0 if len(depths) >= dearer_from else 9.0
+        return 10.0 + by * DOUBT if len(depths) >= dearer_from else 9.0
 
     clip = Clip("zoom", 48, 48, 9)
     plain, _ = encode(clip, preset="slow", ablate=frozenset({"nobetween"}))
+    intra = 8 * len(groups(plain)[0].gop.frames[0].payload)
     monkeypatch.setattr(group.GroupEncoder, "_cost", lambda _self, _frame, coded: coded.step.depth)
     monkeypatch.setattr(run_choice, "alignment", lambda *_: 0.0)
     monkeypatch.setattr(run_choice, "run_cost", cost)
-    monkeypatch.setattr(run_choice, "is_hard", lambda *_: False)
     monkeypatch.setattr(group, "_NEEDED", needed)
     steps = noting(monkeypatch)
     data, _ = encode(clip, preset="slow")
@@ -96,96 +102,84 @@ def test_a_trial_is_given_up_half_way(
         assert data == plain
 
 
-@pytest.mark.parametrize(
-    ("expected", "really", "between", "coded"),
-    [(12.0, 9.0, False, [8, *range(1, 9)]), (9.0, 9.0, True, [8, *range(1, 9), 4, 2, 6, 1, 3, 5, 7]),
-     (9.0, 12.0, False, [8, *range(1, 9), 4, 2, 6, 1, 3, 5, 7])],
-)  # fmt: skip
-def test_what_is_hard_to_predict_is_tried_without_pictures_between_first(
-    expected: float, really: float, between: bool, coded: list[int], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Pictures between are coded only if their anchor does not tell that they are dearer; what is left is as if only
-    the cheaper way had been tried.
-    """
+def test_what_stands_still_is_not_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """But the first run that moves is."""
+    tried: list[int] = []
+    cheaper = group.GroupEncoder._cheaper
 
-    def cost(depths: list[int], length: int) -> float:
-        assert length == 8
-        return really if any(depths) else 10.0
+    def noted(self: group.GroupEncoder, plain: Attempt, between: Attempt) -> Attempt:
+        tried.append(plain.run[0].pts)
+        return cheaper(self, plain, between)
 
-    clip = Clip("zoom", 48, 48, 9)
-    monkeypatch.setattr(group.GroupEncoder, "_cost", lambda _self, _frame, coded: coded.step.depth)
-    monkeypatch.setattr(run_choice, "alignment", lambda *_: 0.0)
-    monkeypatch.setattr(run_choice, "run_cost", cost)
-    monkeypatch.setattr(run_choice, "is_hard", lambda *_: False)
-    same_way, _ = encode(clip, preset="slow")
-    plain, _ = encode(clip, preset="slow", ablate=frozenset({"nobetween"}))
-    monkeypatch.setattr(run_choice, "is_hard", lambda *_: True)
-    monkeypatch.setattr(run_choice, "between_cost", lambda *_: expected)
-    steps = noting(monkeypatch)
-    data, _ = encode(clip, preset="slow")
-    assert steps == coded
-    assert kinds_of(data) == [[0, *([2] * 7 if between else [1] * 7), 1]]
-    assert data == (same_way if between else plain)
+    monkeypatch.setattr(group.GroupEncoder, "_cheaper", noted)
+    moving = list(Clip("zoom", 48, 48, 9))
+    frames = [replace(moving[max(0, pts - 16)], pts=pts) for pts in range(25)]
+    encoder = group.GroupEncoder(tiny_model(), Clip("zoom", 48, 48, 1).info, EncoderSettings(), torch.device("cpu"))
+    with exact_arithmetic():
+        for frame in frames:
+            encoder.encode(frame)
+        encoder.finish()
+    assert tried == [17]
+    assert [record.kind for record in encoder.records[:17]] == [0, *[1] * 16]
 
 
 def test_what_a_run_will_cost() -> None:
-    """Of pictures that are all alike, two cost a quarter, but for what the last one is worth to later ones."""
+    """Of pictures that are all alike, two tell it all, but for what the last one is worth to later ones."""
     costs = [Cost(100.0, 20.0, 20.0)] * 8
-    assert [run_cost(costs[:count], 8) for count in range(1, 9)] == pytest.approx([960 + 2.4 * 20] * 8)
-    dear = [Cost(1000.0, 20.0, 20.0), *costs[1:]]
-    assert run_cost(dear[:4], 8) == pytest.approx(1020 + 7 * 120 + 2.4 * 20)
+    whole = math.log(1000 + 800) + ERROR_WEIGHT * math.log(160 + ANCHOR_WEIGHT * 20)
+    assert [run_cost(costs[:count], 8, 1000) for count in range(1, 9)] == pytest.approx([whole] * 8)
+    dear = [Cost(1000.0, 80.0, 80.0), *costs[1:]]
+    rest = math.log(1000 + 1700) + ERROR_WEIGHT * math.log(220 + ANCHOR_WEIGHT * 20)
+    assert run_cost(dear[:4], 8, 1000) == pytest.approx(rest)
     filtered = [*costs[:7], Cost(100.0, 20.0, 5.0)]  # later pictures inherit no noise that was not coded
-    assert run_cost(filtered, 8) == pytest.approx(960 + 2.4 * 5)
+    less = math.log(1000 + 800) + ERROR_WEIGHT * math.log(160 + ANCHOR_WEIGHT * 5)
+    assert run_cost(filtered, 8, 1000) == pytest.approx(less)
 
 
-def test_hard_is_what_takes_half_of_an_intra_picture() -> None:
-    assert is_hard(Cost(600.0, 1.0, 1.0), 1000.0, 60, 8)
-    assert not is_hard(Cost(400.0, 1.0, 1.0), 1000.0, 60, 8)
-    # nothing is known of short runs and of high qualities
-    assert not is_hard(Cost(600.0, 1.0, 1.0), 1000.0, 60, 7)
-    assert not is_hard(Cost(600.0, 1.0, 1.0), 1000.0, 71, 8)
-
-
-def test_pictures_between_are_expected_to_cost_more_where_the_anchor_is_worse() -> None:
-    plain = [Cost(50.0, 50.0, 50.0)] * 8
-    good, bad = (between_cost(Cost(100.0, 20.0, inherited), plain) for inherited in (20.0, 40.0))
-    assert good < run_cost(plain, 8) < bad
-
-
-def test_only_where_a_cost_cannot_be_told_is_it_doubted() -> None:
-    assert doubt(PREDICTABLE_QUALITY) == 0
-    assert doubt(PREDICTABLE_QUALITY + 0.5) == doubt(100) == DOUBT > 0
-
-
-@pytest.mark.parametrize(("quality", "share", "between"), [(80, 0.9, True), (80, 1.1, False), (60, 0.1, False)])
-def test_at_high_quality_little_has_to_be_won(
-    quality: int, share: float, between: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Beside the intra picture: otherwise there are pictures between."""
-    clip = Clip("zoom", 48, 48, 9)
-    plain, _ = encode(clip, quality=quality, preset="slow", ablate=frozenset({"nobetween"}))
-    won = share * LEAST_WON * 8 * len(groups(plain)[0].gop.frames[0].payload)
-    assert won > 0
-    monkeypatch.setattr(group.GroupEncoder, "_cost", lambda _self, _frame, coded: coded.step.depth)
-    monkeypatch.setattr(run_choice, "alignment", lambda *_: 0.0)
-    monkeypatch.setattr(run_choice, "run_cost", lambda depths, _: 1e9 - (0 if any(depths) else won))
-    monkeypatch.setattr(run_choice, "is_hard", lambda *_: False)
-    monkeypatch.setattr(run_choice, "doubt", lambda _: 0.0)
-    data, _ = encode(clip, quality=quality, preset="slow")
-    assert kinds_of(data) == [[0, *([2] * 7 if between else [1] * 7), 1]]
-    assert least_won(PREDICTABLE_QUALITY, 100.0) == 0
+@pytest.mark.parametrize("bit_depth", [8, 10])
+def test_errors_are_in_8_bit_grey_levels(bit_depth: int) -> None:
+    unit = 1 << bit_depth - 8
+    source = [np.full(size, 100 * unit, np.uint16) for size in ((8, 4), (4, 2), (4, 2))]
+    off = [source[0] + 2 * unit, source[1] - 3 * unit, source[2]]
+    assert squared_error(source, source, bit_depth) == pytest.approx(32 * NEGLIGIBLE)
+    assert squared_error(source, off, bit_depth) == pytest.approx((6 * 32 * 4 + 16 * 8 * 9) / 8 + 32 * NEGLIGIBLE)
 
 
 def test_errors_are_made_equal_by_other_qualities() -> None:
-    """In full where all is fine, not at all where costs can be told, and on top of what was done before."""
+    """But for the coarsest quality and the finest one, which mean what they say."""
     plain, between = [Cost(1.0, 9.0, 9.0)] * 8, [Cost(1.0, 9.0 * math.exp(2 * QUALITY_ERROR), 9.0)] * 8
-    assert alignment(FINE, plain, between) == alignment(100, plain, between) == pytest.approx(-2)
-    assert alignment(FINE, between, plain) == pytest.approx(2)
-    assert alignment((FINE + PREDICTABLE_QUALITY) / 2, plain, between) == pytest.approx(-1)
-    assert alignment(PREDICTABLE_QUALITY, plain, between) == alignment(1, plain, between) == 0
-    assert alignment(FINE, plain, between, before=-3.0) == pytest.approx(-5)
+    assert alignment(60, plain, between) == pytest.approx(-2)
+    assert alignment(60, between, plain) == pytest.approx(2)
+    assert alignment(1 + ENDS / 2, plain, between) == alignment(100 - ENDS / 2, plain, between) == pytest.approx(-1)
+    assert alignment(1, plain, between) == alignment(100, plain, between) == 0
     nothing = [Cost(1.0, 0.0, 0.0)] * 8
-    assert alignment(FINE, nothing, nothing) == 0
+    assert alignment(60, nothing, nothing) == 0
+    assert alignment(60, nothing, between) == -MOST_ALIGNED
+    # a finer one never becomes a coarser one
+    rising = [quality + alignment(quality, nothing, between) for quality in range(1, 101)]
+    assert rising == sorted(set(rising))
+
+
+@pytest.mark.parametrize("kind", ["zoom", "pan"])
+def test_a_quality_means_the_same_in_both_orders(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where neither is cheaper: errors differ by less than half as much as they do when they are not aligned."""
+    clip = Clip(kind, 48, 48, 9)
+    monkeypatch.setattr(run_choice, "MOST_ALIGNED", 20)  # an untrained model needs it
+    monkeypatch.setattr(run_choice, "run_cost", lambda *_: 1.0)
+
+    def error(aligns: bool, between: bool) -> float:
+        encoder = group.GroupEncoder(
+            tiny_model(), clip.info, EncoderSettings(quality=60), torch.device("cpu"), aligns=aligns
+        )
+        with exact_arithmetic():
+            coded = [picture for frame in clip for picture in encoder.encode(frame)] + encoder.finish()
+        assert any(picture.step.depth for picture in coded) == between
+        return sum(squared_error(a.planes, b.planes, 8) for a, b in zip(clip, coded, strict=True))
+
+    plain, aligned = error(aligns=False, between=False), error(aligns=True, between=False)
+    always_between(monkeypatch, run=8)
+    wanted = error(aligns=True, between=True)
+    assert abs(math.log(aligned / wanted)) < abs(math.log(plain / wanted)) / 2
 
 
 @pytest.mark.parametrize(("quality", "aligned"), [(90, -3.0), (90, 2.0), (99, 20.0), (2, -20.0)])
@@ -193,10 +187,8 @@ def test_errors_are_made_equal_by_other_qualities() -> None:
 def test_pictures_without_others_between_are_aligned(
     quality: int, aligned: float, aligns: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """From the run after the one that was tried on; the intra picture and those tried keep their qualities."""
-    monkeypatch.setattr(run_choice, "run_cost", lambda depths, _: 1e9 if any(cost.bits for cost in depths) else 1.0)
-    monkeypatch.setattr(run_choice, "is_hard", lambda *_: False)
-    monkeypatch.setattr(run_choice, "least_won", lambda *_: 0.0)
+    """The intra picture and all others; those that had been coded until it was known are coded once more."""
+    monkeypatch.setattr(run_choice, "run_cost", lambda costs, *_: 1e9 if any(cost.bits for cost in costs) else 1.0)
     monkeypatch.setattr(run_choice, "alignment", lambda *_: aligned)
     monkeypatch.setattr(
         group.GroupEncoder, "_cost", lambda _self, _frame, coded: Cost(float(coded.step.depth), 1.0, 1.0)
@@ -210,7 +202,7 @@ def test_pictures_without_others_between_are_aligned(
             encoder.encode(frame)
         encoder.finish()
     assert [record.kind for record in encoder.records] == [0, *[1] * 12]
-    for position, record in enumerate(encoder.records[1:], 1):
-        wanted = min(100, max(1, quality + (aligned if aligns and position > 8 else 0)))
-        bonus = quality_bonus(Step(position, position - 1), wanted)
+    for position, record in enumerate(encoder.records):
+        wanted = min(100, max(1, quality + (aligned if aligns else 0)))
+        bonus = quality_bonus(Step(position, position - 1 if position else None), wanted)
         assert record.quality == min(100, max(1, wanted + bonus))

@@ -235,6 +235,24 @@ def test_a_scene_goes_on_after_a_sample_of_it(folder: Path, tmp_path: Path, ends
     assert sum(ends) == (samples.groups if samples.is_whole else 0)
 
 
+@pytest.mark.usefixtures("short_samples")
+@pytest.mark.parametrize(("frames", "psnr", "aligned"), [(24, False, True), (120, True, True), (120, False, False)])
+def test_samples_are_coded_as_the_whole_will_be(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, frames: int, psnr: bool, aligned: bool
+) -> None:
+    """Where only parts are sampled for a rate, rate control codes the whole; it does not align qualities."""
+    seen: list[bool] = []
+
+    def noted(*arguments: object, aligns: bool) -> GroupEncoder:
+        seen.append(aligns)
+        return GroupEncoder(*arguments, aligns=aligns)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(search, "GroupEncoder", noted)
+    samples = Samples(_Halves(frames, frames), tmp_path, EncoderSettings(quality=40, preset="fast", keyint=7))
+    samples.code(find_model(str(folder / "plain.lvcm")), 40, "cpu", psnr=psnr, ssim=False)
+    assert seen == [aligned] * len(list(samples))
+
+
 def test_a_scene_goes_on_after_the_probe(folder: Path, ends: list[bool]) -> None:
     source, settings = _Halves(10, 10), EncoderSettings(quality=40, preset="fast")
     model = find_model(str(folder / "plain.lvcm"))

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from lvc.encoder import EncoderSettings, run_choice
+from lvc.encoder import EncoderSettings
 from lvc.encoder.around import REACH, Around, with_around
 from lvc.encoder.group import GroupEncoder
 from lvc.encoder.picture import CodedPicture, PictureEncoder, Task
@@ -106,7 +106,6 @@ def averaged_with(
 
 def test_intra_pictures_and_anchors_of_long_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     """And no others; the anchor at the end has nothing behind it."""
-    monkeypatch.setattr(run_choice, "is_hard", lambda *_: False)
     seen, coded = averaged_with(monkeypatch, "pan", 17)
     assert seen == {0: (0, REACH), 8: (REACH, REACH), 16: (REACH, 0)}
     assert coded[0].aim is not None
@@ -128,7 +127,7 @@ def test_what_is_flat_stays_flat(monkeypatch: pytest.MonkeyPatch) -> None:
     frames = [Frame([np.full((48, 64), min(at, 1), np.uint16), chroma, chroma], at, 1) for at in range(3)]
     encoder = GroupEncoder(tiny_model(), clip_info(64, 48, 3), EncoderSettings(), torch.device("cpu"))
     with exact_arithmetic():
-        (first,) = encoder.encode(frames[0], Around((), tuple(frames[1:])))
+        (first,) = encoder.encode(frames[0], Around((), tuple(frames[1:]))) + encoder.finish()
     assert int(first.planes[0].max()) == 0
 
 

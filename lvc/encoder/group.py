@@ -3,7 +3,7 @@
 import hashlib
 import math
 import threading
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import NamedTuple
 
 import torch
@@ -12,6 +12,7 @@ from lvc.compute import pictures_at_a_time
 from lvc.container import BETWEEN, PREDICTED, FrameRecord, Gop, Step, coding_order, levels
 from lvc.encoder import run_choice
 from lvc.encoder.around import Around
+from lvc.encoder.attempt import Attempt, Place
 from lvc.encoder.chroma_choice import choose_chroma_drop
 from lvc.encoder.loop_filter_choice import FilterObserver
 from lvc.encoder.picture import CodedPicture, PictureEncoder, Task
@@ -21,24 +22,11 @@ from lvc.exact.threads import Start, called, together
 from lvc.model import Model
 from lvc.model.entropy import GroupTables, Observer
 from lvc.model.group import GroupState, fresh_tables
-from lvc.model.quality import RATE_WEIGHT, nominal_step
 from lvc.video import Frame, VideoInfo
 
 _GOLDEN = (5**0.5 - 1) / 2
 _NEEDED = 2
 """As many pictures of a run are coded without others between in any case, to see whether that may be cheaper."""
-
-
-@dataclass
-class _Place:
-    """From where a group can be gone on with: what its pictures have left, and their estimated bits."""
-
-    state: GroupState
-    estimated_bits: float = 0.0
-
-    def copied(self) -> "_Place":
-        """One that stays as it is while the group goes on."""
-        return replace(self, state=self.state.copy())
 
 
 class _Begun(NamedTuple):
@@ -50,64 +38,6 @@ class _Begun(NamedTuple):
     run: list[Frame]
     steps: list[Step]
     anchor: CodedPicture
-
-
-@dataclass
-class _Attempt:
-    """A run of pictures that is coded in some order.
-
-    Attributes:
-        levels: of its pictures, those that are still to be coded.
-        place: where it has led to.
-        coded, costs: so far, in coding order.
-        most: if it will not cost less, as it goes, it is given up; only in display order.
-        doubt: by what share it has to look dearer as long as some of it is not coded.
-    """
-
-    run: list[Frame]
-    levels: list[list[Step]]
-    place: _Place
-    coded: list[CodedPicture] = field(default_factory=list)
-    costs: list[run_choice.Cost] = field(default_factory=list)
-    most: float = math.inf
-    doubt: float = 0.0
-
-    @property
-    def is_given_up(self) -> bool:
-        """Whether more pictures are not worth it: two at least have to be coded."""
-        if not math.isfinite(self.most):
-            return False
-        length = len(self.run)
-        return any(
-            run_choice.run_cost(self.costs[:count], length) > self.most * (1 + self.doubt * (count < length))
-            for count in range(2, len(self.costs) + 1)
-        )
-
-    @property
-    def cost(self) -> float:
-        """Of the whole run as far as is known, see :func:`lvc.encoder.run_choice.run_cost`; infinite where it was given
-        up.
-        """
-        return math.inf if self.is_given_up else run_choice.run_cost(self.costs_shown, len(self.run))
-
-    @property
-    def has_between(self) -> bool:
-        """Whether there are pictures between its anchors."""
-        return any(picture.step.depth for picture in self.coded)
-
-    @property
-    def shown(self) -> list[CodedPicture]:
-        """The pictures in display order."""
-        return [self.coded[index] for index in self._order]
-
-    @property
-    def costs_shown(self) -> list[run_choice.Cost]:
-        """The costs in display order."""
-        return [self.costs[index] for index in self._order]
-
-    @property
-    def _order(self) -> list[int]:
-        return sorted(range(len(self.coded)), key=lambda index: self.coded[index].step.position)
 
 
 def _steps(kind: int, first: int, length: int) -> list[Step]:
@@ -131,8 +61,8 @@ class GroupEncoder:
 
     Args:
         waits: whether pictures between anchors may wait for the next anchor, to be coded at the same time.
-        aligns: whether a quality is to mean the same with pictures between anchors and without. Rate control, which
-            learns what a quality costs, does without.
+        aligns: whether a quality is to mean the same with pictures between anchors and without. Then the first pictures
+            wait for each other. Rate control, which learns what a quality costs, does without.
 
     Attributes:
         quality: of the next run, as in the settings; rate control, for which nothing may wait, changes it.
@@ -155,9 +85,10 @@ class GroupEncoder:
         self._at_a_time = 1 if observer or filter_observer else pictures_at_a_time(info)
         self._waits, self._aligns = waits, aligns
         self._pictures = PictureEncoder(model, info, settings, device, observer, filter_observer)
-        self._place = _Place(GroupState(fresh_tables(model.statistics)))
+        self._start = Place(GroupState(fresh_tables(model.statistics)))
         if "scalar" in settings.ablate:
-            self._place.state.tables.latents = [quantiser.tables() for quantiser in self._pictures.quantisers]
+            self._start.state.tables.latents = [quantiser.tables() for quantiser in self._pictures.quantisers]
+        self._place = self._start.copied()
         self._try_every = 0 if "nobetween" in settings.ablate else TRY_EVERY[settings.preset]
         self._runs, self._is_between_better = 0, False
         self._alignment = 0.0
@@ -199,28 +130,41 @@ class GroupEncoder:
         Args:
             around: those around it, from :func:`lvc.encoder.around.with_around`; they are only looked at.
         """
-        if not self.records:
+        if not self._digests:
             self._still = stillness(frame, around.after[-1], self._info.bit_depth) if around.after else 0.0
         self._around[len(self._digests)] = around
         self._digests.append(_digest(frame))
         self._waiting.append(frame)
-        enough = RUN if self.records and self._try_every else 1
-        return self._code_waiting() if len(self._waiting) >= enough else []
+        return self._code_waiting() if len(self._waiting) >= self._enough else []
 
     def finish(self) -> list[CodedPicture]:
         """Code the pictures that wait, the last one as an anchor."""
         return [*self._code_waiting(), *self._complete()]
 
+    @property
+    def _enough(self) -> int:
+        """So many pictures are coded in one go."""
+        if not self._try_every:
+            return 1
+        return RUN if self.records else 1 + RUN * self._aligns
+
     def _code_waiting(self) -> list[CodedPicture]:
-        run, self._waiting = self._waiting, []
-        if not run:
-            return []
-        if not self.records:
-            return self._keep([self._code_first(frame) for frame in run])
-        if len(run) > 1:
-            return self._code_run(run)
-        done = self._complete()
-        return done + self._keep(self._code_level(self._place, run, [self._step()]))
+        waiting, self._waiting = self._waiting, []
+        if self.records or not waiting:
+            return self._code_run(waiting) if waiting else []
+        around = self._around.copy()
+        coded = self._code_beginning(waiting)
+        if not self._alignment:
+            return coded
+        # once more, with other qualities
+        self._place, self._around = self._start, around
+        self.records, self._motion_bits, self._hyper_bits = [], 0.0, 0.0
+        return self._code_beginning(waiting)
+
+    def _code_beginning(self, frames: list[Frame]) -> list[CodedPicture]:
+        """Code an intra picture, and what else there is as a run."""
+        coded = self._keep([self._code_first(frames[0])])
+        return coded + self._code_run(frames[1:]) if len(frames) > 1 else coded
 
     def _keep(self, coded: list[CodedPicture]) -> list[CodedPicture]:
         """Pictures that are complete."""
@@ -252,18 +196,28 @@ class GroupEncoder:
 
     def _code_run(self, run: list[Frame]) -> list[CodedPicture]:
         """Code what follows an anchor, with pictures between anchors or without."""
-        tries, self._runs = self._runs % self._try_every == 0, self._runs + 1
-        if self._waits and self._is_between_better and not tries:
+        if len(run) < 2:
+            return self._complete() + self._keep(self._code_level(self._place, run, [self._step()]))
+        # what stands still is coded once
+        stands = len(set(self._digests[-len(run) - 1 :])) == 1
+        tries = not stands and self._runs % self._try_every == 0
+        self._runs += not stands
+        has_between = self._is_between_better and not stands
+        if self._waits and has_between and not tries:
             return self._begin_run(run)
-        done, first = self._complete(), len(self.records)
-        plain, between = (_steps(kind, first, len(run)) for kind in (PREDICTED, BETWEEN))
+        done = self._complete()
         if tries:
-            attempt = self._cheaper(*(_Attempt(run, levels(steps), self._place.copied()) for steps in (plain, between)))
-            self._is_between_better, self._place = attempt.has_between, attempt.place
+            attempt = self._cheaper(self._attempt(PREDICTED, run), self._attempt(BETWEEN, run))
+            self._is_between_better = attempt.has_between
         else:
-            attempt = _Attempt(run, levels(between if self._is_between_better else plain), self._place)
-            self._go_on(attempt)
+            attempt = self._go_on(self._attempt(BETWEEN if has_between else PREDICTED, run))
+        self._place = attempt.place
         return done + self._keep(attempt.shown)
+
+    def _attempt(self, kind: int, run: list[Frame]) -> Attempt:
+        """To code a run whose pictures up to an anchor are of a kind, from where the group is."""
+        steps = _steps(kind, len(self.records), len(run))
+        return Attempt(run, levels(steps), self._place.copied(), 8 * len(self.records[0].payload))
 
     def _begin_run(self, run: list[Frame]) -> list[CodedPicture]:
         """Code the anchor of a run beside what of the run before waits; then the pictures between of this one wait."""
@@ -295,53 +249,39 @@ class GroupEncoder:
             coded += self._code_with(start, self._place, frames, level)
         return sorted(coded, key=lambda picture: picture.step.position)
 
-    def _cheaper(self, plain: _Attempt, between: _Attempt) -> _Attempt:
+    def _cheaper(self, plain: Attempt, between: Attempt) -> Attempt:
         """Code a run in two orders, as far as it takes to know which is cheaper."""
         enough = threading.Event()
         with together(self._device, self._at_a_time) as start:
             # there is only one picture at a time between anchors at first
             ahead = start(self._code_ahead, plain, enough)
             try:
-                self._advance(between, start)
-                anchor = between.costs[0]
-                intra_bits = 8.0 * len(self.records[0].payload)
-                is_hard = run_choice.is_hard(anchor, intra_bits, self.quality, len(between.run))
-                if not is_hard and between.levels:
+                while between.levels:
                     self._advance(between, start)
             finally:
                 enough.set()
-            if not is_hard:
-                while between.levels:
-                    self._advance(between, start)
             ahead.result()
-        if is_hard:
-            self._go_on(plain)
-            if run_choice.between_cost(anchor, plain.costs) >= plain.cost:
-                return plain
-            self._go_on(between)
-            return between if between.cost < plain.cost else plain
-        plain.most = between.cost - run_choice.least_won(self.quality, intra_bits)
-        plain.doubt = run_choice.doubt(self.quality)
+        plain.most = between.cost
         self._go_on(plain)
         if plain.is_given_up:
             return between
-        if self._aligns:
-            costs = plain.costs_shown, between.costs_shown
-            self._alignment = run_choice.alignment(self.quality, *costs, self._alignment)
+        if self._aligns and self._runs == 1:
+            self._alignment = run_choice.alignment(self.quality, plain.costs, between.costs)
         return plain
 
-    def _code_ahead(self, attempt: _Attempt, enough: threading.Event) -> None:
+    def _code_ahead(self, attempt: Attempt, enough: threading.Event) -> None:
         """Go on with a run in this thread: as far as is needed in any case, and until it is enough."""
         while attempt.levels and (len(attempt.coded) < _NEEDED or not enough.is_set()):
             self._advance(attempt, called)
 
-    def _go_on(self, attempt: _Attempt) -> None:
-        """Code what of a run is still to be coded, or worth it."""
+    def _go_on(self, attempt: Attempt) -> Attempt:
+        """Code what of a run is still to be coded, or worth it; the same."""
         while attempt.levels and not attempt.is_given_up:
             with together(self._device, min(self._at_a_time, len(attempt.levels[0]))) as start:
                 self._advance(attempt, start)
+        return attempt
 
-    def _advance(self, attempt: _Attempt, start: Start) -> None:
+    def _advance(self, attempt: Attempt, start: Start) -> None:
         """Code the next level of a run."""
         level, first = attempt.levels.pop(0), len(self.records)
         frames = [attempt.run[step.position - first] for step in level]
@@ -350,33 +290,37 @@ class GroupEncoder:
         attempt.costs += [self._cost(*pair) for pair in zip(frames, coded, strict=True)]
 
     def _cost(self, frame: Frame, coded: CodedPicture) -> run_choice.Cost:
-        step = float(nominal_step(torch.tensor(self.quality)))
-        unit, depth = step * step * RATE_WEIGHT, self._info.bit_depth
-        error = run_choice.squared_error(frame.planes, coded.planes, depth) / unit
-        inherited = error if coded.aim is None else run_choice.squared_error(coded.aim, coded.planes, depth) / unit
+        error, inherited = (
+            run_choice.squared_error(planes, coded.planes, self._info.bit_depth)
+            for planes in (frame.planes, coded.aim or frame.planes)
+        )
         return run_choice.Cost(8.0 * len(coded.record.payload), error, inherited)
 
+    @property
+    def _base(self) -> float:
+        """The quality that those of pictures are made from."""
+        return self.quality + (0.0 if self._is_between_better else self._alignment)
+
     def _quality(self, step: Step, ends: bool) -> int:
-        aligned = self._alignment if step.position - 1 == step.first else 0.0
         # a fraction of a quality is a share of pictures one quality finer, spread evenly
-        quality = min(100, max(1, math.floor(self.quality + aligned + step.position * _GOLDEN % 1.0)))
+        quality = min(100, max(1, math.floor(self._base + step.position * _GOLDEN % 1.0)))
         if "nocascade" in self._settings.ablate:
             return quality
         return min(100, max(1, quality + quality_bonus(step, quality, self._still, ends)))
 
-    def _code_level(self, place: _Place, frames: list[Frame], level: list[Step]) -> list[CodedPicture]:
+    def _code_level(self, place: Place, frames: list[Frame], level: list[Step]) -> list[CodedPicture]:
         """Code pictures that do not need each other."""
         with together(self._device, min(self._at_a_time, len(level))) as start:
             return self._code_with(start, place, frames, level)
 
-    def _code_with(self, start: Start, place: _Place, frames: list[Frame], level: list[Step]) -> list[CodedPicture]:
+    def _code_with(self, start: Start, place: Place, frames: list[Frame], level: list[Step]) -> list[CodedPicture]:
         """The same, where others may be under way."""
         started = [start(self._code, place, *pair) for pair in zip(frames, level, strict=True)]
         coded = [each.result() for each in started]
         self._learn(place, coded)
         return coded
 
-    def _learn(self, place: _Place, level: list[CodedPicture]) -> None:
+    def _learn(self, place: Place, level: list[CodedPicture]) -> None:
         """After pictures of one level."""
         steps = [picture.step for picture in level]
         if "noadapt" not in self._settings.ablate:
@@ -385,12 +329,12 @@ class GroupEncoder:
             place.state.forget(steps[0])
         place.estimated_bits += sum(picture.bits for picture in level)
 
-    def _code(self, place: _Place, frame: Frame, step: Step) -> CodedPicture:
+    def _code(self, place: Place, frame: Frame, step: Step) -> CodedPicture:
         around = self._around[step.position] if self._is_averaged(step) else Around()
         shown = {self._digests[at] for at in (step.position, step.first, step.second) if at is not None}
         ends = self._around[step.position].ends
         quality = self._quality(step, ends)
-        task = Task(frame, step, quality, self.quality, place.state, around, is_repeat=len(shown) == 1, ends=ends)
+        task = Task(frame, step, quality, self._base, place.state, around, is_repeat=len(shown) == 1, ends=ends)
         return self._pictures.code(task)
 
     def _is_averaged(self, step: Step) -> bool:
