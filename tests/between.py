@@ -9,7 +9,9 @@ from tests.test_codec import groups
 
 
 def always_between(monkeypatch: pytest.MonkeyPatch, run: int = 4) -> None:
-    """Until the test is over anchors are ``run`` pictures apart, with every preset, also in what is cheaper without."""
+    """Until the test is over anchors are ``run`` pictures apart, with every preset, also in what is cheaper without
+    and in what stands still.
+    """
     original = group.GroupEncoder._cheaper
 
     def cheaper(self: group.GroupEncoder, plain: Attempt, between: Attempt) -> Attempt:
@@ -18,6 +20,7 @@ def always_between(monkeypatch: pytest.MonkeyPatch, run: int = 4) -> None:
         return between
 
     monkeypatch.setattr(group.GroupEncoder, "_cheaper", cheaper)
+    monkeypatch.setattr(group.GroupEncoder, "_stands_still", lambda *_: False)
     monkeypatch.setattr(group, "RUN", run)
     for preset in TRY_EVERY:
         monkeypatch.setitem(TRY_EVERY, preset, 2)

@@ -198,8 +198,7 @@ class GroupEncoder:
         """Code what follows an anchor, with pictures between anchors or without."""
         if len(run) < 2:
             return self._complete() + self._keep(self._code_level(self._place, run, [self._step()]))
-        # what stands still is coded once
-        stands = len(set(self._digests[-len(run) - 1 :])) == 1
+        stands = self._stands_still(run)
         tries = not stands and self._runs % self._try_every == 0
         self._runs += not stands
         has_between = self._is_between_better and not stands
@@ -213,6 +212,10 @@ class GroupEncoder:
             attempt = self._go_on(self._attempt(BETWEEN if has_between else PREDICTED, run))
         self._place = attempt.place
         return done + self._keep(attempt.shown)
+
+    def _stands_still(self, run: list[Frame]) -> bool:
+        """Whether a run, the last one so far, shows only what the picture before it does."""
+        return len(set(self._digests[-len(run) - 1 :])) == 1
 
     def _attempt(self, kind: int, run: list[Frame]) -> Attempt:
         """To code a run whose pictures up to an anchor are of a kind, from where the group is."""
