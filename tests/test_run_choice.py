@@ -13,9 +13,10 @@ from lvc.encoder.attempt import Attempt, Place
 from lvc.encoder.picture import CodedPicture
 from lvc.encoder.run_choice import (
     ANCHOR_WEIGHT,
+    COARSE,
     DOUBT,
-    ENDS,
     ERROR_WEIGHT,
+    FINE,
     MOST_ALIGNED,
     NEGLIGIBLE,
     QUALITY_ERROR,
@@ -150,7 +151,8 @@ def test_errors_are_made_equal_by_other_qualities() -> None:
     plain, between = [Cost(1.0, 9.0, 9.0)] * 8, [Cost(1.0, 9.0 * math.exp(2 * QUALITY_ERROR), 9.0)] * 8
     assert alignment(60, plain, between) == pytest.approx(-2)
     assert alignment(60, between, plain) == pytest.approx(2)
-    assert alignment(1 + ENDS / 2, plain, between) == alignment(100 - ENDS / 2, plain, between) == pytest.approx(-1)
+    assert alignment((1 + COARSE) / 2, plain, between) == pytest.approx(-1)
+    assert alignment((100 + FINE) / 2, plain, between) == pytest.approx(-1)
     assert alignment(1, plain, between) == alignment(100, plain, between) == 0
     nothing = [Cost(1.0, 0.0, 0.0)] * 8
     assert alignment(60, nothing, nothing) == 0

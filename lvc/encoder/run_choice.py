@@ -20,8 +20,11 @@ changes, what each picture leaves to the next gets better and better."""
 QUALITY_ERROR = 0.055
 """By how much the natural logarithm of errors falls with each quality (0.05 to 0.06 on average over ten clips,
 over ten qualities each from 1 to 70, single ones 0.036 to 0.087; in theory, without what is not coded, 0.09)."""
-MOST_ALIGNED, ENDS = 6, 10
-"""Most qualities that :func:`alignment` gives (real clips: 5.6), and over how many at either end it grows from 0."""
+MOST_ALIGNED = 6
+"""Most qualities that :func:`alignment` gives (real clips: 5.6)."""
+COARSE, FINE = 30, 85
+"""Qualities between which it counts in full; to 1 and 100 it fades. Files of some kilobytes vary so much that they
+would not grow with the quality if it faded faster."""
 
 
 class Cost(NamedTuple):
@@ -74,5 +77,5 @@ def alignment(quality: float, plain: Sequence[Cost], between: Sequence[Cost]) ->
     """
     plain_error, between_error = (max(1.0, sum(cost.error for cost in costs)) for costs in (plain, between))
     qualities = math.log(plain_error / between_error) / QUALITY_ERROR
-    share = min(1.0, (quality - 1) / ENDS, (100 - quality) / ENDS)
+    share = min(1.0, (quality - 1) / (COARSE - 1), (100 - quality) / (100 - FINE))
     return share * min(MOST_ALIGNED, max(-MOST_ALIGNED, qualities))
