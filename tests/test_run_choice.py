@@ -158,8 +158,9 @@ def test_errors_are_made_equal_by_other_qualities() -> None:
     assert alignment(60, nothing, nothing) == 0
     assert alignment(60, nothing, between) == -MOST_ALIGNED
     # a finer one never becomes a coarser one
-    rising = [quality + alignment(quality, nothing, between) for quality in range(1, 101)]
-    assert rising == sorted(set(rising))
+    for costs in ((nothing, between), (between, nothing)):
+        rising = [quality + alignment(quality, *costs) for quality in range(1, 101)]
+        assert rising == sorted(set(rising))
 
 
 @pytest.mark.parametrize("kind", ["zoom", "pan"])
