@@ -206,10 +206,11 @@ class GroupEncoder:
             return self._begin_run(run)
         done = self._complete()
         if tries:
-            attempt = self._cheaper(self._attempt(PREDICTED, run), self._attempt(BETWEEN, run))
+            plain, between = (self._attempt(kind, run, self._place.copied()) for kind in (PREDICTED, BETWEEN))
+            attempt = self._cheaper(plain, between)
             self._is_between_better = attempt.has_between
         else:
-            attempt = self._go_on(self._attempt(BETWEEN if has_between else PREDICTED, run))
+            attempt = self._go_on(self._attempt(BETWEEN if has_between else PREDICTED, run, self._place))
         self._place = attempt.place
         return done + self._keep(attempt.shown)
 
@@ -217,10 +218,10 @@ class GroupEncoder:
         """Whether a run, the last one so far, shows only what the picture before it does."""
         return len(set(self._digests[-len(run) - 1 :])) == 1
 
-    def _attempt(self, kind: int, run: list[Frame]) -> Attempt:
-        """To code a run whose pictures up to an anchor are of a kind, from where the group is."""
+    def _attempt(self, kind: int, run: list[Frame], place: Place) -> Attempt:
+        """To code the next run, whose pictures up to an anchor are of a kind; it changes the place."""
         steps = _steps(kind, len(self.records), len(run))
-        return Attempt(run, levels(steps), self._place.copied(), 8 * len(self.records[0].payload))
+        return Attempt(run, levels(steps), place, 8 * len(self.records[0].payload))
 
     def _begin_run(self, run: list[Frame]) -> list[CodedPicture]:
         """Code the anchor of a run beside what of the run before waits; then the pictures between of this one wait."""
@@ -301,7 +302,7 @@ class GroupEncoder:
 
     @property
     def _base(self) -> float:
-        """The quality that those of pictures are made from."""
+        """The quality that those of pictures are made from: as in the settings, but for what aligns both orders."""
         return self.quality + (0.0 if self._is_between_better else self._alignment)
 
     def _quality(self, step: Step, ends: bool) -> int:

@@ -23,8 +23,8 @@ over ten qualities each from 1 to 70, single ones 0.036 to 0.087; in theory, wit
 MOST_ALIGNED = 6
 """Most qualities that :func:`alignment` gives (real clips: 5.6)."""
 COARSE, FINE = 30, 92
-"""Qualities between which it counts in full; to 1 and 100 it fades. Files of some kilobytes vary so much that they
-would not grow with the quality if it faded faster."""
+"""Qualities between which it counts in full; to 1 and 100 it fades. The coarsest files, of some kilobytes, vary so much
+that they would not grow with the quality if it faded faster there."""
 
 
 class Cost(NamedTuple):
