@@ -5,7 +5,6 @@ import os
 import random
 import subprocess
 import sys
-import time
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
@@ -46,25 +45,43 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def command(folder: Path, target: Path) -> list[str]:
+def arguments(folder: Path, target: Path) -> list[str]:
     ends = [str(folder / "in.y4m"), str(target)]
     options = ["--keyint", "4", "--model", str(folder / "tiny.lvcm"), "--device", "cpu", "--threads", "1", "--resume"]
-    return [sys.executable, "-m", "lvc", "encode", *ends, *options, "--quiet"]
+    return ["encode", *ends, *options, "--quiet"]
 
 
-def test_killed_at_random_moments(folder: Path, tmp_path: Path) -> None:
-    """The process is killed when the temporary file has reached some random size, well before its last group."""
+KILLED = """
+import os, signal, sys
+from lvc.cli import main
+from lvc.output import OutputStream
+
+written, enough = 0, int(sys.argv[1])
+
+def write(self, data):
+    global written
+    part = bytes(data)[: enough - written]
+    written += os.write(self._stream.fileno(), part)
+    if written == enough:
+        os.kill(os.getpid(), getattr(signal, "SIGKILL", signal.SIGTERM))
+    return len(part)
+
+OutputStream.write = write
+main(sys.argv[2:])
+"""
+"""An encode that is killed when it has written so many bytes."""
+
+
+def test_killed_at_random_bytes(folder: Path, tmp_path: Path) -> None:
     target = tmp_path / "out.lvc"
     whole = (folder / "whole.lvc").read_bytes()
-    for size in sorted(random.Random(5).sample(range(1, len(whole) // 2), 3)):
-        with subprocess.Popen(command(folder, target)) as process:
-            while process.poll() is None and sum(path.stat().st_size for path in tmp_path.iterdir()) < size:
-                time.sleep(0.002)
-            assert process.poll() is None, "it was to be killed before its end"
-            process.kill()
-        assert not target.exists()
-    assert len(list(tmp_path.iterdir())) == 1
-    subprocess.run(command(folder, target), check=True)
+    for size in sorted(random.Random(5).sample(range(1, len(whole)), 3)):
+        command = [sys.executable, "-c", KILLED, str(size), *arguments(folder, target)]
+        assert subprocess.run(command, check=False).returncode != 0
+        (left,) = tmp_path.iterdir()
+        assert left != target
+        assert left.read_bytes() == whole[:size]
+    subprocess.run([sys.executable, "-m", "lvc", *arguments(folder, target)], check=True)
     assert target.read_bytes() == whole
     assert [path.name for path in tmp_path.iterdir()] == ["out.lvc"]
 
