@@ -69,7 +69,7 @@ def qualities(data: bytes) -> list[int]:
 
 
 def coded(quality: float, step: Step, pts: int, dearness: float) -> FrameRecord:
-    whole = math.floor(quality + pts * 0.618 % 1)
+    whole = math.floor(quality + (0.5 + pts * 0.618) % 1)
     whole += quality_bonus(step, whole)
     kind = INTRA if step.first is None else BETWEEN if step.depth else PREDICTED
     size = round(dearness * (5300 if kind == INTRA else 1000) * math.exp(SLOPE * 0.9 * (whole - 50))) - FRAME_BYTES

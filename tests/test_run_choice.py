@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from lvc.container import Step
+from lvc.container import FrameRecord, Step
 from lvc.encoder import EncoderSettings, group, run_choice
 from lvc.encoder.attempt import Attempt, Place
 from lvc.encoder.picture import CodedPicture
@@ -185,12 +185,8 @@ def test_a_quality_means_the_same_in_both_orders(kind: str, monkeypatch: pytest.
     assert abs(math.log(aligned / wanted)) < abs(math.log(plain / wanted)) / 2
 
 
-@pytest.mark.parametrize(("quality", "aligned"), [(90, -3.0), (90, 2.0), (99, 20.0), (2, -20.0)])
-@pytest.mark.parametrize("aligns", [True, False])
-def test_pictures_without_others_between_are_aligned(
-    quality: int, aligned: float, aligns: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The intra picture and all others; those that had been coded until it was known are coded once more."""
+def aligned_records(quality: int, aligned: float, aligns: bool, monkeypatch: pytest.MonkeyPatch) -> list[FrameRecord]:
+    """A group without pictures between."""
     monkeypatch.setattr(run_choice, "run_cost", lambda costs, *_: 1e9 if any(cost.bits for cost in costs) else 1.0)
     monkeypatch.setattr(run_choice, "alignment", lambda *_: aligned)
     monkeypatch.setattr(
@@ -205,7 +201,30 @@ def test_pictures_without_others_between_are_aligned(
             encoder.encode(frame)
         encoder.finish()
     assert [record.kind for record in encoder.records] == [0, *[1] * 12]
-    for position, record in enumerate(encoder.records):
+    return encoder.records
+
+
+@pytest.mark.parametrize(("quality", "aligned"), [(90, -3.0), (90, 2.0), (99, 20.0), (2, -20.0)])
+@pytest.mark.parametrize("aligns", [True, False])
+def test_pictures_without_others_between_are_aligned(
+    quality: int, aligned: float, aligns: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The intra picture and all others; those that had been coded until it was known are coded once more."""
+    for position, record in enumerate(aligned_records(quality, aligned, aligns, monkeypatch)):
         wanted = min(100, max(1, quality + (aligned if aligns else 0)))
-        bonus = quality_bonus(Step(position, position - 1 if position else None), wanted)
-        assert record.quality == min(100, max(1, wanted + bonus))
+        assert record.quality == min(100, max(1, wanted + bonus_at(position, wanted)))
+
+
+@pytest.mark.parametrize("aligned", [-0.6, -0.4, -0.01, 0.01, 0.4, 0.6])
+def test_a_fraction_of_a_quality(aligned: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The intra picture, most of what changes little, is not a whole quality coarser for the hundredth part of one."""
+    records = aligned_records(60, aligned, True, monkeypatch)
+    first, *others = (record.quality - bonus_at(position, 60) for position, record in enumerate(records))
+    assert first == round(60 + aligned)
+    assert set(others) <= {math.floor(60 + aligned), math.ceil(60 + aligned)}
+    assert np.mean(others) == pytest.approx(60 + aligned, abs=0.1)
+
+
+def bonus_at(position: int, quality: float) -> int:
+    """Of an anchor that follows another one."""
+    return quality_bonus(Step(position, position - 1 if position else None), quality)

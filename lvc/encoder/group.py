@@ -306,8 +306,8 @@ class GroupEncoder:
         return self.quality + (0.0 if self._is_between_better else self._alignment)
 
     def _quality(self, step: Step, ends: bool) -> int:
-        # a fraction of a quality is a share of pictures one quality finer, spread evenly
-        quality = min(100, max(1, math.floor(self._base + step.position * _GOLDEN % 1.0)))
+        # a fraction of a quality is a share of pictures one quality finer, spread evenly; the first one's is rounded
+        quality = min(100, max(1, math.floor(self._base + (0.5 + step.position * _GOLDEN) % 1.0)))
         if "nocascade" in self._settings.ablate:
             return quality
         return min(100, max(1, quality + quality_bonus(step, quality, self._still, ends)))
