@@ -3,6 +3,7 @@
 import io
 import os
 import random
+import signal
 import subprocess
 import sys
 from contextlib import AbstractContextManager
@@ -52,7 +53,7 @@ def arguments(folder: Path, target: Path) -> list[str]:
 
 
 KILLED = """
-import os, signal, sys
+import os, sys
 from lvc.cli import main
 from lvc.output import OutputStream
 
@@ -60,24 +61,25 @@ written, enough = 0, int(sys.argv[1])
 
 def write(self, data):
     global written
-    part = bytes(data)[: enough - written]
-    written += os.write(self._stream.fileno(), part)
+    taken = os.write(self._stream.fileno(), bytes(data)[: enough - written])
+    written += taken
     if written == enough:
-        os.kill(os.getpid(), getattr(signal, "SIGKILL", signal.SIGTERM))
-    return len(part)
+        os.kill(os.getpid(), int(sys.argv[2]))
+    return taken
 
 OutputStream.write = write
-main(sys.argv[2:])
+main(sys.argv[3:])
 """
-"""An encode that is killed when it has written so many bytes."""
+"""An encode that is killed, by a signal, when it has written so many bytes."""
+SIGKILL = getattr(signal, "SIGKILL", signal.SIGTERM)  # the latter is the same on Windows
 
 
 def test_killed_at_random_bytes(folder: Path, tmp_path: Path) -> None:
     target = tmp_path / "out.lvc"
     whole = (folder / "whole.lvc").read_bytes()
     for size in sorted(random.Random(5).sample(range(1, len(whole)), 3)):
-        command = [sys.executable, "-c", KILLED, str(size), *arguments(folder, target)]
-        assert subprocess.run(command, check=False).returncode != 0
+        command = [sys.executable, "-c", KILLED, str(size), str(int(SIGKILL)), *arguments(folder, target)]
+        assert abs(subprocess.run(command, check=False).returncode) == SIGKILL
         (left,) = tmp_path.iterdir()
         assert left != target
         assert left.read_bytes() == whole[:size]

@@ -204,6 +204,11 @@ def aligned_records(quality: int, aligned: float, aligns: bool, monkeypatch: pyt
     return encoder.records
 
 
+def bonus_at(position: int, quality: float) -> int:
+    """Qualities by which a picture of a group without pictures between is finer."""
+    return quality_bonus(Step(position, position - 1 if position else None), quality)
+
+
 @pytest.mark.parametrize(("quality", "aligned"), [(90, -3.0), (90, 2.0), (99, 20.0), (2, -20.0)])
 @pytest.mark.parametrize("aligns", [True, False])
 def test_pictures_without_others_between_are_aligned(
@@ -223,8 +228,3 @@ def test_a_fraction_of_a_quality(aligned: float, monkeypatch: pytest.MonkeyPatch
     assert first == round(60 + aligned)
     assert set(others) <= {math.floor(60 + aligned), math.ceil(60 + aligned)}
     assert np.mean(others) == pytest.approx(60 + aligned, abs=0.1)
-
-
-def bonus_at(position: int, quality: float) -> int:
-    """Of an anchor that follows another one."""
-    return quality_bonus(Step(position, position - 1 if position else None), quality)

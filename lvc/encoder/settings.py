@@ -78,7 +78,8 @@ class EncoderSettings:
     """Settings of one encode.
 
     Attributes:
-        quality: 1...100; a fraction is the share of pictures that are one quality finer.
+        quality: 1...100; a fraction is the share of pictures that are one quality finer, but that of an intra picture
+            is rounded.
         preset: fast, medium or slow: effort of the search only.
         tune: what pictures are to be alike in: "psnr", squared errors, or "ssim", structure at several scales (see
             :mod:`lvc.encoder.contrast`).
