@@ -12,14 +12,17 @@ from lvc.encoder import EncoderSettings, group, run_choice
 from lvc.encoder.attempt import Attempt, Place
 from lvc.encoder.picture import CodedPicture
 from lvc.encoder.run_choice import (
-    ANCHOR_WEIGHT,
+    ANCHOR_WEIGHTS,
     COARSE,
     DOUBT,
-    ERROR_WEIGHT,
+    ERROR_WEIGHTS,
+    FADING,
     FINE,
     MOST_ALIGNED,
     NEGLIGIBLE,
     QUALITY_ERROR,
+    WEIGHTED_FROM,
+    WEIGHTED_TO,
     Cost,
     alignment,
     run_cost,
@@ -80,9 +83,8 @@ def test_a_trial_is_given_up_half_way(
     many have been coded ahead by then.
     """
 
-    def cost(depths: list[int], length: int, intra_bits: int) -> float:
-        assert length == 8
-        assert intra_bits == intra
+    def cost(depths: list[int], length: int, intra_bits: int, quality: float) -> float:
+        assert (length, intra_bits, quality) == (8, intra, EncoderSettings().quality)
         if any(depths):
             return 10.0
         return 10.0 + by * DOUBT if len(depths) >= dearer_from else 9.0
@@ -124,17 +126,26 @@ def test_what_stands_still_is_not_tried(monkeypatch: pytest.MonkeyPatch) -> None
     assert [record.kind for record in encoder.records[:17]] == [0, *[1] * 16]
 
 
-def test_what_a_run_will_cost() -> None:
-    """Of pictures that are all alike, two tell it all, but for what the last one is worth to later ones."""
+@pytest.mark.parametrize(
+    ("quality", "share"),
+    [(1, 0), (WEIGHTED_FROM, 0), ((WEIGHTED_FROM + WEIGHTED_TO) / 2, 0.5), (WEIGHTED_TO, 1), (100, 1)],
+)
+def test_what_a_run_will_cost(quality: float, share: float) -> None:
+    """Of pictures that are all alike, two tell it all, but for what the last one is worth to later ones; errors count
+    less from fine qualities on.
+    """
+    error_weight, anchor_weight = (
+        (1 - share) * weights[0] + share * weights[1] for weights in (ERROR_WEIGHTS, ANCHOR_WEIGHTS)
+    )
     costs = [Cost(100.0, 20.0, 20.0)] * 8
-    whole = math.log(1000 + 800) + ERROR_WEIGHT * math.log(160 + ANCHOR_WEIGHT * 20)
-    assert [run_cost(costs[:count], 8, 1000) for count in range(1, 9)] == pytest.approx([whole] * 8)
+    whole = math.log(1000 + 800) + error_weight * math.log(160 + anchor_weight * 20)
+    assert [run_cost(costs[:count], 8, 1000, quality) for count in range(1, 9)] == pytest.approx([whole] * 8)
     dear = [Cost(1000.0, 80.0, 80.0), *costs[1:]]
-    rest = math.log(1000 + 1700) + ERROR_WEIGHT * math.log(220 + ANCHOR_WEIGHT * 20)
-    assert run_cost(dear[:4], 8, 1000) == pytest.approx(rest)
+    rest = math.log(1000 + 1700) + error_weight * math.log(220 + anchor_weight * 20)
+    assert run_cost(dear[:4], 8, 1000, quality) == pytest.approx(rest)
     filtered = [*costs[:7], Cost(100.0, 20.0, 5.0)]  # later pictures inherit no noise that was not coded
-    less = math.log(1000 + 800) + ERROR_WEIGHT * math.log(160 + ANCHOR_WEIGHT * 5)
-    assert run_cost(filtered, 8, 1000) == pytest.approx(less)
+    less = math.log(1000 + 800) + error_weight * math.log(160 + anchor_weight * 5)
+    assert run_cost(filtered, 8, 1000, quality) == pytest.approx(less)
 
 
 @pytest.mark.parametrize("bit_depth", [8, 10])
@@ -146,21 +157,44 @@ def test_errors_are_in_8_bit_grey_levels(bit_depth: int) -> None:
     assert squared_error(source, off, bit_depth) == pytest.approx((6 * 32 * 4 + 16 * 8 * 9) / 8 + 32 * NEGLIGIBLE)
 
 
-def test_errors_are_made_equal_by_other_qualities() -> None:
-    """But for the coarsest quality and the finest one, which mean what they say."""
+@pytest.mark.parametrize("ends", [True, False])
+def test_errors_are_made_equal_by_other_qualities(ends: bool) -> None:
+    """But for the coarsest quality and the finest one, which mean what they say. Where the group goes on, its first
+    pictures do not count, which the intra picture has made better than those to come.
+    """
     plain, between = [Cost(1.0, 9.0, 9.0)] * 8, [Cost(1.0, 9.0 * math.exp(2 * QUALITY_ERROR), 9.0)] * 8
-    assert alignment(60, plain, between) == pytest.approx(-2)
-    assert alignment(60, between, plain) == pytest.approx(2)
-    assert alignment((1 + COARSE) / 2, plain, between) == pytest.approx(-1)
-    assert alignment((100 + FINE) / 2, plain, between) == pytest.approx(-1)
-    assert alignment(1, plain, between) == alignment(100, plain, between) == 0
+    if not ends:
+        plain = [*[Cost(1.0, 1.0, 1.0)] * 4, *plain[4:]]
+    fading = 0 if ends else FADING / QUALITY_ERROR
+    assert alignment(60, plain, between, ends) == pytest.approx(fading - 2)
+    assert alignment(60, between[4:], plain[4:], ends) == pytest.approx(fading + 2)
+    assert alignment((1 + COARSE) / 2, plain, between, ends) == pytest.approx((fading - 2) / 2)
+    assert alignment((100 + FINE) / 2, plain, between, ends) == pytest.approx((fading - 2) / 2)
+    assert alignment(1, plain, between, ends) == alignment(100, plain, between, ends) == 0
     nothing = [Cost(1.0, 0.0, 0.0)] * 8
-    assert alignment(60, nothing, nothing) == 0
-    assert alignment(60, nothing, between) == -MOST_ALIGNED
+    assert alignment(60, nothing, nothing, ends) == pytest.approx(fading)
+    assert alignment(60, nothing, between, ends) == -MOST_ALIGNED
     # a finer one never becomes a coarser one
     for costs in ((nothing, between), (between, nothing)):
-        rising = [quality + alignment(quality, *costs) for quality in range(1, 101)]
+        rising = [quality + alignment(quality, *costs, ends) for quality in range(1, 101)]
         assert rising == sorted(set(rising))
+
+
+@pytest.mark.parametrize("frames", [8, 9, 10, 17])
+def test_alignment_knows_whether_the_group_goes_on(frames: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And looks at pictures in display order."""
+    seen: list[bool] = []
+
+    def noted(_quality: float, plain: list[int], between: list[int], ends: bool) -> float:
+        assert plain == between == list(range(1, min(frames, 9)))
+        seen.append(ends)
+        return 0.0
+
+    monkeypatch.setattr(run_choice, "run_cost", lambda *_: 1.0)
+    monkeypatch.setattr(run_choice, "alignment", noted)
+    monkeypatch.setattr(group.GroupEncoder, "_cost", lambda _self, _frame, coded: coded.step.position)
+    encode(Clip("zoom", 32, 32, frames), keyint=250, preset="medium")
+    assert seen == [frames <= 9]
 
 
 @pytest.mark.parametrize("kind", ["zoom", "pan"])

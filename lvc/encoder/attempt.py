@@ -30,6 +30,7 @@ class Attempt:
         levels: of its pictures, those that are still to be coded.
         place: where it has led to.
         intra_bits: of the intra picture of its group.
+        quality: as in the settings.
         coded, costs: so far, in coding order.
         most: if it will not cost less, as it goes, it is given up; only in display order.
     """
@@ -38,6 +39,7 @@ class Attempt:
     levels: list[list[Step]]
     place: Place
     intra_bits: int
+    quality: float
     coded: list[CodedPicture] = field(default_factory=list)
     costs: list[run_choice.Cost] = field(default_factory=list)
     most: float = math.inf
@@ -60,7 +62,7 @@ class Attempt:
         return math.inf if self.is_given_up else self._cost(self.costs_shown)
 
     def _cost(self, costs: list[run_choice.Cost]) -> float:
-        return run_choice.run_cost(costs, len(self.run), self.intra_bits)
+        return run_choice.run_cost(costs, len(self.run), self.intra_bits, self.quality)
 
     @property
     def has_between(self) -> bool:

@@ -221,7 +221,7 @@ class GroupEncoder:
     def _attempt(self, kind: int, run: list[Frame], place: Place) -> Attempt:
         """To code the next run, whose pictures up to an anchor are of a kind; it changes the place."""
         steps = _steps(kind, len(self.records), len(run))
-        return Attempt(run, levels(steps), place, 8 * len(self.records[0].payload))
+        return Attempt(run, levels(steps), place, 8 * len(self.records[0].payload), self.quality)
 
     def _begin_run(self, run: list[Frame]) -> list[CodedPicture]:
         """Code the anchor of a run beside what of the run before waits; then the pictures between of this one wait."""
@@ -270,7 +270,8 @@ class GroupEncoder:
         if plain.is_given_up:
             return between
         if self._aligns and self._runs == 1:
-            self._alignment = run_choice.alignment(self.quality, plain.costs, between.costs)
+            ends = self._around[len(self.records) + len(plain.run) - 1].ends
+            self._alignment = run_choice.alignment(self.quality, plain.costs_shown, between.costs_shown, ends)
         return plain
 
     def _code_ahead(self, attempt: Attempt, enough: threading.Event) -> None:
