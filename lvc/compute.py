@@ -52,19 +52,36 @@ def check_counts(**counts: int | None) -> None:
             raise ValueError(f"{name} {count} is outside its range: the least is 1")
 
 
-def choose_device(name: str, threads: int | None = None) -> str:
-    """``cpu`` or ``cuda``: what ``auto`` means here; sets the number of CPU threads where one is given.
+@contextlib.contextmanager
+def cpu_threads(count: int | None) -> Iterator[None]:
+    """So many threads for what PyTorch computes on the CPU meanwhile; None leaves it those it has, usually all cores.
+
+    Raises:
+        ValueError: fewer than 1 thread.
+    """
+    check_counts(threads=count)
+    import torch
+
+    before = torch.get_num_threads()
+    if count is not None:
+        torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        if count is not None:
+            torch.set_num_threads(before)
+
+
+def choose_device(name: str) -> str:
+    """``cpu`` or ``cuda``: what ``auto`` means here.
 
     Raises:
         LvcError: ``cuda`` was asked for and is not there.
-        ValueError: an unknown name, or fewer than 1 thread.
+        ValueError: an unknown name.
     """
     check_device(name)
-    check_counts(threads=threads)
     import torch
 
-    if threads is not None:
-        torch.set_num_threads(threads)
     if name == "cpu":
         return name
     found = torch.cuda.is_available()

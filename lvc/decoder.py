@@ -9,11 +9,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from lvc.compute import check_counts, choose_device
+from lvc.compute import check_counts, choose_device, cpu_threads
 from lvc.container import Chunk, Gop, GopChunk, Part, Reader, SideChunk
 from lvc.edit import Span
-from lvc.errors import FormatError, OutputError
-from lvc.output import reason_of
+from lvc.errors import FormatError
 from lvc.progress import Progress
 from lvc.scratch import scratch_folder
 from lvc.spool import read_frames, write_frames
@@ -225,11 +224,8 @@ def _decode_in_worker(
     """Decode a group into a file of frames, with a model that is loaded once per process; gives the damage."""
     from lvc.group_decoder import GroupDecoder
 
-    decoder = GroupDecoder(_load(model), info, choose_device(device, threads), keep_going=keep_going, layers=layers)
-    for frames in decoder.decode([group]):
-        try:
+    decoder = GroupDecoder(_load(model), info, choose_device(device), keep_going=keep_going, layers=layers)
+    with cpu_threads(threads):
+        for frames in decoder.decode([group]):
             write_frames(spool, info, frames)
-        except OSError as error:
-            message = f"{spool.parent}: {reason_of(error)} (TMPDIR names another folder for temporary files)"
-            raise OutputError(message) from error
     return decoder.damage

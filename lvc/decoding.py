@@ -11,7 +11,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Self
 
 from lvc.catalogue import model_info, path_for, path_of
-from lvc.compute import Load, check_counts, check_device, choose_device, crew_of, processes, usual_workers
+from lvc.compute import (
+    Load,
+    check_counts,
+    check_device,
+    choose_device,
+    cpu_threads,
+    crew_of,
+    processes,
+    usual_workers,
+)
 from lvc.container import Reader
 from lvc.edit import Span
 from lvc.ends import (
@@ -113,9 +122,11 @@ def decode(
         load = _load(stream, preview) if whole and workers is None else None
         several = 1 if span.frames else workers or (usual_workers(load, device, threads) if load else 1)
         started = stack.enter_context(processes(several, threads, "lvc.group_decoder"))
+        if started is None:
+            stack.enter_context(cpu_threads(threads))
         decoder = _decoder(
             stream,
-            device if started else choose_device(device, threads),
+            device if started else choose_device(device),
             batch=batch,
             model=model,
             keep_going=keep_going,
@@ -157,14 +168,16 @@ def verify(
     Raises:
         The errors of :func:`decode`, without OutputError: returning means that nothing is wrong.
     """
-    with naming(name_of_source(source)), opened_source(source) as stream:
-        decoder = _decoder(stream, choose_device(device, threads), batch=batch, model=model, progress=progress)
+    with naming(name_of_source(source)), opened_source(source) as stream, cpu_threads(threads):
+        decoder = _decoder(stream, choose_device(device), batch=batch, model=model, progress=progress)
         frames = sum(isinstance(item, Frame) for item in decoder)
         return DecodeResult(frames, decoder.truncated, tuple(decoder.damage))
 
 
 class Video:
-    """A `.lvc` file that is open for decoding: iterate over it for its frames, in presentation order.
+    """A `.lvc` file that is open for decoding: iterate over it for its frames, in presentation order, once.
+
+    Files may be pipes, so there is no way back: a second loop goes on where the first one was left.
 
     Attributes:
         info: what is true of the whole stream: size, bit depth, time base, colour ...
@@ -177,6 +190,7 @@ class Video:
         self._name = name
         self._decoder = decoder
         self._resources = resources
+        self._frames = self._decoded()
 
     @property
     def damage(self) -> list[str]:
@@ -184,6 +198,9 @@ class Video:
         return list(self._decoder.damage)
 
     def __iter__(self) -> Iterator[Frame]:
+        return self._frames
+
+    def _decoded(self) -> Iterator[Frame]:
         with naming(self._name):
             yield from (item for item in self._decoder if isinstance(item, Frame))
 
@@ -212,7 +229,7 @@ def open(  # noqa: A001 -- meant to be written lvc.open
     Args:
         source: the `.lvc` bytes; pipes are fine.
         device: ``auto``, ``cpu`` or ``cuda``. The pictures are the same on every one of them.
-        threads: of the CPU, 1 or more; None takes all cores.
+        threads: of the CPU, 1 or more, for PyTorch as a whole until the video is closed; None takes all cores.
         batch: groups of pictures that are decoded together, 1 or more: faster on a GPU, with more memory.
         model: name or path of the very model that the file was encoded with, where that is not installed.
         keep_going: give what a damaged or truncated file still holds; ``damage`` of the video says what is wrong.
@@ -228,7 +245,8 @@ def open(  # noqa: A001 -- meant to be written lvc.open
     name = name_of_source(source)
     with naming(name), contextlib.ExitStack() as stack:
         stream = stack.enter_context(opened_source(source))
-        decoder = _decoder(stream, choose_device(device, threads), batch=batch, model=model, keep_going=keep_going)
+        stack.enter_context(cpu_threads(threads))
+        decoder = _decoder(stream, choose_device(device), batch=batch, model=model, keep_going=keep_going)
         return Video(name, decoder, stack.pop_all())
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, cast
 
 from lvc import __version__
 from lvc.catalogue import path_of
-from lvc.compute import Load, check_counts, choose_device, crew_of, processes, usual_workers
+from lvc.compute import Load, check_counts, choose_device, cpu_threads, crew_of, processes, usual_workers
 from lvc.edit import Edit
 from lvc.ends import (
     OnWarning,
@@ -140,7 +140,8 @@ def encode(
 
         if edit.fps not in (None, reader.info.frame_rate) and reader.has_sound and warn is not None:
             warn("audio and subtitles keep their times at another frame rate and no longer go with the pictures")
-        chosen = choose_device(device, threads)
+        chosen = choose_device(device)
+        stack.enter_context(cpu_threads(threads))
         name = None if model is None else os.fspath(model)
         found = find_model(name)
         settings = EncoderSettings(quality=quality, preset=preset, tune=tune, keyint=keyint)

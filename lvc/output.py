@@ -81,10 +81,11 @@ def replacing(target: str | os.PathLike[str], key: str | None = None, *, keep: b
     Raises:
         OutputError: the folder cannot be written to, the disk is full, or another process works with the same key.
     """
-    place = Path(os.path.realpath(target))
-    if place.exists() and not _is_regular(place):
-        yield place
+    given = Path(target)
+    if given.exists() and not _is_regular(given):  # of /dev/fd/63 there is no real path
+        yield given
         return
+    place = Path(os.path.realpath(given))
     stem = os.fsencode(place.stem)[:_KEPT_NAME].decode("utf-8", "ignore")
     temporary = place.with_name(f".{stem}.{key or secrets.token_hex(4)}{place.suffix}")
     lock: BinaryIO | None = None

@@ -1,5 +1,6 @@
 """Frames in a file of their own: passed between processes, or kept to be coded more than once."""
 
+import contextlib
 import struct
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -7,6 +8,8 @@ from typing import BinaryIO
 
 import numpy as np
 
+from lvc.errors import OutputError
+from lvc.output import reason_of
 from lvc.video import Frame, Plane, VideoInfo
 
 _TIMES = struct.Struct("<qq")
@@ -16,10 +19,10 @@ def write_frames(path: Path, info: VideoInfo, frames: Iterable[Frame]) -> int:
     """Write frames to a new file; how many there were. Holds one at a time.
 
     Raises:
-        OSError: the disk is full, or the like.
+        OutputError: the disk is full, or the like.
     """
     count = 0
-    with path.open("wb") as stream:
+    with _told_of(path), path.open("wb") as stream:
         for frame in frames:
             _write(stream, info, frame)
             count += 1
@@ -30,9 +33,9 @@ def append_frame(path: Path, info: VideoInfo, frame: Frame) -> None:
     """Write one frame behind those that a file holds; where there is no file, to a new one.
 
     Raises:
-        OSError: the disk is full, or the like.
+        OutputError: the disk is full, or the like.
     """
-    with path.open("ab") as stream:
+    with _told_of(path), path.open("ab") as stream:
         _write(stream, info, frame)
 
 
@@ -48,6 +51,15 @@ def read_frames(path: Path, info: VideoInfo) -> Iterator[Frame]:
                 planes.append(np.frombuffer(data, kind).reshape(rows, columns).astype(np.uint16))
             pts, duration = _TIMES.unpack(times)
             yield Frame(planes, pts, duration)
+
+
+@contextlib.contextmanager
+def _told_of(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        message = f"{path.parent}: {reason_of(error)} (TMPDIR names another folder for temporary files)"
+        raise OutputError(message) from error
 
 
 def _write(stream: BinaryIO, info: VideoInfo, frame: Frame) -> None:

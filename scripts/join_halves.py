@@ -6,7 +6,8 @@ lvc train clips/ -o inter.lvcm --only inter --minutes 60 --start-from old.lvcm &
 wait
 python scripts/join_halves.py intra.ckpt inter.ckpt clips/ new.lvcm
 
-Codebooks and tables are fitted again to the whole. A checkpoint of the whole lies beside the model, to go on from.
+Codebooks and tables are fitted again to the whole. A checkpoint of the whole lies beside the model, from which
+lvc train clips/ -o new.lvcm --minutes N goes on, where N is more than both have taken together.
 Files that exist are replaced only with -y.
 """
 
@@ -45,9 +46,8 @@ def main(intra: Path, inter: Path, clips: Path, output: Path, size: str, fit_cro
                 check_output(written, source=half, overwrite=always)
     except OutputError as error:
         raise click.ClickException(str(error)) from error
-    trainer = Trainer(TrainingSettings(clips, whole, size=size, only="inter", minutes=1))
-    trainer.load(inter, weights_only=False)
-    trainer.take_intra(intra)
+    trainer = Trainer(TrainingSettings(clips, whole, size=size, minutes=1))
+    trainer.take_halves(intra, inter)
     trainer.save()
     trainer.clips = load_folder(clips)
     finish(trainer, output, fit_crops, quiet=False)

@@ -53,7 +53,8 @@ def compared(rows: list[dict[str, Any]], codec: str, other: str) -> str:
         mean = summary.mean_rate_difference(codec, measure) if measure in summary.measures else None
         if mean is not None:
             direction = "more" if mean.value > 0 else "fewer"
-            parts.append(f"{abs(mean.value):.1f} % {direction} bits at the same {MEASURES[measure][0]}")
+            part = f"{abs(mean.value):.1f} % {direction} bits at the same {MEASURES[measure][0]}"
+            parts.append(part + (f" (of {mean.clips} clips)" if mean.clips < len(summary.clips) else ""))
     return f"Against {other}, {codec} needs {', '.join(parts)} on average." if parts else ""
 
 

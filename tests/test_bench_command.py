@@ -16,6 +16,7 @@ from click.testing import CliRunner, Result
 
 from lvc.bench.command import _device, bench
 from lvc.bench.results import locked
+from lvc.bench.session import Outcome, Request
 from lvc.bench.workers import Workers
 from lvc.cli import main
 from lvc.encoder.settings import ABLATIONS
@@ -120,6 +121,22 @@ def test_parts_that_lvc_does_not_have(clip: Path, tmp_path: Path) -> None:
 def test_the_device_is_that_of_lvc(monkeypatch: pytest.MonkeyPatch, codec: str, device: str) -> None:
     monkeypatch.setattr("lvc.compute.choose_device", lambda _: "cuda")
     assert _device("auto", (codec,)) == device
+
+
+def test_what_is_switched_off_runs_on_the_device(clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lvc takes part where only parts of it are named."""
+    requests: list[Request] = []
+
+    def noted(request: Request) -> Outcome:
+        requests.append(request)
+        raise LvcError("enough")
+
+    monkeypatch.setattr("lvc.compute.choose_device", lambda _: "cuda")
+    monkeypatch.setattr("lvc.bench.session.run_session", noted)
+    assert run(clip, "-c", "x264", "--ablate", "scalar", "-o", tmp_path / "report").exit_code == 1
+    assert [(request.codecs, request.conditions.device) for request in requests] == [
+        (["x264", "lvc", "lvc:ablate=scalar"], "cuda")
+    ]
 
 
 def test_nothing_to_measure(tmp_path: Path) -> None:

@@ -5,15 +5,17 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pytest
 
 import lvc
+from lvc.bench import speed
 from lvc.bench.cache import Cache, Row
 from lvc.bench.clips import Clip, find_clips
 from lvc.bench.codecs import parse_codec
@@ -26,6 +28,8 @@ from lvc.bench.workers import CrashError, Workers
 from lvc.errors import InputError, LvcError
 from lvc.media import VideoReader, VideoWriter, filters, peers
 from tests.clips import clip_frames, clip_info, make_clip
+
+T = TypeVar("T")
 
 FRAMES = 4
 CONDITIONS = Conditions(frames=FRAMES)
@@ -250,6 +254,24 @@ def test_a_process_that_dies_is_an_error_of_its_own() -> None:
     assert "stood still for 2 seconds" in str(answers["is stuck"])
     assert isinstance(answers["fails"], LvcError)
     assert "ValueError" in str(answers["fails"])
+
+
+def sleep_once(marker: Path) -> str:
+    """Get stuck, but only the first time."""
+    if not marker.exists():
+        marker.touch()
+        time.sleep(60)
+    return "done"
+
+
+def test_a_stuck_encoder_is_timed_once_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Impatient(Workers[T]):
+        def __init__(self, limit: int, preload: Sequence[str]) -> None:
+            super().__init__(limit, preload, patience=2)
+
+    monkeypatch.setattr(speed, "Workers", Impatient)
+    assert speed._isolated(sleep_once, tmp_path / "marker") == "done"
+    assert (tmp_path / "marker").exists()
 
 
 def test_processes_side_by_side_do_not_fight_over_cores() -> None:

@@ -1,6 +1,7 @@
 """Failures and interruptions: messages and exit statuses."""
 
 import contextlib
+import os
 import resource
 import signal
 import subprocess
@@ -79,6 +80,38 @@ def files_of_at_most(size: int) -> Iterator[None]:
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.mark.parametrize(
+    ("closed", "arguments", "status", "said"),
+    [
+        ("<&-", "encode - out.lvc", 3, b"lvc: error: standard input: there is nothing in it\n"),
+        ("<&-", "encode clip.y4m clip.lvc", 8, b"lvc: error: clip.lvc: the file exists and is not to be replaced"),
+        (">&-", "decode clip.lvc -", 8, b"lvc: error: the output: Bad file descriptor\n"),
+        (">&-", "info clip.lvc", 8, b"lvc: error: the output cannot be written: Bad file descriptor\n"),
+        ("2>&-", "decode clip.lvc out.y4m", 0, b""),
+        ("<&- >&- 2>&-", "verify clip.lvc", 8, b""),
+    ],
+)
+@pytest.mark.skipif(os.name != "posix", reason="only shells of Unix close standard streams")
+def test_standard_streams_that_are_closed(folder: Path, closed: str, arguments: str, status: int, said: bytes) -> None:
+    """Pictures do not go to a file that took the place of one of them."""
+    command = f"'{sys.executable}' -m lvc {arguments} {closed}"
+    done = subprocess.run(["sh", "-c", command], cwd=folder, stdin=subprocess.DEVNULL, capture_output=True, check=False)
+    assert done.returncode == status
+    assert done.stdout == b""
+    assert said in done.stderr
+    assert b"Traceback" not in done.stderr
+    assert (folder / "out.y4m").exists() == (status == 0)
+
+
+def test_temporary_files_that_do_not_fit(folder: Path) -> None:
+    """It is said where they are."""
+    with files_of_at_most(400):
+        result = run("encode", folder / "clip.y4m", folder / "out.lvc", "--target-psnr", 34, "-y", "--quiet")
+    assert result.exit_code == 8
+    assert "TMPDIR names another folder for temporary files" in result.stderr
+    assert not (folder / "out.lvc").exists()
 
 
 @pytest.mark.parametrize("name", ["out.lvc", "out.y4m", "out.mp4", "out.mkv"])

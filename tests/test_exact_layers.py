@@ -2,6 +2,9 @@
 
 import contextlib
 import copy
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import numpy.typing as npt
@@ -318,3 +321,34 @@ def test_the_self_test_notices_loops_that_were_compiled_wrongly(
     monkeypatch.setattr(where, name, wrong)
     assert not passes_self_test("cpu")
     passes_self_test.cache_clear()
+
+
+def test_threads_leave_exact_arithmetic_in_any_order() -> None:
+    """What is set for the whole process stays until the last one has left, and is then what it was before."""
+    entered, left = threading.Event(), threading.Event()
+
+    def settings() -> tuple[object, ...]:
+        return torch.get_default_dtype(), torch.backends.cudnn.enabled
+
+    def first() -> None:
+        with exact_arithmetic():
+            entered.wait(60)
+        left.set()
+
+    before = settings()
+    torch.set_default_dtype(torch.float64)
+    chosen = settings()
+    try:
+        with ThreadPoolExecutor(1) as pool:
+            done = pool.submit(first)
+            while settings() == chosen and not done.done():
+                time.sleep(0.01)
+            with exact_arithmetic():
+                entered.set()
+                assert left.wait(60)
+                assert settings() == (torch.float32, False)
+            done.result()
+        assert settings() == chosen
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert settings() == before

@@ -13,7 +13,7 @@ import torch
 from lvc.decoder import Decoder
 from lvc.encoder import EncoderSettings, encode_stream
 from lvc.encoder import picture as picture_encoder
-from lvc.encoder.loop_filter_choice import choose_filter
+from lvc.encoder.loop_filter_choice import choose_filter, squared_errors
 from lvc.exact import loop_filter, places
 from lvc.exact.loop_filter import BLOCK, CLASSES, PAIRS, SETS, Seen, filtered, look, loop_filtered, put_back
 from lvc.exact.warp import to_blocks
@@ -239,3 +239,11 @@ def test_fitting_looks_at_every_picture(tmp_path: Path) -> None:
     assert statistics.filters.shape == (SETS, CLASSES, len(PAIRS))
     assert statistics.filters.any()
     assert not fit(tiny_model(), load_folder(tmp_path), count=1).filters.any()
+
+
+def test_errors_are_exact_in_any_order() -> None:
+    """So that what is chosen does not depend on how PyTorch shares out a sum."""
+    random = np.random.default_rng(4)
+    wanted, *ways = random.integers(0, 1024, (4, 256, 16, 16))
+    found = squared_errors(torch.from_numpy(wanted).float(), [torch.from_numpy(each).float() for each in ways])
+    assert found.tolist() == [int(np.square(wanted - each).sum()) for each in ways]

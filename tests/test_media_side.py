@@ -206,6 +206,26 @@ def test_audio_that_begins_elsewhere(tmp_path: Path, name: str, start: float) ->
     assert distance(tmp_path / name) == pytest.approx(distance(tmp_path / "a.mkv"), abs=0.0011)
 
 
+@pytest.mark.parametrize("name", ["b.mp4", "b.mov"])
+def test_audio_begins_between_pictures(tmp_path: Path, name: str) -> None:
+    """Where times of pictures are counted in whole pictures."""
+    sound = Sound("aac", start=0.31)
+    write_media(
+        tmp_path / "a.mov",
+        times=range(12),
+        time_base=Fraction(1, 5),
+        rate=Fraction(5),
+        sounds=[sound],
+        muxer={"video_track_timescale": "5"},
+    )
+    copy(tmp_path / "a.mov", tmp_path / name)
+    with VideoReader(tmp_path / "a.mov") as reader:
+        assert reader.info.time_base == Fraction(1, 5)
+    assert side_tracks(tmp_path / name)[0].times[0] == pytest.approx(
+        side_tracks(tmp_path / "a.mov")[0].times[0], abs=1e-3
+    )
+
+
 def test_negative_start_moves_audio_too(tmp_path: Path) -> None:
     unmoved = {"avoid_negative_ts": "disabled"}
     sound = Sound("ac3", start=-0.4)

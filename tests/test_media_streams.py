@@ -5,10 +5,13 @@ import os
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -16,9 +19,11 @@ import pytest
 
 from lvc.errors import InputError, LimitError, OutputError
 from lvc.media import VideoReader, VideoWriter
+from lvc.media.decoding import Decoding
 from lvc.media.head import Hdr, Head, pack_head
-from lvc.media.truncation import Extent
+from lvc.media.truncation import Extent, missing_bytes
 from lvc.media.y4m import SIGNATURE
+from lvc.output import replacing
 from lvc.video import Colour, Frame, VideoInfo
 from tests.clips import clip_frames, clip_info, make_clip
 from tests.media_files import Sound, write_media
@@ -354,3 +359,69 @@ def test_mp4_into_a_pipe(tmp_path: Path) -> None:
         write(sink, clip_info(64, 48, 5), list(clip_frames("pan", 64, 48, 5)), format="mp4")
     thread.join()
     assert len(read(io.BytesIO(parts[0]))[1]) == 5
+
+
+class _FoundLate:
+    """A container that shows a stream nobody knew of only at its end, as PyAV does."""
+
+    def __init__(self, container: Any) -> None:
+        self._container = container
+        self.size = container.size
+
+    def demux(self, *streams: Any) -> Iterator[Any]:
+        yield from self._container.demux(*streams)
+        raise IndexError("list index out of range")
+
+
+def test_streams_that_begin_late_are_left_out(tmp_path: Path) -> None:
+    make_clip(tmp_path / "clip.mkv", frames=4)
+    warnings: list[str] = []
+    with av.open(tmp_path / "clip.mkv") as container:
+        late: Any = _FoundLate(container)
+        decoding = Decoding(late, container.streams.video[0], lambda _: None, "clip.mkv", warnings, None)
+        assert len(list(decoding)) == 4
+    assert warnings == ["streams that begin so late that they were not found at the start were left out"]
+
+
+@pytest.mark.parametrize("name", ["a.mp4", "a.mov"])
+def test_text_behind_the_last_box(tmp_path: Path, name: str) -> None:
+    """Is no box, and nothing is missing of it; what is missing before is still seen."""
+    make_clip(tmp_path / name, frames=3)
+    whole = (tmp_path / name).read_bytes()
+    trailed = whole + b"some trailing text at the end"
+    (tmp_path / name).write_bytes(trailed)
+    assert len(read(tmp_path / name)[1]) == 3
+    assert missing_bytes(io.BytesIO(trailed), len(trailed)) == 0
+    assert missing_bytes(io.BytesIO(whole[:-10]), len(whole) - 10) == 10
+
+
+@pytest.mark.parametrize("form", ["mp4", "mkv"])
+@pytest.mark.parametrize(("mode", "before"), [("ab", b""), ("ab", b"before"), ("wb", b"before"), ("wb", b"")])
+def test_files_that_are_written_on(tmp_path: Path, form: str, mode: str, before: bytes) -> None:
+    """FFmpeg must not go back to their beginning, or to where it takes it to be."""
+    path = tmp_path / f"on.{form}"
+    with path.open(mode) as target:
+        target.write(before)
+        target.flush()
+        write(target, clip_info(32, 32, 3), list(clip_frames("pan", 32, 32, 3)), format=form)
+        target.write(b"after")
+    data = path.read_bytes()
+    assert data.startswith(before)
+    assert data.endswith(b"after")
+    path.write_bytes(data[len(before) : -5])
+    assert len(read(path)[1]) == 3
+
+
+@pytest.mark.skipif(not Path("/dev/fd").is_dir(), reason="there is no /dev/fd")
+def test_the_name_of_an_open_pipe(tmp_path: Path) -> None:
+    """As shells make them of ``>(command)``."""
+    make_clip(tmp_path / "clip.mkv", width=32, height=32, frames=2)
+    ours, theirs = os.pipe()
+    with open(ours, "rb") as stream, ThreadPoolExecutor(1) as pool:
+        got = pool.submit(stream.read)
+        try:
+            with replacing(f"/dev/fd/{theirs}") as path:
+                path.write_bytes(b"all of it")
+        finally:
+            os.close(theirs)
+        assert got.result() == b"all of it"

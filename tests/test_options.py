@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 import lvc
 from lvc import api
-from lvc.compute import choose_device, processes
+from lvc.compute import cpu_threads, processes
 from lvc.decoder import Decoder
 from lvc.edit import Crop, Edit, Span
 from lvc.encoder import EncoderSettings
@@ -91,9 +92,40 @@ def test_cuts_begin_in_the_video(options: dict[str, Fraction], tmp_path: Path, m
     assert not list(tmp_path.iterdir())
 
 
+def test_a_second_loop_goes_on_where_the_first_was_left() -> None:
+    """No picture is lost between two of them."""
+    with lvc.open(VECTOR) as video:
+        whole = [frame.pts for frame in video]
+        assert list(video) == []
+    with lvc.open(VECTOR) as video:
+        first = next(iter(video))
+        assert [first.pts, *(frame.pts for frame in video)] == whole
+    assert len(whole) > 2
+
+
+def test_threads_are_those_of_a_call(tmp_path: Path) -> None:
+    """Afterwards PyTorch has as many as before."""
+    before = torch.get_num_threads()
+    wanted = before + 1
+    with lvc.open(VECTOR, threads=wanted) as video:
+        assert torch.get_num_threads() == wanted
+        next(iter(video))
+    assert torch.get_num_threads() == before
+    seen: list[int] = []
+
+    def noted(_: object) -> None:
+        seen.append(torch.get_num_threads())
+
+    verify(threads=1, progress=noted)
+    lvc.decode(VECTOR, tmp_path / "out.y4m", threads=1, progress=noted)
+    lvc.encode(tmp_path / "out.y4m", tmp_path / "out.lvc", preset="fast", device="cpu", threads=1, progress=noted)
+    assert set(seen) == {1}
+    assert torch.get_num_threads() == before
+
+
 def test_processes_and_threads_are_some() -> None:
-    with pytest.raises(ValueError, match="threads 0"):
-        choose_device("cpu", 0)
+    with pytest.raises(ValueError, match="threads 0"), cpu_threads(0):
+        raise AssertionError("there is none")
     with pytest.raises(ValueError, match="workers 0"), processes(0, None, "json"):
         raise AssertionError("they were started")
 

@@ -63,3 +63,24 @@ def test_the_model_is_the_same_but_for_its_card(report: Path, tmp_path: Path) ->
     assert description["card"]["data"] == "nothing but noise"
     assert published.read_bytes()[base:] == model.read_bytes()[before:]
     assert unpack(published.read_bytes(), "out").id != unpack(model.read_bytes(), "new").id
+
+
+def test_figures_are_of_one_run(report: Path, tmp_path: Path) -> None:
+    """Curves of points that were measured in different ways would say something else; a model is asked for by name."""
+    from click.testing import CliRunner
+
+    command: Any = runpy.run_path(str(SCRIPT))["main"]
+    lines = (report / "results.jsonl").read_text().splitlines(keepends=True)
+    other = json.loads(lines[0])
+    other |= {"key": "another", "conditions": {**other["conditions"], "frames": 2}}
+    (tmp_path / "results.jsonl").write_text("".join(lines) + json.dumps(other) + "\n")
+    model = tmp_path / "new.lvcm"
+    model.write_bytes(tiny_bytes())
+    for folder, options, said in (
+        (tmp_path, ["--codec", "x265 medium"], "several conditions"),
+        (report, [], "no points of 'lvc medium new.lvcm'"),
+    ):
+        result = CliRunner().invoke(command, [str(word) for word in (model, folder, tmp_path / "out.lvcm", *options)])
+        assert result.exit_code == 1
+        assert said in result.output
+        assert not (tmp_path / "out.lvcm").exists()

@@ -15,13 +15,16 @@ import numpy as np
 import pytest
 import torch
 
+from lvc.encoder import run_choice
 from lvc.errors import OutputError
 from lvc.exact.layers import exact_layers, set_fake
 from lvc.training.data import CropSampler, load_folder
+from lvc.training.fit import collect
 from lvc.training.loop import Trainer
 from lvc.training.loss import run_sequence
 from lvc.training.schedule import Schedule
 from lvc.training.vector import VectorCoder
+from tests.models import tiny_model
 from tests.trainings import FRAMES, ROOT, SHORT, equal, settings_in, state_of
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -201,9 +204,8 @@ def test_two_halves_become_one_model(tmp_path: Path, clips: Path) -> None:
         settings = settings_in(tmp_path, clips, only=only, checkpoint=path, steps=2, schedule=schedule.only(only))
         trainers[only] = Trainer(settings)
         trainers[only].run()
-    whole = Trainer(settings_in(tmp_path, clips, only="inter"))
-    whole.load(tmp_path / "inter.ckpt", weights_only=False)
-    whole.take_intra(tmp_path / "intra.ckpt")
+    whole = Trainer(settings_in(tmp_path, clips))
+    whole.take_halves(tmp_path / "intra.ckpt", tmp_path / "inter.ckpt")
     intra, inter, both = (each.learner.state_dict() for each in (trainers["intra"], trainers["inter"], whole))
     for name, value in both.items():
         if name != "tables.logits":
@@ -217,6 +219,23 @@ def test_two_halves_become_one_model(tmp_path: Path, clips: Path) -> None:
     for kind in (0, 1):
         pairs = zip(books[kind][kind].books, books[2][kind].books, strict=True)
         assert all(np.array_equal(a.entries, b.entries) and np.array_equal(a.counts, b.counts) for a, b in pairs)
+    whole.save()
+    trainers["whole"] = Trainer(replace(whole.settings, steps=6, schedule=schedule))
+    trainers["whole"].run()
+    assert trainers["whole"].step == 6
+    assert trainers["whole"].steps_in_run == 6
+
+
+def test_pictures_that_are_coded_again_do_not_count(clips: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Orders that are aligned would begin once more, with tables that count otherwise."""
+    monkeypatch.setattr(run_choice, "run_cost", lambda *_: 1.0)
+    counts = []
+    for aligned in (0.0, 3.0):
+        monkeypatch.setattr(run_choice, "alignment", lambda *_, aligned=aligned: aligned)
+        counts.append(collect(tiny_model(), load_folder(clips), 2).counts)
+    pairs = [pair for rows in zip(*counts, strict=True) for pair in zip(*rows, strict=True)]
+    assert any(a.any() for a, _ in pairs)
+    assert all(np.array_equal(a, b) for a, b in pairs)
 
 
 @pytest.mark.parametrize("only", ["intra", "inter"])

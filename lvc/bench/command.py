@@ -134,15 +134,15 @@ def bench(
     if frames is None:
         frames = CTC_FRAMES if conditions == "ctc" else 32
     ctc = conditions == "ctc"
-    chosen = Conditions(conditions, frames or None, 1 if threads == "1" else 0, ctc, _device(device, codecs))
-    if speed:
-        _speed(clips, codecs, chosen, device, folder, quiet)
-        return
     strings = list(codecs or (("lvc",) if ablate else _DEFAULT_CODECS))
     if ablate:
         ours = next(filter(_is_ours, strings), "lvc")
         strings += [] if ours in strings else [ours]
         strings += [f"{ours}:ablate={part}" for part in ablate]
+    chosen = Conditions(conditions, frames or None, 1 if threads == "1" else 0, ctc, _device(device, strings))
+    if speed:
+        _speed(clips, codecs, chosen, device, folder, quiet)
+        return
     request = Request(
         clips=clips,
         codecs=strings,
@@ -160,9 +160,9 @@ def bench(
     _end(run_session(request))
 
 
-def _device(device: str, codecs: tuple[str, ...]) -> str:
+def _device(device: str, codecs: Sequence[str]) -> str:
     """``cpu`` or ``cuda``. Torch is asked only where lvc takes part."""
-    if device == "cpu" or not any(map(_is_ours, codecs or _DEFAULT_CODECS)):
+    if device == "cpu" or not any(map(_is_ours, codecs)):
         return "cpu"
     from lvc.compute import choose_device
 

@@ -81,11 +81,11 @@ class OurStream:
         Raises:
             LvcError: as ``lvc.encode`` raises it.
         """
-        from lvc.compute import choose_device
+        from lvc.compute import choose_device, cpu_threads
         from lvc.encoder import EncoderSettings, encode_stream
         from lvc.model import find_model
 
-        chosen = choose_device(device, threads or None)
+        chosen = choose_device(device)
         settings = EncoderSettings(
             quality=round(quality),
             preset=spec.preset,
@@ -99,10 +99,11 @@ class OurStream:
         sink = io.BytesIO()
         stream = cls(b"", spec.model, threads, chosen)
         wall, cpu = time.perf_counter(), time.process_time()
-        if spec.ablate:
-            stream.pictures = _encode_without(source, sink, model, settings, chosen)
-        else:
-            encode_stream(source, sink, model=model, settings=settings, device=chosen)
+        with cpu_threads(threads or None):
+            if spec.ablate:
+                stream.pictures = _encode_without(source, sink, model, settings, chosen)
+            else:
+                encode_stream(source, sink, model=model, settings=settings, device=chosen)
         stream.encode_seconds = time.perf_counter() - wall - source.seconds
         stream.encode_cpu_seconds = time.process_time() - cpu - source.cpu_seconds
         stream.data = sink.getvalue()

@@ -311,7 +311,9 @@ def _isolated(function: Callable[..., object], *arguments: object) -> object:
     """Run in a process of its own; the result, or the LvcError."""
     with Workers[None](1, ("lvc.bench.speed",)) as workers:
         workers.start(None, function, *arguments)
-        return next(answer for _, answer in workers.finished())
+        while True:
+            for _, answer in workers.finished():  # none where a process that got stuck is started once more
+                return answer
 
 
 def _middle(spec: CodecSpec) -> float:

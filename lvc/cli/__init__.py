@@ -4,6 +4,7 @@ One file per command. They call ``lvc.api`` and import nothing heavy, so that ``
 """
 
 import contextlib
+import errno
 import gc
 import os
 import sys
@@ -26,7 +27,7 @@ from lvc.cli.splice import cat, cut
 from lvc.cli.train import train
 from lvc.cli.verify import verify
 from lvc.errors import LvcError, OutputError
-from lvc.output import FULL
+from lvc.output import FULL, reason_of
 
 COLLECTED_EVERY = 50_000
 """New objects after which Python looks for cycles among them."""
@@ -113,9 +114,11 @@ def _statuses(context: click.Context | None = None) -> Iterator[None]:
             _abandon_stdout()
             _tell(context, "the reader of the output has gone", BROKEN_PIPE)
             raise click.exceptions.Exit(BROKEN_PIPE) from None
-        if isinstance(error, OSError) and error.errno in FULL:
-            _abandon_stdout()  # where results that a command prints are redirected to a file
-            _fail(context, Failure(OutputError("the output cannot be written: the disk is full")), error)
+        cause = error if isinstance(error, OSError) else error.__cause__
+        if isinstance(cause, OSError) and cause.errno in (*FULL, errno.EBADF):
+            _abandon_stdout()  # where it is a file, or closed
+            if cause is error:
+                _fail(context, Failure(OutputError(f"the output cannot be written: {reason_of(cause)}")), error)
         _fail(context, Failure(error), error)
     except click.ClickException as error:
         _fail(context, error, error.__cause__)
@@ -166,6 +169,7 @@ def run() -> None:
     At its end Python waits for threads, which may wait for what the exception of the signal has left behind: a lock
     that the main thread had taken, but not noted as taken.
     """
+    _open_standard_streams()
     try:
         main(prog_name="lvc")
     except SystemExit as error:
@@ -174,6 +178,16 @@ def run() -> None:
         with contextlib.suppress(OSError, ValueError):
             sys.stderr.flush()
         os._exit(int(error.code))
+
+
+def _open_standard_streams() -> None:
+    """Give those that the caller has closed something to be, so that no file takes their place.
+
+    Nothing comes from there, messages are lost, and results cannot be written.
+    """
+    for name, access, mode in (("stdin", os.O_RDONLY, "r"), ("stdout", os.O_RDONLY, "w"), ("stderr", os.O_WRONLY, "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.open(os.devnull, access), mode, encoding="utf-8", closefd=False))  # noqa: SIM115
 
 
 def _abandon_stdout() -> None:

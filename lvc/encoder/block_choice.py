@@ -152,7 +152,7 @@ def choose_blocks(
     skip = (benefit > 0).float()
     if between:
         skip = agreed(torch.stack([torch.zeros_like(benefit), -benefit]), _AGREE_PRICES).float()
-    enough = (benefit * skip).sum((1, 2, 3)) > RATE_WEIGHT * _map_bits(skip)
+    enough = (benefit * skip).sum((1, 2, 3), dtype=torch.float64) > RATE_WEIGHT * _map_bits(skip)
     skip = skip * enough.float()[:, None, None, None]
     return Blocks(skip, choice * (1 - skip), missed)
 
@@ -188,7 +188,9 @@ def undone_blocks(
     before, after = (_squared_errors(target, each) / unit for each in (prediction.picture, coded))
     benefit = (after - (1 - _least_share(is_whole)) * before) * (1 - blocks.skip)
     skip = torch.where(benefit > 0, 1.0, blocks.skip)
-    won = float(benefit.clamp_min(0).sum()) - RATE_WEIGHT * float(_map_bits(skip) - _map_bits(blocks.skip))
+    won = float(benefit.clamp_min(0).sum(dtype=torch.float64)) - RATE_WEIGHT * float(
+        _map_bits(skip) - _map_bits(blocks.skip)
+    )
     if won <= RATE_WEIGHT * UNDONE_SHARE * bits:
         return None
     return Blocks(skip, blocks.sizes * (1 - skip), blocks.missed)
@@ -222,7 +224,7 @@ def wide_blocks(lost: Sequence[tuple[Tensor, Tensor]], sizes: Tensor, bits: floa
     won = torch.zeros(sizes.numel(), device=sizes.device)
     won.index_add_(0, block, value.square() - coding_cost(value))
     won -= RATE_WEIGHT * WIDE_BITS
-    if float(won.clamp_min(0).sum()) <= RATE_WEIGHT * WIDE_SHARE * bits:
+    if float(won.clamp_min(0).sum(dtype=torch.float64)) <= RATE_WEIGHT * WIDE_SHARE * bits:
         return None
     return (won > 0).view_as(sizes)
 

@@ -46,7 +46,7 @@ def choose_smooth(
     coded = modes != NONE
 
     def left(guesses: Sequence[Tensor]) -> Tensor:
-        return (misses_of(wanted - mixed(guesses, modes, BLOCK), quality) * coded).sum((1, 2, 3))
+        return (misses_of(wanted - mixed(guesses, modes, BLOCK), quality) * coded).sum((1, 2, 3), dtype=torch.float64)
 
     return left(smooth) < left([_every_fourth(each) for each in sharp]) * SHARE[len(sharp) - 1]
 

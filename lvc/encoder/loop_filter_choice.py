@@ -1,6 +1,6 @@
 """The loop filters of a picture: the set by which it is most like its source, lambda times the rate counted."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -35,9 +35,11 @@ def choose_filter(
     wanted = to_blocks(target, seen.samples.shape[-1])[seen.at][:, 0]
     price = RATE_WEIGHT * float((4 * nominal_step(quality)).square())
     pieces = [[part.samples, *(filtered(part, weights) for weights in sets)] for part in seen.pieces(_PIECE)]
-    errors = [
-        torch.stack([(near - each).square_().sum() for each in ways])
-        for near, ways in zip(wanted.split(_PIECE), pieces, strict=True)
-    ]
-    best = int((torch.stack(errors).double().sum(0).cpu().numpy() + price * table.bits).argmin())
+    errors = [squared_errors(near, ways) for near, ways in zip(wanted.split(_PIECE), pieces, strict=True)]
+    best = int((torch.stack(errors).sum(0).cpu().numpy() + price * table.bits).argmin())
     return best, put_back(luma, seen, torch.cat([ways[best] for ways in pieces])) if best else luma
+
+
+def squared_errors(wanted: Tensor, ways: Sequence[Tensor]) -> Tensor:
+    """Of each of some ways to show a picture, float64: sums of integers, the same with any number of threads."""
+    return torch.stack([(wanted - each).square_().sum(dtype=torch.float64) for each in ways])

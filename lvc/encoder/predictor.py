@@ -157,7 +157,7 @@ class Predictor:
             return look(None)
         looks = [look(None), look(likely)]
         guesses = [warp.sample(each.planes, each.field, warp.BLOCK) for each in looks]
-        missed = [float(misses_of(luma - guess, quality).double().sum()) for guess in guesses]
+        missed = [float(misses_of(luma - guess, quality).sum(dtype=torch.float64)) for guess in guesses]
         return looks[missed[1] < missed[0]]
 
     def _still(self, memory: Memory) -> _Look:

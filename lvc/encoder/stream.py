@@ -16,12 +16,12 @@ from lvc.encoder.resume import Finished
 from lvc.encoder.settings import EncodeResult, EncoderSettings
 from lvc.encoder.source import Source, side_of
 from lvc.encoder.stretch import Coded, Coding, code_in_worker, code_stretch
-from lvc.errors import InputError, OutputError
+from lvc.errors import InputError
 from lvc.model import Model
 from lvc.progress import Progress
 from lvc.scratch import scratch_folder
 from lvc.spool import read_frames, write_frames
-from lvc.video import Frame, VideoInfo
+from lvc.video import Frame
 from lvc.workers import Call, Crew
 
 
@@ -116,7 +116,7 @@ def _unfinished(
                 times.append((frame.pts, frame.duration))
                 yield frame
 
-        _write(spool, coding.info, noted(frames, times))
+        write_frames(spool, coding.info, noted(frames, times))
         gops = finished.take(times)
         if gops is None:
             yield read_frames(spool, coding.info), None
@@ -162,14 +162,6 @@ def _calls(
         if before is not None:
             yield _Part(spool, before, side_of(source)), None
             continue
-        _write(spool, coding.info, frames)
+        write_frames(spool, coding.info, frames)
         call = Call(code_in_worker, (crew.model, coding, settings, spool, crew.threads, pace))
         yield _Part(spool, None, side_of(source)), call
-
-
-def _write(spool: Path, info: VideoInfo, frames: Iterable[Frame]) -> None:
-    try:
-        write_frames(spool, info, frames)
-    except OSError as error:
-        message = f"{spool.parent}: {error.strerror} (TMPDIR names another folder for temporary files)"
-        raise OutputError(message) from error

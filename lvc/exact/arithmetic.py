@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -28,11 +29,8 @@ def exact_arithmetic() -> Iterator[None]:
         torch.inference_mode(),
         torch.autocast("cpu", enabled=False),
         torch.autocast("cuda", enabled=False),
-        torch.backends.nnpack.flags(enabled=False),
-        _without_cudnn(),
-        _full_precision(),
-        _any_order(),
-        usual_tensors(),
+        _PROCESS.held(),
+        _usual_device(),
     ):
         yield
 
@@ -40,13 +38,24 @@ def exact_arithmetic() -> Iterator[None]:
 @contextlib.contextmanager
 def usual_tensors() -> Iterator[None]:
     """Tensors of which nothing is said are of float32 and on the CPU."""
-    dtype = torch.get_default_dtype()
-    torch.set_default_dtype(torch.float32)
+    with _PROCESS.held(), _usual_device():
+        yield
+
+
+@contextlib.contextmanager
+def _usual_device() -> Iterator[None]:
     # entered only where needed: it looks at every call
     elsewhere = torch.get_default_device().type != "cpu"
+    with torch.device("cpu") if elsewhere else contextlib.nullcontext():
+        yield
+
+
+@contextlib.contextmanager
+def _usual_type() -> Iterator[None]:
+    dtype = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float32)
     try:
-        with torch.device("cpu") if elsewhere else contextlib.nullcontext():
-            yield
+        yield
     finally:
         torch.set_default_dtype(dtype)
 
@@ -89,6 +98,40 @@ def _any_order() -> Iterator[None]:
         yield
     finally:
         torch.set_deterministic_debug_mode(mode)
+
+
+class _Process:
+    """What PyTorch has one setting of for all threads: the first to need it makes it, the last one takes it back."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._users = 0
+        self._made = contextlib.ExitStack()
+
+    @contextlib.contextmanager
+    def held(self) -> Iterator[None]:
+        """Have the settings; several threads may, one within the other or not."""
+        with self._lock:
+            if not self._users:
+                self._make()
+            self._users += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._users -= 1
+                if not self._users:
+                    self._made.close()
+
+    def _make(self) -> None:
+        with contextlib.ExitStack() as made:
+            made.enter_context(torch.backends.nnpack.flags(enabled=False))
+            for setting in (_without_cudnn, _full_precision, _any_order, _usual_type):
+                made.enter_context(setting())
+            self._made = made.pop_all()
+
+
+_PROCESS = _Process()
 
 
 def _layer_answers(device: torch.device) -> bool:

@@ -11,6 +11,7 @@ from lvc.errors import InputError
 from lvc.media.source import Pipe
 
 _INTERLACED = "interlaced pictures were deinterlaced (bwdif), one picture per frame"
+_LATE = "streams that begin so late that they were not found at the start were left out"
 _SLACK_SECONDS = Fraction(1, 4)
 _SLACK_BYTES = 0.9
 _DAMAGE_ALLOWED_AT_START = 300
@@ -73,6 +74,9 @@ class Decoding:
         while True:
             try:
                 packet = next(packets, None)
+            except IndexError:  # at the end PyAV looks for streams that were not there when it opened the container
+                self._warnings.append(_LATE)
+                packet = None
             except (av.FFmpegError, OSError) as error:
                 self._check_pipe()
                 raise self._error(error) from error

@@ -1,5 +1,6 @@
 """Encodes video and writes it, with its side streams, into a file of FFmpeg's."""
 
+import math
 from fractions import Fraction
 from typing import Any, BinaryIO
 
@@ -13,10 +14,17 @@ from lvc.media.sideoutput import SideOutput
 from lvc.video import Frame, VideoInfo
 
 _ISO_MEDIA = ("mp4", "mov")
+_FINE_ENOUGH = 48000
+"""Units of a second."""
 _IN_ORDER = 2
 """Pictures of a stream so short that none can come before another that is shown earlier."""
 _SAY_ASPECT = ("libx264", "libx265", "libsvtav1", "libaom-av1")
 """Codecs with the sample aspect in their own headers; Matroska has a field for it that PyAV cannot reach."""
+
+
+def _timescale(unit: int) -> int:
+    """A multiple of the denominator of a time base, so fine that audio begins when it should."""
+    return unit * max(1, math.ceil(_FINE_ENOUGH / unit))
 
 
 class Muxer:
@@ -42,7 +50,8 @@ class Muxer:
         self._warnings = warnings
         options = {}
         if muxer in _ISO_MEDIA:
-            options["movie_timescale"] = str(info.time_base.denominator)  # else a late start is rounded to 1 ms
+            # else late starts are rounded to 1 ms, those of audio to the times of pictures
+            options["movie_timescale"] = str(_timescale(info.time_base.denominator))
             if not target.seekable():
                 options["movflags"] = "frag_keyframe+empty_moov+delay_moov"
         self._container: Any = av.open(target, "w", format=muxer, container_options=options)

@@ -10,6 +10,7 @@ from typing import BinaryIO
 _EBML = b"\x1a\x45\xdf\xa3"
 _SEGMENT = b"\x18\x53\x80\x67"
 _FIRST_BOXES = (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip", b"styp", b"pnot")
+_OTHER_BOXES = (b"moof", b"mfra", b"sidx", b"ssix", b"prft", b"emsg", b"uuid", b"meta", b"meco", b"udta", b"pdin")
 _MAX_BOXES = 100_000
 _KIND_BYTES, _HEAD_BYTES = 12, 16
 """What tells the format, and the longest head of a box."""
@@ -33,7 +34,7 @@ class Extent:
         self.index_is_last = False
         self._head = b""
         self._kind = b""
-        self._has_index = False
+        self._has_index = self._has_pictures = False
 
     @property
     def missing(self) -> int:
@@ -77,8 +78,13 @@ class Extent:
         length = int.from_bytes(self._head[:4], "big")
         if len(self._head) < (_HEAD_BYTES if length == 1 else 8):
             return None
-        self._has_index |= self._head[4:8] == b"moov"
-        self.index_is_last |= self._head[4:8] == b"mdat" and not self._has_index
+        name = self._head[4:8]
+        self._has_index |= name == b"moov"
+        self._has_pictures |= name in (b"mdat", b"moof")
+        self.index_is_last |= name == b"mdat" and not self._has_index
+        if self._has_index and self._has_pictures and name not in (*_FIRST_BOXES, *_OTHER_BOXES):  # what is no box
+            self.is_open = False
+            return 0
         if length == 1:
             length = int.from_bytes(self._head[8:], "big")
         if length < 8:  # 0: up to the end of the file; anything else is padding that FFmpeg ignores

@@ -11,7 +11,7 @@ import torch
 from tqdm import tqdm
 
 from lvc.catalogue import SUFFIX
-from lvc.compute import choose_device
+from lvc.compute import choose_device, cpu_threads
 from lvc.errors import OutputError
 from lvc.model.weights import Model, Statistics
 from lvc.output import STANDARD, check_output, write_file
@@ -102,7 +102,7 @@ def train(
         OutputError: the model, its checkpoint or its log cannot be written, or the model exists.
     """
     _check_files(output, overwrite)
-    with _processes(choose_device(device, threads)) as (rank, where):
+    with cpu_threads(threads), _processes(choose_device(device)) as (rank, where):
         settings = TrainingSettings(
             clips=clips,
             checkpoint=output.with_suffix(CHECKPOINT_SUFFIX),

@@ -100,7 +100,8 @@ def collect(model: Model, clips: list[Clip], count: int, seed: int = 5, quiet: b
     for info, frames in tqdm(_crops(clips, random, count), total=count, desc="fitting", disable=quiet, unit="crop"):
         quality = int(random.integers(4, 76)) if random.random() < 0.85 else int(random.integers(1, 101))
         settings = EncoderSettings(quality=quality)
-        group = GroupEncoder(model, info, settings, device, evidence.add, evidence.filters.add)
+        # what is aligned is begun once more, from tables that do not count
+        group = GroupEncoder(model, info, settings, device, evidence.add, evidence.filters.add, aligns=False)
         starts = [_counting(each) for each in _tables(group)]
         with exact_arithmetic():
             for frame, around in with_around(frames, goes_on=True):

@@ -163,27 +163,29 @@ class Trainer:
             raise ModelError(f"{path} holds a {model.codec.config.name!r} model, not {self.settings.size!r}")
         take_model(self.learner.codec, self.learner.tables, model)
 
-    def take_intra(self, path: Path) -> None:
-        """Replace what intra pictures have for themselves by that of a checkpoint of a training of these alone.
+    def take_halves(self, intra: Path, inter: Path) -> None:
+        """Take what two processes have trained, of which one learned intra pictures and the other all others.
 
-        Networks, tables of the hyper-latent and, where both have them, codebooks: so the halves that two processes have
-        trained (see ``only``) become one model.
+        Networks, tables of the hyper-latent and, where both have them, codebooks. Of what their optimisers knew nothing
+        is left: each knew a part of the parameters.
+
+        Args:
+            intra, inter: checkpoints of trainings with ``only``.
 
         Raises:
-            ModelError: not a checkpoint of this size.
+            ModelError: not a checkpoint of such a training, or of another size.
         """
-        other = Trainer(replace(self.settings, only="intra"))
-        other.load(path, weights_only=False)
-        mine, theirs = self.learner.state_dict(), other.learner.state_dict()
-        mine.update({name: value for name, value in theirs.items() if name.startswith("codec.intra.")})
-        mine["tables.logits"] = torch.stack([theirs["tables.logits"][0], mine["tables.logits"][1]])
-        self.learner.load_state_dict(mine)
-        if self.codebooks is not None and other.codebooks is not None:
-            self.use_codebooks(CodebookLearner([other.codebooks.quantisers()[0], self.codebooks.quantisers()[1]]))
-        else:
-            self.codebooks = None
-        self.step += other.step
-        self.elapsed += other.elapsed
+        first, then = (Trainer(replace(self.settings, only=only)) for only in ("intra", "inter"))
+        first.load(intra, weights_only=False)
+        then.load(inter, weights_only=False)
+        state, others = first.learner.state_dict(), then.learner.state_dict()
+        state.update({name: value for name, value in others.items() if not name.startswith("codec.intra.")})
+        state["tables.logits"] = torch.stack([first.learner.tables.logits[0], then.learner.tables.logits[1]])
+        self.learner.load_state_dict(state)
+        if first.codebooks is not None and then.codebooks is not None:
+            self.use_codebooks(CodebookLearner([first.codebooks.quantisers()[0], then.codebooks.quantisers()[1]]))
+        self.balance.level = torch.stack([first.balance.level[0], then.balance.level[1]])
+        self.step, self.elapsed = first.step + then.step, first.elapsed + then.elapsed
 
     @property
     def progress(self) -> float:
