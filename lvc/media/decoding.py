@@ -9,9 +9,11 @@ import av
 
 from lvc.errors import InputError
 from lvc.media.source import Pipe
+from lvc.media.timing import Clocks
 
 _INTERLACED = "interlaced pictures were deinterlaced (bwdif), one picture per frame"
 _LATE = "streams that begin so late that they were not found at the start were left out"
+_RESTARTED = "times start anew within the source: what follows was moved to go on from there"
 _SLACK_SECONDS = Fraction(1, 4)
 _SLACK_BYTES = 0.9
 _DAMAGE_ALLOWED_AT_START = 300
@@ -48,6 +50,8 @@ class Decoding:
         self._warnings = warnings
         self._pipe = pipe
         self._start = start
+        may_restart = container.format.flags & av.format.Flags.ts_discont.value  # type: ignore[operator]
+        self._clocks = Clocks() if may_restart else None
         self._pictures = 0
         self._failures = 0
         self._damaged = False
@@ -69,7 +73,8 @@ class Decoding:
             yield from deinterlacer.flush()
 
     def _decoded(self) -> Iterator[av.VideoFrame]:
-        wanted = () if self._other is not None else (self._stream,)
+        # where clocks may restart all streams are read, so that the times are the same, whoever wants them
+        wanted = () if self._other is not None or self._clocks is not None else (self._stream,)
         packets: Iterator[Any] = self._container.demux(*wanted)
         while True:
             try:
@@ -84,6 +89,10 @@ class Decoding:
             if packet is None:
                 self._check_end()
                 return
+            if self._clocks is not None:
+                self._clocks.move(packet)
+                if self._clocks.restarts and _RESTARTED not in self._warnings:
+                    self._warnings.append(_RESTARTED)
             if packet.pos is not None:
                 self._position = max(self._position, packet.pos + packet.size)
             if packet.stream.index == self._stream.index:

@@ -1,6 +1,7 @@
 """Writes the side streams of segments into an output file, packets untouched."""
 
 import io
+import math
 from collections.abc import Iterator
 from fractions import Fraction
 from typing import Any
@@ -183,13 +184,16 @@ class SideOutput:
         packet.stream, packet.time_base = stream, time_base
         packet.pts = None if source.pts is None else source.pts + ticks
         packet.dts = packet.pts if source.dts is None else source.dts + ticks
-        if packet.dts is not None:
-            last = self._last_dts.get(source.stream)
-            if last is not None and packet.dts <= last and not (packet.dts == last and self._muxer in _MATROSKA):
-                packet.dts = last + 1  # FFmpeg refuses times that go back
-                packet.pts = packet.dts if packet.pts is None else max(packet.pts, packet.dts)
-            self._last_dts[source.stream] = packet.dts
         packet.duration = source.duration
+        if packet.dts is not None:
+            scale = time_base / stream.time_base
+            dts, last = _rounded(packet.dts * scale), self._last_dts.get(source.stream)
+            if last is not None and dts <= last and not (dts == last and self._muxer in _MATROSKA):
+                dts = last + 1  # FFmpeg refuses times that go back, by the ticks of the file
+                packet.pts = dts if packet.pts is None else max(_rounded(packet.pts * scale), dts)
+                packet.dts, packet.duration = dts, _rounded(source.duration * scale)
+                packet.time_base = stream.time_base
+            self._last_dts[source.stream] = dts
         packet.is_keyframe = source.key
         for name, data in source.side_data:
             _attach(packet, name, data)
@@ -200,6 +204,11 @@ class SideOutput:
         if self._parameters is not None:
             self._parameters.close()
             self._parameters = None
+
+
+def _rounded(ticks: Fraction) -> int:
+    """Whole ticks; halves go up, as FFmpeg rounds times from 0 on."""
+    return math.floor(ticks + Fraction(1, 2))
 
 
 def _set_layout(codec: Any, name: str) -> None:
