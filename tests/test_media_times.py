@@ -1,15 +1,17 @@
-"""Times of sources that start anew."""
+"""Times of sources that start anew, and of those that tell only when pictures are decoded."""
 
+from collections.abc import Sequence
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
 
+import av
 import pytest
 
 from lvc.media import VideoReader, VideoWriter
 from lvc.media.segment import unpack_packets
-from lvc.media.timing import Clocks
+from lvc.media.timing import Clocks, DecodingTimes
 from tests.media_files import Sound, side_tracks, write_media
 
 RESTARTED = "times start anew within the source: what follows was moved to go on from there"
@@ -139,3 +141,62 @@ def test_streams_meet_again_after_a_single_wrong_time() -> None:
     assert clocks.restarts == 1
     audio, video = move(clocks, "audio", 6000), move(clocks, "video", 6000)
     assert audio == video
+
+
+VARIABLE = (0, 1, 4, 5, 6, 7)
+
+
+@pytest.mark.parametrize(
+    ("codec", "options", "times"),
+    [
+        ("libx264", {"bf": "0"}, VARIABLE),
+        ("libx264", {"bf": "2", "g": "12"}, range(30)),
+        ("libx264", {"bf": "3", "x264-params": "b-pyramid=normal:open-gop=1:keyint=8"}, range(30)),
+        ("mpeg4", {"bf": "0"}, VARIABLE),
+        ("mjpeg", {}, VARIABLE),
+        ("rawvideo", {}, VARIABLE),
+    ],
+)
+def test_times_in_avi_are_exact(tmp_path: Path, codec: str, options: dict[str, str], times: Sequence[int]) -> None:
+    pix_fmt = "yuvj420p" if codec == "mjpeg" else "yuv420p"
+    ticks = Fraction(1, 25)
+    write_media(tmp_path / "a.avi", codec=codec, options=options, times=times, time_base=ticks, pix_fmt=pix_fmt)
+    shown, _, reader = read(tmp_path / "a.avi")
+    assert shown == pytest.approx([time / 25 for time in times])
+    assert not reader.warnings
+
+
+def test_b_frames_of_mpeg_4_in_avi_have_the_times_of_ffmpeg(tmp_path: Path) -> None:
+    write_media(tmp_path / "a.avi", codec="mpeg4", options={"bf": "2"}, times=range(10), time_base=Fraction(1, 25))
+    with av.open(str(tmp_path / "a.avi")) as container:
+        expected = [frame.pts for frame in container.decode(video=0)]
+    with VideoReader(tmp_path / "a.avi") as reader:
+        assert [frame.pts for frame in reader] == expected
+
+
+def test_pictures_that_are_dropped_take_their_times_along(tmp_path: Path) -> None:
+    write_media(tmp_path / "a.avi", options={"bf": "0", "g": "5"}, times=range(20), time_base=Fraction(1, 25))
+    with av.open(str(tmp_path / "a.avi")) as source, av.open(str(tmp_path / "b.avi"), "w") as target:
+        stream = target.add_stream_from_template(source.streams.video[0])
+        for packet in source.demux(video=0):
+            if packet.dts is not None:
+                empty = av.Packet(b"\0\0\0\1\x09\xf0")  # what H.264 says between two pictures
+                empty.pts, empty.dts, empty.time_base = packet.pts, packet.dts, packet.time_base
+                taken = packet if packet.dts >= 5 else empty
+                taken.stream = stream
+                target.mux(taken)
+    shown, _, reader = read(tmp_path / "b.avi")
+    assert reader.warnings == ["5 undecodable packets before the first picture were skipped"]
+    assert shown == pytest.approx([time / 25 for time in range(5, 20)])
+
+
+def test_the_first_time_goes_to_the_first_picture() -> None:
+    times = DecodingTimes()
+    for dts in range(6):  # decoded as I P B I P B, shown as I B P I B P
+        times.push(dts)
+    assert [times.place(dts, dts in (0, 3)) for dts in (0, 2, 1, 3, 5, 4)] == [0, 1, 2, 3, 4, 5]
+    for dts in (6, 7, 8, 9, 11, 12):  # 7 is dropped, 12 leads the key picture 11
+        times.push(dts)
+    assert [times.place(dts, dts == 11) for dts in (6, 9, 8, 12, 11)] == [6, 7, 8, 9, 12]
+    assert times.place(None, False) is None
+    assert times.place(3, True) == 3

@@ -9,11 +9,13 @@ import av
 
 from lvc.errors import InputError
 from lvc.media.source import Pipe
-from lvc.media.timing import Clocks
+from lvc.media.timing import Clocks, DecodingTimes
 
 _INTERLACED = "interlaced pictures were deinterlaced (bwdif), one picture per frame"
 _LATE = "streams that begin so late that they were not found at the start were left out"
 _RESTARTED = "times start anew within the source: what follows was moved to go on from there"
+_SHOWN_IN_ANY_ORDER = ("h264", "hevc", "vvc")
+"""Codecs of whose packets FFmpeg does not know in which order they are shown: in AVI it takes the next one's time."""
 _SLACK_SECONDS = Fraction(1, 4)
 _SLACK_BYTES = 0.9
 _DAMAGE_ALLOWED_AT_START = 300
@@ -52,6 +54,8 @@ class Decoding:
         self._start = start
         may_restart = container.format.flags & av.format.Flags.ts_discont.value  # type: ignore[operator]
         self._clocks = Clocks() if may_restart else None
+        has_no_pts = container.format.name == "avi" and stream.codec_context.name in _SHOWN_IN_ANY_ORDER
+        self._times = DecodingTimes() if has_no_pts else None
         self._pictures = 0
         self._failures = 0
         self._damaged = False
@@ -122,6 +126,9 @@ class Decoding:
             )
 
     def _decode(self, packet: Any) -> Iterator[av.VideoFrame]:
+        if self._times is not None and packet.size and packet.dts is not None:
+            packet.pts = packet.dts
+            self._times.push(packet.dts)
         try:
             pictures = self._stream.decode(packet)
         except (av.FFmpegError, OSError) as error:
@@ -133,6 +140,8 @@ class Decoding:
             self._warnings.append(f"{self._failures} undecodable packets before the first picture were skipped")
         for picture in pictures:
             self._pictures += 1
+            if self._times is not None:
+                picture.pts = self._times.place(picture.pts, picture.key_frame)
             if picture.is_corrupt and not self._damaged and not self._is_early(picture):
                 self._damaged = True
                 self._warnings.append(f"the source is damaged: picture {self._pictures - 1} is not fully decodable")

@@ -1,5 +1,6 @@
 """Timestamps: of packets, continued where a source's clock starts anew; of pictures, made strictly increasing."""
 
+from collections import deque
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
@@ -82,6 +83,35 @@ class Clocks:
         self._offsets.append(self._begin - shown)
         self.restarts += 1
         return newest + 1
+
+
+class DecodingTimes:
+    """Times of pictures whose file tells only those of decoding: the first to be shown gets the first of them."""
+
+    def __init__(self) -> None:
+        self._free: deque[int] = deque()
+        self._not_shown: set[int] = set()
+
+    def push(self, dts: int) -> None:
+        """Takes the time of the next packet, which is to be the presentation time of its picture until it is shown."""
+        if dts not in self._not_shown:
+            self._free.append(dts)
+            self._not_shown.add(dts)
+
+    def place(self, dts: int | None, key: bool) -> int | None:
+        """Gives the time of the next picture in presentation order.
+
+        Args:
+            dts: of its packet.
+            key: whether all that was decoded before it was shown before it; the decoder has dropped what was not.
+        """
+        if dts is None or dts not in self._not_shown:
+            return dts
+        for dropped in [other for other in self._not_shown if key and other < dts]:
+            self._not_shown.remove(dropped)
+            self._free.popleft()
+        self._not_shown.remove(dts)
+        return self._free.popleft()
 
 
 class Timeline:
