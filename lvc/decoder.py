@@ -114,7 +114,7 @@ class Decoder:
     def __iter__(self) -> Iterator[Frame | SideSegment]:
         chunks = iter(self._reader)
         if self._span != Span():
-            self._part = Part(self._reader, self._span.start, lambda _: self._is_enough(), lasting=self._preview)
+            self._part = Part(self._reader, self._span.start, lambda _: self._is_enough(), preview=self._preview)
             chunks = iter(self._part)
         if self._preview:
             chunks = (_first_picture(chunk) for chunk in chunks if isinstance(chunk, GopChunk))

@@ -7,6 +7,7 @@ from fractions import Fraction
 from typing import BinaryIO
 
 from lvc.container import Chunk, Gop, GopChunk, Header, Reader, SideChunk, Writer, limits
+from lvc.container.part import side_begin, side_end
 from lvc.ends import naming
 from lvc.errors import FormatError, InputError, LimitError
 from lvc.media.head import Head, pack_head, unpack_head
@@ -73,12 +74,15 @@ class _Opened:
         begins = [index for index, entry in enumerate(entries) if entry.first_pts * self.base <= start]
         ends = [index for index, entry in enumerate(entries) if entry.first_pts * self.base >= end]
         at = begins[-1]
-        self._entry = entries[at - 1] if at > 1 else entries[0]._replace(position=self._first_position)
-        self._from = entries[at].first_frame
-        self._to = entries[ends[0]].first_frame if ends else None
-        if self._to is not None and self._to <= self._from:
+        self._from = entries[at]
+        self._to = entries[ends[0]] if ends else None
+        if ends and ends[0] <= at:
             raise InputError(f"{piece.name}: the end lies before the start")
-        self.frames = (self._to or entries[-1].first_frame + entries[-1].frames) - self._from
+        early = side_begin(entries, self._from, self.base)
+        self._side_from = early or entries[0]._replace(position=self._first_position)
+        self._side_to = side_end(entries, self._to, self.base) if self._to else None
+        behind = self._to.first_frame if self._to else entries[-1].first_frame + entries[-1].frames
+        self.frames = behind - self._from.first_frame
         self.begin = entries[at].first_pts * self.base
         self.end = entries[ends[0]].first_pts * self.base if ends else self._end_of(entries[-1].position)
         self.start = float(self.begin - first)
@@ -109,18 +113,14 @@ class _Opened:
         return (last.pts + step) * self.base
 
     def chunks(self) -> Iterator[Chunk]:
-        """The groups of the piece, and side data from the group before them to the one behind."""
-        self.reader.seek(self._entry)
-        behind = False
+        """The groups of the piece, and the side data around them."""
+        self.reader.seek(self._side_from)
+        yield from self.reader.side_before(self._from)
         for chunk in self.reader:
-            if isinstance(chunk, SideChunk):
-                yield chunk
-            elif behind:
+            if isinstance(chunk, GopChunk) and self._to is not None and chunk.first_frame >= self._to.first_frame:
+                yield from self.reader.side_before(self._side_to)
                 return
-            elif self._to is not None and chunk.first_frame >= self._to:
-                behind = True
-            elif chunk.first_frame >= self._from:
-                yield chunk
+            yield chunk
 
 
 def splice(

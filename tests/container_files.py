@@ -59,6 +59,14 @@ def read(data: bytes, keep_going: bool = False) -> tuple[Reader, list[GopChunk |
     return reader, list(reader)
 
 
+def with_side_behind(data: bytes, number: int) -> bytes:
+    """The same file with all its side data, but the first piece, behind one of its groups."""
+    reader, found = read(data)
+    groups: list[Gop | bytes] = [item.gop for item in found if isinstance(item, GopChunk)]
+    first, *side = [item.data for item in found if isinstance(item, SideChunk)]
+    return write(first, *groups[: number + 1], *side, *groups[number + 1 :], header=reader.header)
+
+
 def with_chunk(kind: bytes, payload: bytes) -> bytes:
     """A header and one chunk."""
     return pack_header(HEADER) + chunk.pack_chunk(kind, int(kind in (chunk.GOP, chunk.END)), payload)

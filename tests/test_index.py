@@ -6,7 +6,7 @@ import pytest
 
 from lvc.container import GopChunk, Reader, SideChunk, chunk
 from lvc.container.index import IndexEntry, unpack_index
-from lvc.errors import FormatError
+from lvc.errors import FormatError, InputError, TruncatedError
 from tests.container_files import (
     FIRST_CHUNK,
     SMALL,
@@ -14,6 +14,7 @@ from tests.container_files import (
     read,
     write,
 )
+from tests.test_container import Pipe
 
 
 @pytest.mark.parametrize("close", [True, False])
@@ -44,6 +45,42 @@ def test_files_of_hardly_a_group_have_no_index(count: int) -> None:
     of_one = chunk.pack_chunk(chunk.INDEX, 0, b"\1" + bytes([FIRST_CHUNK]) + b"\x08\6")
     with pytest.raises(FormatError, match="INDEX"):
         read(data[:-38] + of_one + end)
+
+
+def test_side_data_on_the_way_to_a_group() -> None:
+    data = bytearray(write(b"a", group(0, 2), b"b", group(2, 2), b"c", b"d", group(4, 2), b"e", group(6, 2), b"f"))
+    index = Reader(io.BytesIO(data)).read_index()
+    data[index[1].position + 40] ^= 1  # within a group that is passed over
+
+    def side(first: int, last: int | None, **options: bool) -> tuple[Reader, list[bytes]]:
+        reader = Reader(io.BytesIO(data), **options)
+        reader.seek(index[first])
+        return reader, [item.data for item in reader.side_before(None if last is None else index[last])]
+
+    reader, found = side(0, 2)
+    assert found == [b"b", b"c", b"d"]
+    assert [item.position for item in reader if isinstance(item, GopChunk)] == [index[2].position, index[3].position]
+    reader, found = side(1, None)
+    assert found == [b"c", b"d", b"e", b"f"]
+    assert list(reader) == []
+    del data[index[3].position + 40 :]
+    with pytest.raises(TruncatedError) as caught:
+        side(2, None)
+    assert caught.value.position == len(data)
+    reader, found = side(2, None, keep_going=True)
+    assert (found, reader.truncated, len(reader.damage)) == ([b"e"], True, 1)
+    data[data.index(b"SIDE", index[1].position)] ^= 1
+    with pytest.raises(FormatError, match="wrong checksum"):
+        side(0, 2)
+    reader, found = side(0, 2, keep_going=True)  # it goes on behind the damage, which hides "d", too
+    assert found == [b"b"]
+    assert next(item.position for item in reader if isinstance(item, GopChunk)) == index[2].position
+    assert len(reader.damage) == 1
+
+
+def test_pipes_pass_over_nothing() -> None:
+    with pytest.raises(InputError, match="cannot seek"):
+        list(Reader(Pipe(SMALL)).side_before(None))
 
 
 def test_positions_count_from_where_the_data_begin() -> None:

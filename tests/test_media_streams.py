@@ -366,7 +366,7 @@ class _FoundLate:
 
     def __init__(self, container: Any) -> None:
         self._container = container
-        self.size = container.size
+        self.size, self.format = container.size, container.format
 
     def demux(self, *streams: Any) -> Iterator[Any]:
         yield from self._container.demux(*streams)

@@ -18,10 +18,10 @@ from lvc.container import GopChunk, Header, Reader, SideChunk, limits
 from lvc.edit import Edit, Span
 from lvc.errors import FormatError, InputError, LimitError, TruncatedError
 from lvc.media.head import Attachment, Chapter, Hdr, Head, StreamHead, pack_head, unpack_head
-from lvc.media.segment import SidePacket, pack_packets
+from lvc.media.segment import SidePacket, pack_packets, unpack_packets
 from lvc.progress import Progress
 from lvc.splice import Piece, splice
-from tests.container_files import HEADER, INFO, group, write
+from tests.container_files import HEADER, INFO, group, with_side_behind, write
 from tests.media_files import Sound, side_tracks, write_media
 from tests.models import tiny_bytes
 
@@ -202,6 +202,22 @@ def test_cutting_and_joining_gives_the_whole_again(folder: Path) -> None:
     (a,), (b,) = side_tracks(folder / "in.mkv"), side_tracks(folder / "whole.mkv")
     assert a.payloads == b.payloads
     assert [float(time) for time in a.times] == pytest.approx([float(time) for time in b.times], abs=0.001)
+
+
+@pytest.mark.parametrize("place", [0, 3])
+def test_sound_far_from_its_pictures(folder: Path, place: int) -> None:
+    """Several groups before them, or behind."""
+    (folder / "far.lvc").write_bytes(with_side_behind((folder / "in.lvc").read_bytes(), place))
+    span = ["--start", "0.26", "--end", "0.3"] if place == 0 else ["--start", "0.14", "--end", "0.2"]
+    found = []
+    for name in ("in", "far"):
+        result = run("cut", folder / f"{name}.lvc", folder / "cut.lvc", *span, "-y")
+        assert result.exit_code == 0, result.output
+        items = list(Reader(io.BytesIO((folder / "cut.lvc").read_bytes())))
+        side = [item.data for item in items if isinstance(item, SideChunk)]
+        found.append([packet for data in side if data[:1] == b"P" for packet in unpack_packets(data)])
+    assert len(found[0]) > 1
+    assert found[0] == found[1]
 
 
 def test_other_streams_must_be_the_same(folder: Path) -> None:

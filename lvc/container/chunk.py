@@ -14,7 +14,8 @@ MANDATORY = 1
 
 _FLAGS_OF = {GOP: MANDATORY, SIDE: 0, INDEX: 0, END: MANDATORY}
 _LENGTH_BYTES = 5
-_CRC_BYTES = 4
+CRC_BYTES = 4
+"""Of a checksum, behind a head and behind a payload."""
 _PIECE = 1 << 20
 
 
@@ -98,12 +99,12 @@ def pack_head(kind: bytes, flags: int, length: int) -> bytes:
     head = bytearray(kind)
     head.append(flags)
     put_varint(head, length)
-    return bytes(head) + zlib.crc32(head).to_bytes(_CRC_BYTES, "big")
+    return bytes(head) + zlib.crc32(head).to_bytes(CRC_BYTES, "big")
 
 
 def pack_chunk(kind: bytes, flags: int, payload: bytes) -> bytes:
     """A whole chunk."""
-    return b"".join([pack_head(kind, flags, len(payload)), payload, zlib.crc32(payload).to_bytes(_CRC_BYTES, "big")])
+    return b"".join([pack_head(kind, flags, len(payload)), payload, zlib.crc32(payload).to_bytes(CRC_BYTES, "big")])
 
 
 def read_head(source: Source) -> ChunkHead:
@@ -120,8 +121,8 @@ def read_head(source: Source) -> ChunkHead:
         raise TruncatedError("the file ends without its END chunk: it is truncated", start)
     while len(head) < 5 + _LENGTH_BYTES and head[-1] >= 0x80 and len(head) >= 6 and (byte := source.read(1)):
         head += byte
-    crc = source.read(_CRC_BYTES)
-    if len(head) < 6 or len(crc) < _CRC_BYTES:
+    crc = source.read(CRC_BYTES)
+    if len(head) < 6 or len(crc) < CRC_BYTES:
         raise TruncatedError("the file ends within the head of a chunk: it is truncated", start)
     if zlib.crc32(head) != int.from_bytes(crc, "big"):
         raise FormatError("damaged head of a chunk: wrong checksum", start)
@@ -155,9 +156,9 @@ def skip_payload(source: Source, head: ChunkHead) -> FormatError | None:
 
 
 def _verdict(source: Source, head: ChunkHead, length: int, crc: int) -> FormatError | None:
-    stored = source.read(_CRC_BYTES)
-    if len(stored) < _CRC_BYTES:
-        missing = head.length - length + _CRC_BYTES - len(stored)
+    stored = source.read(CRC_BYTES)
+    if len(stored) < CRC_BYTES:
+        missing = head.length - length + CRC_BYTES - len(stored)
         message = f"the file ends within the {head.name} chunk, {missing} bytes are missing: it is truncated"
         return TruncatedError(message, head.position)
     if crc != int.from_bytes(stored, "big"):

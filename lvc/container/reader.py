@@ -102,16 +102,7 @@ class Reader:
         return self._totals.duration
 
     def __iter__(self) -> Iterator[Chunk]:
-        while not self._done:
-            try:
-                head = chunk.read_head(self._source)
-                if head.type not in _HANDLERS and head.flags & chunk.MANDATORY:
-                    message = f"unknown mandatory chunk {head.name}: a newer program is needed"
-                    raise FormatError(message, head.position)
-            except FormatError as error:
-                self._done = True
-                self._note(error)
-                return
+        while (head := self._next_head()) is not None:
             if (item := self._read_chunk(head)) is not None:
                 yield item
 
@@ -150,6 +141,25 @@ class Reader:
         self._whole = False
         self._done = False
 
+    def side_before(self, entry: IndexEntry | None) -> Iterator[SideChunk]:
+        """Side data from here to a later group of :meth:`read_index`, which is the next to be read; None for the end.
+
+        Groups on the way are passed over: they are neither read nor checked.
+
+        Raises (also while iterating):
+            InputError: the stream cannot seek.
+        """
+        self._require_seekable()
+        size = self._source.size()
+        self._whole = False
+        while (entry is None or self._source.position < entry.position) and (head := self._next_head()) is not None:
+            if head.type == chunk.GOP:
+                self._source.seek(min(size, head.payload_position + head.length + chunk.CRC_BYTES))
+            elif isinstance(item := self._read_chunk(head), SideChunk):
+                yield item
+        if entry is not None:
+            self.seek(entry)
+
     def _read_header(self) -> Header:
         prefix = self._source.read(PREFIX_BYTES)
         length = header_length(prefix)
@@ -158,6 +168,21 @@ class Reader:
             self.truncated = True
             raise TruncatedError("the file ends within its header: it is truncated", self._source.position)
         return unpack_header(prefix, rest)
+
+    def _next_head(self) -> chunk.ChunkHead | None:
+        """The head of the next chunk; None behind the last one, and where what follows cannot be read."""
+        if self._done:
+            return None
+        try:
+            head = chunk.read_head(self._source)
+            if head.type not in _HANDLERS and head.flags & chunk.MANDATORY:
+                message = f"unknown mandatory chunk {head.name}: a newer program is needed"
+                raise FormatError(message, head.position)
+        except FormatError as error:
+            self._done = True
+            self._note(error)
+            return None
+        return head
 
     def _note(self, error: FormatError) -> None:
         """Raise the error, or only remember it."""
@@ -279,7 +304,7 @@ class Reader:
         self._source.seek(self._first_chunk)
         try:
             while (head := chunk.read_head(self._source)).type != chunk.END:
-                following = head.payload_position + head.length + 4
+                following = head.payload_position + head.length + chunk.CRC_BYTES
                 if following > size:
                     return
                 if head.type == chunk.GOP:

@@ -12,6 +12,7 @@ from typing import Any, BinaryIO, Self, cast
 import av
 
 from lvc.container import limits
+from lvc.container.part import SIDE_SECONDS
 from lvc.errors import InputError, LvcError
 from lvc.media.collector import SideCollector
 from lvc.media.conversion import Conversion, target_of
@@ -28,8 +29,6 @@ from lvc.video import Frame, VideoInfo
 
 _SEEKABLE = {"mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm"}
 """Formats with an index and with times of all pictures."""
-_LEAD_SECONDS = 10
-"""How far before the wanted time reading begins at the latest: packets of other streams may come so much earlier."""
 
 
 class VideoReader:
@@ -160,8 +159,8 @@ class VideoReader:
         seekable = self._source.stream is None and container is not None and container.format.name in _SEEKABLE
         if not seekable or container is None or stream is None or conversion is None or not stream.time_base:
             return
-        wanted = seconds - _LEAD_SECONDS
-        if wanted <= (stream.start_time or 0) * stream.time_base + _LEAD_SECONDS:
+        wanted = seconds - SIDE_SECONDS
+        if wanted <= (stream.start_time or 0) * stream.time_base + SIDE_SECONDS:
             return
         other = self._side.add if self._side is not None else None
         decoding = Decoding(container, stream, other, self._source.name, self.warnings, None, seconds)

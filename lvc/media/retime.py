@@ -24,6 +24,7 @@ class Retimer:
 
     def __init__(self, begin: Fraction, shift: Fraction, end: Fraction | None = None) -> None:
         self._begin, self._shift, self._end = begin, shift, end
+        self._last = begin
         self._head: Head | None = None
         self._waiting: list[tuple[Fraction, SidePacket]] = []
 
@@ -54,9 +55,11 @@ class Retimer:
         for packet in unpack_packets(segment, base):
             if packet.stream >= len(self._head.streams):
                 continue
-            time = self._time(packet)
-            if time >= self._begin:
-                self._waiting.append((time, packet))
+            first = packet.pts if packet.pts is not None else packet.dts
+            if first is not None:  # one without times goes with the one before it
+                self._last = first * self._time_base(packet)
+            if self._last >= self._begin:
+                self._waiting.append((self._last, packet))
         return None
 
     def take(self, until: Fraction) -> bytes | None:
@@ -66,12 +69,6 @@ class Retimer:
             return None
         self._waiting = [(time, packet) for time, packet in self._waiting if time >= until]
         return pack_packets(self._moved(packet) for packet in ready)
-
-    def _time(self, packet: SidePacket) -> Fraction:
-        first = packet.pts if packet.pts is not None else packet.dts
-        if first is None:
-            return self._waiting[-1][0] if self._waiting else self._begin
-        return first * self._time_base(packet)
 
     def _time_base(self, packet: SidePacket) -> Fraction:
         return self._head.streams[packet.stream].time_base if self._head is not None else Fraction(1)
