@@ -40,6 +40,8 @@ PRESETS = ("fast", "medium", "slow")
 TUNES = ("psnr", "ssim")
 DEFAULT_QUALITY = 60
 DEFAULT_KEYINT = 250
+_MOST_GROUPS = 1024
+"""With so many groups of pictures all processes have work; a source may state any length."""
 
 
 def encode(
@@ -206,7 +208,8 @@ def _workers(wanted: int | None, info: VideoInfo, keyint: int, device: str, thre
     if wanted is not None:
         return wanted
     whole, rest = divmod(info.frames or 0, keyint)
-    return usual_workers(Load(info, [*[keyint] * whole, *[rest] * (rest > 0)]), device, threads)
+    groups = [*[keyint] * min(whole, _MOST_GROUPS), *[rest] * (rest > 0)]
+    return usual_workers(Load(info, groups), device, threads)
 
 
 def _check_rate(target: "Target | None", max_bitrate: float | None, passes: int | None) -> None:

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from types import SimpleNamespace
@@ -21,6 +22,7 @@ from lvc.decoder import _decode_in_worker
 from lvc.edit import Edit, Span
 from lvc.encoder import EncoderSettings, encode_stream
 from lvc.encoder.search import Target
+from lvc.encoding import _workers
 from lvc.errors import FormatError, ModelError, OutputError
 from lvc.exact.threads import MOST_PICTURES
 from lvc.progress import Progress
@@ -313,6 +315,15 @@ def test_the_usual_number_of_processes(
     monkeypatch.setattr("lvc.compute._memory", lambda: known["memory"])
     monkeypatch.setattr("lvc.compute.shutil.disk_usage", lambda _: SimpleNamespace(free=known["room"]))
     assert usual_workers(load, "cpu", threads) == workers
+
+
+def test_a_stated_length_takes_no_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A source may claim to be of any length."""
+    for name in ("cores", "memory"):
+        monkeypatch.setattr(f"lvc.compute._{name}", lambda name=name: _MANY[name])
+    monkeypatch.setattr("lvc.compute.shutil.disk_usage", lambda _: SimpleNamespace(free=_MANY["room"]))
+    for frames in (1000, 10**12, 10**18):
+        assert _workers(None, replace(_HD, frames=frames), 1, "cpu", None) == 16
 
 
 def test_how_many_threads_a_process_has_use_for() -> None:
