@@ -1,5 +1,6 @@
 """Pipes, y4m, and what happens to bad input and output."""
 
+import errno
 import io
 import os
 import subprocess
@@ -323,13 +324,39 @@ def test_bad_output(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
 @pytest.mark.parametrize("form", ["y4m", "mkv", "mp4"])
-def test_disk_full(form: str, recwarn: pytest.WarningsRecorder) -> None:
+def test_disk_full(form: str, recwarn: pytest.WarningsRecorder, capfd: pytest.CaptureFixture[str]) -> None:
     with (
         pytest.raises(OutputError, match="the disk is full"),
         VideoWriter("/dev/full", clip_info(64, 48, 2), format=form) as out,
     ):
         for frame in clip_frames("noise", 64, 48, 8):
             out.write(frame)
+    assert capfd.readouterr() == ("", "")
+
+
+class _Faulty(io.BytesIO):
+    """One write fails; those behind it do not."""
+
+    writes = 0
+    fails = 0
+
+    def write(self, data: Any, /) -> int:
+        self.writes += 1
+        if self.writes == self.fails:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return super().write(data)
+
+
+@pytest.mark.parametrize("form", ["mkv", "mp4"])
+def test_no_error_of_a_write_is_lost(form: str) -> None:
+    frames = list(clip_frames("noise", 64, 48, 8))
+    write(whole := _Faulty(), clip_info(64, 48, 8), frames, format=form)
+    assert whole.writes > 2
+    for number in range(1, whole.writes + 1):
+        faulty = _Faulty()
+        faulty.fails = number
+        with pytest.raises(OutputError, match="the disk is full"):
+            write(faulty, clip_info(64, 48, 8), frames, format=form)
 
 
 @pytest.mark.parametrize("form", ["y4m", "mkv"])

@@ -1,6 +1,7 @@
 """Encodes video and writes it, with its side streams, into a file of FFmpeg's."""
 
 import math
+from collections.abc import Callable
 from fractions import Fraction
 from typing import Any, BinaryIO
 
@@ -25,6 +26,42 @@ _SAY_ASPECT = ("libx264", "libx265", "libsvtav1", "libaom-av1")
 def _timescale(unit: int) -> int:
     """A multiple of the denominator of a time base, so fine that audio begins when it should."""
     return unit * max(1, math.ceil(_FINE_ENOUGH / unit))
+
+
+class _Target:
+    """A file that FFmpeg writes: keeps the first error for :meth:`check`, and drops what comes after it.
+
+    FFmpeg writes on after an error, and PyAV prints those that come while it holds one.
+    """
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+        self._error: OSError | None = None
+
+    def seekable(self) -> bool:
+        return self._stream.seekable()
+
+    def tell(self) -> int:
+        return self._stream.tell()
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        return self._unless_failed(lambda: self._stream.seek(offset, whence), offset)
+
+    def write(self, data: bytes) -> int:
+        return self._unless_failed(lambda: self._stream.write(data), len(data))
+
+    def _unless_failed(self, work: Callable[[], int], pretended: int) -> int:
+        if self._error is None:
+            try:
+                return work()
+            except OSError as error:
+                self._error = error
+        return pretended
+
+    def check(self) -> None:
+        """Raise the error that came while FFmpeg wrote."""
+        if self._error is not None:
+            raise self._error
 
 
 class Muxer:
@@ -54,7 +91,8 @@ class Muxer:
             options["movie_timescale"] = str(_timescale(info.time_base.denominator))
             if not target.seekable():
                 options["movflags"] = "frag_keyframe+empty_moov+delay_moov"
-        self._container: Any = av.open(target, "w", format=muxer, container_options=options)
+        self._target = _Target(target)
+        self._container: Any = av.open(self._target, "w", format=muxer, container_options=options)
         self._stream: Any = add_video_stream(self._container, encoder, info)
         if (encoder.width, encoder.height) != (info.width, info.height):
             warnings.append(
@@ -78,6 +116,7 @@ class Muxer:
         picture.pts = frame.pts + shift
         picture.duration = frame.duration
         self._container.mux(self._stream.encode(picture))
+        self._target.check()
         self._written += 1
 
     def _begin(self, first: int) -> None:
@@ -123,6 +162,7 @@ class Muxer:
     def _write_packets(self, segment: bytes) -> None:
         for packet in self._side.packets(segment, self._shift or Fraction(0)):
             self._container.mux(packet)
+        self._target.check()
 
     def finish(self) -> None:
         """Writes what the encoder still holds, and the end of the file."""
@@ -132,6 +172,7 @@ class Muxer:
                 packet.dts = packet.pts
         self._container.mux(rest)
         self._container.close()
+        self._target.check()
         self._side.close()
 
     def abandon(self) -> None:
