@@ -6,6 +6,7 @@ import math
 import os
 import shutil
 import tempfile
+import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,6 +53,34 @@ def check_counts(**counts: int | None) -> None:
             raise ValueError(f"{name} {count} is outside its range: the least is 1")
 
 
+class _Threads:
+    """How many threads PyTorch has: as many as who came last wants, in the end as many as before all."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._wanted: list[int] = []
+        self._before = 0
+
+    def take(self, count: int) -> None:
+        import torch
+
+        with self._lock:
+            if not self._wanted:
+                self._before = torch.get_num_threads()
+            self._wanted.append(count)
+            torch.set_num_threads(count)
+
+    def give_back(self, count: int) -> None:
+        import torch
+
+        with self._lock:
+            self._wanted.remove(count)
+            torch.set_num_threads(self._wanted[-1] if self._wanted else self._before)
+
+
+_THREADS = _Threads()
+
+
 @contextlib.contextmanager
 def cpu_threads(count: int | None) -> Iterator[None]:
     """So many threads for what PyTorch computes on the CPU meanwhile; None leaves it those it has, usually all cores.
@@ -60,16 +89,14 @@ def cpu_threads(count: int | None) -> Iterator[None]:
         ValueError: fewer than 1 thread.
     """
     check_counts(threads=count)
-    import torch
-
-    before = torch.get_num_threads()
-    if count is not None:
-        torch.set_num_threads(count)
+    if count is None:
+        yield
+        return
+    _THREADS.take(count)
     try:
         yield
     finally:
-        if count is not None:
-            torch.set_num_threads(before)
+        _THREADS.give_back(count)
 
 
 def choose_device(name: str) -> str:

@@ -174,6 +174,11 @@ def verify(
         return DecodeResult(frames, decoder.truncated, tuple(decoder.damage))
 
 
+def _frames_of(name: str, decoder: "Decoder") -> Iterator[Frame]:
+    with naming(name):
+        yield from (item for item in decoder if isinstance(item, Frame))
+
+
 class Video:
     """A `.lvc` file that is open for decoding: iterate over it for its frames, in presentation order, once.
 
@@ -187,10 +192,9 @@ class Video:
 
     def __init__(self, name: str, decoder: "Decoder", resources: contextlib.ExitStack) -> None:
         self.info = decoder.info
-        self._name = name
         self._decoder = decoder
         self._resources = resources
-        self._frames = self._decoded()
+        self._frames = _frames_of(name, decoder)  # which must not hold the video that holds it
 
     @property
     def damage(self) -> list[str]:
@@ -199,10 +203,6 @@ class Video:
 
     def __iter__(self) -> Iterator[Frame]:
         return self._frames
-
-    def _decoded(self) -> Iterator[Frame]:
-        with naming(self._name):
-            yield from (item for item in self._decoder if isinstance(item, Frame))
 
     def close(self) -> None:
         """Let go of the file."""

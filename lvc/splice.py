@@ -1,5 +1,6 @@
 """Whole groups of pictures of several files in one: what ``lvc cat`` and ``lvc cut`` do. Nothing is decoded."""
 
+import contextlib
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -118,7 +119,8 @@ class _Opened:
         yield from self.reader.side_before(self._from)
         for chunk in self.reader:
             if isinstance(chunk, GopChunk) and self._to is not None and chunk.first_frame >= self._to.first_frame:
-                yield from self.reader.side_before(self._side_to)
+                with contextlib.suppress(FormatError):  # what is damaged or missing behind the piece is not of it
+                    yield from self.reader.side_before(self._side_to)
                 return
             yield chunk
 

@@ -267,7 +267,7 @@ def sleep_once(marker: Path) -> str:
 def test_a_stuck_encoder_is_timed_once_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     class Impatient(Workers[T]):
         def __init__(self, limit: int, preload: Sequence[str]) -> None:
-            super().__init__(limit, preload, patience=2)
+            super().__init__(limit, preload, patience=5)
 
     monkeypatch.setattr(speed, "Workers", Impatient)
     assert speed._isolated(sleep_once, tmp_path / "marker") == "done"

@@ -13,13 +13,14 @@ import pytest
 from click.testing import CliRunner, Result
 
 import lvc
+from lvc import api
 from lvc.cli import main
 from lvc.cli.options import seconds_of
 from lvc.container import GopChunk, Reader, SideChunk, limits
 from lvc.container.part import Part
 from lvc.decoder import Decoder
 from lvc.edit import Crop, Edit, Span, parse_rate, parse_size
-from lvc.errors import InputError, LimitError
+from lvc.errors import InputError, LimitError, TruncatedError
 from lvc.group_decoder import GroupDecoder
 from lvc.media import EditedSource, VideoReader
 from lvc.media.head import Head, StreamHead, pack_head, unpack_head
@@ -340,6 +341,22 @@ def test_sound_far_from_its_pictures(folder: Path, options: list[object], place:
         found.append([(track.payloads, track.times) for track in side_tracks(folder / "out.mkv")])
     assert found[0][0][0]
     assert found[0] == found[1]
+
+
+@pytest.mark.parametrize("piped", [False, True])
+def test_what_is_missing_behind_a_part_does_not_matter(folder: Path, tmp_path: Path, piped: bool) -> None:
+    """Nor does a file that is still being written; sound may be looked for there in vain."""
+    data = (folder / "in.lvc").read_bytes()
+    for name, cut_off in (("whole", len(data)), ("cut", len(data) - 60)):
+        source = io.BytesIO(data[:cut_off])
+        if piped:
+            source.seekable = lambda: False  # type: ignore[method-assign]
+        out = tmp_path / f"{name}.mkv"
+        assert lvc.decode(source, out, span=Span(frames=2), model=folder / "tiny.lvcm", device="cpu").frames == 2
+    (tmp_path / "cut.lvc").write_bytes(data[:-60])
+    assert api.cut(tmp_path / "cut.lvc", tmp_path / "part.lvc", end=Fraction(1, 10)).frames == 3
+    with pytest.raises(TruncatedError):
+        lvc.decode(tmp_path / "cut.lvc", tmp_path / "all.mkv", model=folder / "tiny.lvcm", device="cpu")
 
 
 def test_a_packet_without_times_goes_with_the_one_before() -> None:

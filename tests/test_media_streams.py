@@ -393,7 +393,7 @@ class _FoundLate:
 
     def __init__(self, container: Any) -> None:
         self._container = container
-        self.size, self.format = container.size, container.format
+        self.size, self.format, self.streams = container.size, container.format, container.streams
 
     def demux(self, *streams: Any) -> Iterator[Any]:
         yield from self._container.demux(*streams)
@@ -452,3 +452,21 @@ def test_the_name_of_an_open_pipe(tmp_path: Path) -> None:
         finally:
             os.close(theirs)
         assert got.result() == b"all of it"
+
+
+@pytest.mark.parametrize("form", ["y4m", "mkv", "mp4"])
+def test_what_can_only_be_written_to(tmp_path: Path, form: str) -> None:
+    """No stream of Python's, but it takes bytes."""
+
+    class Sink:
+        def __init__(self) -> None:
+            self.data = b""
+
+        def write(self, data: bytes) -> int:
+            self.data += bytes(data)
+            return len(data)
+
+    sink = Sink()
+    write(sink, clip_info(32, 32, 3), list(clip_frames("pan", 32, 32, 3)), format=form)
+    (tmp_path / f"out.{form}").write_bytes(sink.data)
+    assert len(read(tmp_path / f"out.{form}")[1]) == 3

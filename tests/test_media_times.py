@@ -133,6 +133,24 @@ def test_times_do_not_depend_on_who_wants_the_sound(tmp_path: Path) -> None:
         assert [float(frame.pts * reader.info.time_base) for frame in reader] == read(tmp_path / "b.ts")[0]
 
 
+def test_several_programmes_have_several_clocks(tmp_path: Path) -> None:
+    """What starts anew in one of them does not move the others."""
+    frame = av.VideoFrame(64, 48, "yuv420p")
+    frame.time_base = Fraction(1, 25)
+    with av.open(tmp_path / "a.ts", "w") as container:
+        streams = [container.add_stream("mpeg2video", rate=25) for _ in range(2)]
+        for stream in streams:
+            stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        for number in range(50):
+            frame.pts = number
+            for stream in streams:
+                container.mux(stream.encode(frame))
+        for stream in streams:
+            container.mux(stream.encode(None))
+    (tmp_path / "b.ts").write_bytes((tmp_path / "a.ts").read_bytes() * 2)
+    assert RESTARTED not in read(tmp_path / "b.ts")[2].warnings
+
+
 def test_streams_meet_again_after_a_single_wrong_time() -> None:
     clocks = Clocks()
     for time in range(0, 6000, 40):

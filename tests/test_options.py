@@ -1,5 +1,7 @@
 """Options of the library outside their ranges: refused in a sentence, before anything is read or written."""
 
+import gc
+import weakref
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
@@ -103,6 +105,20 @@ def test_a_second_loop_goes_on_where_the_first_was_left() -> None:
     assert len(whole) > 2
 
 
+def test_nothing_keeps_a_video_but_its_user() -> None:
+    """What it holds, a model among others, is free at once."""
+    gc.collect()
+    gc.disable()
+    try:
+        with lvc.open(VECTOR) as video:
+            next(iter(video))
+        kept = weakref.ref(video)
+        del video
+        assert kept() is None
+    finally:
+        gc.enable()
+
+
 def test_threads_are_those_of_a_call(tmp_path: Path) -> None:
     """Afterwards PyTorch has as many as before."""
     before = torch.get_num_threads()
@@ -110,6 +126,11 @@ def test_threads_are_those_of_a_call(tmp_path: Path) -> None:
     with lvc.open(VECTOR, threads=wanted) as video:
         assert torch.get_num_threads() == wanted
         next(iter(video))
+    assert torch.get_num_threads() == before
+    one, other = lvc.open(VECTOR, threads=wanted), lvc.open(VECTOR, threads=wanted + 1)
+    one.close()
+    assert torch.get_num_threads() == wanted + 1
+    other.close()
     assert torch.get_num_threads() == before
     seen: list[int] = []
 

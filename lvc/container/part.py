@@ -7,6 +7,7 @@ from fractions import Fraction
 
 from lvc.container.index import IndexEntry
 from lvc.container.reader import Chunk, GopChunk, Reader, SideChunk
+from lvc.errors import FormatError
 
 SIDE_SECONDS = 10
 """Packets of other streams may come so much earlier or later than the pictures that they are shown with."""
@@ -53,10 +54,17 @@ class Part:
         self._reader, self._start, self._is_behind, self._preview = reader, start, is_behind, preview
         self._time_base = reader.header.info.time_base
         self.begin: int | None = None
+        self._behind: IndexEntry | None = None
 
     def __iter__(self) -> Iterator[Chunk]:
+        try:
+            yield from self._chunks()
+        except FormatError:
+            if self._behind is None:  # what is damaged or missing behind the stretch is none of its business
+                raise
+
+    def _chunks(self) -> Iterator[Chunk]:
         has_side = False
-        behind: IndexEntry | None = None
         passed: deque[tuple[IndexEntry, list[SideChunk]]] = deque()  # groups before the stretch, with what follows each
         for chunk in self._reader:
             if isinstance(chunk, SideChunk):
@@ -70,8 +78,8 @@ class Part:
                 continue
             frames = chunk.gop.frames
             entry = IndexEntry(chunk.position, frames[0].pts, len(frames), chunk.first_frame)
-            if behind is not None:
-                if _is_late(entry, behind, self._time_base):
+            if self._behind is not None:
+                if _is_late(entry, self._behind, self._time_base):
                     return
                 continue
             if self.begin is None:
@@ -84,11 +92,11 @@ class Part:
             if self._is_behind(chunk):
                 if not has_side:
                     return
+                self._behind = entry
                 if self._reader.is_seekable:
                     end = side_end(self._reader.read_index(), entry, self._time_base)
                     yield from self._reader.side_before(end)
                     return
-                behind = entry
             elif any(self.holds(frame.pts, frame.duration) for frame in frames):
                 for _, side in passed:
                     yield from side

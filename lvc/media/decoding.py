@@ -53,7 +53,8 @@ class Decoding:
         self._pipe = pipe
         self._start = start
         may_restart = container.format.flags & av.format.Flags.ts_discont.value  # type: ignore[operator]
-        self._clocks = Clocks() if may_restart else None
+        # of several programmes each has a clock of its own
+        self._clocks = Clocks() if may_restart and len(container.streams.video) == 1 else None
         has_no_pts = container.format.name == "avi" and stream.codec_context.name in _SHOWN_IN_ANY_ORDER
         self._times = DecodingTimes() if has_no_pts else None
         self._pictures = 0

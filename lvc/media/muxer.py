@@ -58,6 +58,10 @@ class _Target:
                 self._error = error
         return pretended
 
+    def drop(self) -> None:
+        """Let nothing more through."""
+        self._error = self._error or OSError("the file is not wanted any more")
+
     def check(self) -> None:
         """Raise the error that came while FFmpeg wrote."""
         if self._error is not None:
@@ -178,6 +182,7 @@ class Muxer:
     def abandon(self) -> None:
         """Lets go of everything; the file is not to be used."""
         self._side.close()
+        self._target.drop()
         try:
             self._container.close()  # FFmpeg would do so later, where its errors could not be caught
         except (av.FFmpegError, OSError, ValueError):

@@ -233,7 +233,8 @@ class _Forward(io.RawIOBase):
 
     def flush(self) -> None:
         """What is on the way to where it goes."""
-        self._stream.flush()
+        if flush := getattr(self._stream, "flush", None):
+            flush()
 
 
 def _going_forward(stream: BinaryIO) -> BinaryIO:
@@ -242,7 +243,8 @@ def _going_forward(stream: BinaryIO) -> BinaryIO:
     FFmpeg counts positions from the start of a file, and what is open for appending is written at its end, wherever one
     has gone.
     """
-    if not stream.seekable() or (stream.tell() == 0 and not _appends(stream)):
+    seekable = getattr(stream, "seekable", None)  # of some there is only write()
+    if seekable is not None and (not seekable() or (stream.tell() == 0 and not _appends(stream))):
         return stream
     return cast(BinaryIO, _Forward(stream))
 
