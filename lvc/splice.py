@@ -10,7 +10,7 @@ from typing import BinaryIO
 from lvc.container import Chunk, Gop, GopChunk, Header, Reader, SideChunk, Writer, limits
 from lvc.container.part import side_begin, side_end
 from lvc.ends import naming
-from lvc.errors import FormatError, InputError, LimitError
+from lvc.errors import FormatError, InputError, LimitError, TruncatedError
 from lvc.media.head import Head, pack_head, unpack_head
 from lvc.media.retime import Retimer
 from lvc.progress import OnProgress, Progress
@@ -119,7 +119,7 @@ class _Opened:
         yield from self.reader.side_before(self._from)
         for chunk in self.reader:
             if isinstance(chunk, GopChunk) and self._to is not None and chunk.first_frame >= self._to.first_frame:
-                with contextlib.suppress(FormatError):  # what is damaged or missing behind the piece is not of it
+                with contextlib.suppress(TruncatedError):  # a file may end behind the piece, be it too early
                     yield from self.reader.side_before(self._side_to)
                 return
             yield chunk

@@ -75,3 +75,14 @@ def with_chunk(kind: bytes, payload: bytes) -> bytes:
 SMALL_ITEMS = (group(-3, 3), b"side data", group(0, 2), b"more")
 SMALL = write(*SMALL_ITEMS)
 FIRST_CHUNK = len(pack_header(HEADER))
+
+
+class Counting(io.BytesIO):
+    """Counts the bytes that are read."""
+
+    count = 0
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        data = super().read(size)
+        self.count += len(data)
+        return data

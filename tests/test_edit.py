@@ -16,20 +16,18 @@ import lvc
 from lvc import api
 from lvc.cli import main
 from lvc.cli.options import seconds_of
-from lvc.container import GopChunk, Reader, SideChunk, limits
-from lvc.container.part import Part
+from lvc.container import GopChunk, Reader, limits
 from lvc.decoder import Decoder
 from lvc.edit import Crop, Edit, Span, parse_rate, parse_size
 from lvc.errors import InputError, LimitError, TruncatedError
 from lvc.group_decoder import GroupDecoder
 from lvc.media import EditedSource, VideoReader
 from lvc.media.head import Head, StreamHead, pack_head, unpack_head
-from lvc.media.retime import Retimer
 from lvc.media.segment import SidePacket, pack_packets, unpack_packets
 from lvc.model.entropy import SymbolCoder
 from lvc.video import Frame
 from tests.clips import clip_frames, clip_info, make_clip
-from tests.container_files import INFO, group, with_side_behind, write
+from tests.container_files import Counting, with_side_behind
 from tests.media_files import Sound, Text, side_tracks, write_media
 from tests.models import tiny_bytes
 
@@ -97,17 +95,6 @@ def test_a_part_is_decoded(folder: Path, start: str, frames: int | None, first: 
                               if begin <= time < end]  # fmt: skip
 
 
-class _Counting(io.BytesIO):
-    """Counts the bytes that are read."""
-
-    count = 0
-
-    def read(self, size: int | None = -1, /) -> bytes:
-        data = super().read(size)
-        self.count += len(data)
-        return data
-
-
 def test_only_what_is_needed_is_read_and_decoded(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     data = (folder / "in.lvc").read_bytes()
     decoded: list[int] = []
@@ -121,13 +108,13 @@ def test_only_what_is_needed_is_read_and_decoded(folder: Path, monkeypatch: pyte
     sizes = [item.size for item in Reader(io.BytesIO(data)) if isinstance(item, GopChunk)]
     span = Span(Fraction(40 * 10, 1000), 1)
     for seekable in (True, False):
-        source = _Counting(data)
+        source = Counting(data)
         monkeypatch.setattr(source, "seekable", lambda seekable=seekable: seekable)
         out = io.BytesIO()
         result = lvc.decode(source, out, span=span, model=folder / "tiny.lvcm", device="cpu")
         assert result.frames == 1
         if seekable:
-            assert source.count < len(data) - sizes[1] // 2
+            assert source.count < len(data) - sizes[1]
     assert decoded == [9, 9]
 
 
@@ -287,49 +274,6 @@ def test_packets_before_a_part_are_not_kept() -> None:
     assert times == [frame.pts for frame in frames] == list(range(10))
 
 
-_SECONDS_5, _SIZE = 150, 5000
-
-
-def _stretch(
-    monkeypatch: pytest.MonkeyPatch, *, start: int, end: int, seekable: bool, head: bytes = b"H", **options: bool
-) -> tuple[list[int], str, int]:
-    """Groups and side data of a stretch of a file of 30 groups, a group every 5 seconds, and how many bytes are read.
-
-    Each group has 30 frames and is followed by a byte of side data that says its number.
-    """
-    side = [bytes([ord("a") + n]) if head else b"" for n in range(30)]
-    groups = [group(_SECONDS_5 * n, 30, _SIZE // 30) for n in range(30)]
-    pieces = [each for pair in zip(groups, side, strict=True) for each in pair if each]
-    stream = _Counting(write(*[head] * bool(head), *pieces))
-    monkeypatch.setattr(stream, "seekable", lambda: seekable)
-    begin = _SECONDS_5 * start * INFO.time_base
-    chunks = list(Part(Reader(stream), begin, lambda chunk: chunk.first_frame >= 30 * end, **options))
-    numbers = [chunk.first_frame // 30 for chunk in chunks if isinstance(chunk, GopChunk)]
-    return numbers, b"".join(chunk.data for chunk in chunks if isinstance(chunk, SideChunk)).decode(), stream.count
-
-
-@pytest.mark.parametrize("seekable", [True, False])
-@pytest.mark.parametrize(
-    ("start", "end", "side"), [(10, 12, "Hhijklmn"), (2, 3, "Habcde"), (10, 30, "Hhijklmnopqrstuvwxyz{|}~")]
-)
-def test_side_data_around_a_part(
-    start: int, end: int, side: str, seekable: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """From 64 frames and 10 seconds before it, as packets come early, to 10 seconds behind it."""
-    numbers, found, count = _stretch(monkeypatch, start=start, end=end, seekable=seekable)
-    assert (numbers, found) == (list(range(start, end)), side)
-    if seekable:  # beside the part: the first group, and one on both sides of it
-        assert count < (end - start + 3 + 1) * (_SIZE + 600)
-
-
-def test_what_has_no_use_for_side_data_does_not_look_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    for options in ({"head": b""}, {"preview": True}):
-        for seekable in (True, False):
-            numbers, side, count = _stretch(monkeypatch, start=10, end=12, seekable=seekable, **options)
-            assert (numbers, side) == ([10, 11], "")
-            assert count < (13 if not seekable else 5) * (_SIZE + 600) + 600
-
-
 @pytest.mark.parametrize(("options", "place"), [(["--start", "0.28"], 0), (["--start", "0.12", "--frames", 2], 3)])
 def test_sound_far_from_its_pictures(folder: Path, options: list[object], place: int) -> None:
     """Several groups before them, or behind."""
@@ -357,15 +301,6 @@ def test_what_is_missing_behind_a_part_does_not_matter(folder: Path, tmp_path: P
     assert api.cut(tmp_path / "cut.lvc", tmp_path / "part.lvc", end=Fraction(1, 10)).frames == 3
     with pytest.raises(TruncatedError):
         lvc.decode(tmp_path / "cut.lvc", tmp_path / "all.mkv", model=folder / "tiny.lvcm", device="cpu")
-
-
-def test_a_packet_without_times_goes_with_the_one_before() -> None:
-    timer = Retimer(Fraction(10), Fraction(-10))
-    timer.push(pack_head(Head(streams=[StreamHead({}, 0, Fraction(1))])))
-    times = (9, None, 10, None, 12, None)
-    timer.push(pack_packets(SidePacket(0, b"%d" % n, time, None) for n, time in enumerate(times)))
-    assert (taken := timer.take(Fraction(11))) is not None
-    assert [(packet.payload, packet.pts) for packet in unpack_packets(taken)] == [(b"2", 0), (b"3", None)]
 
 
 @pytest.mark.parametrize("size", [(64, 48), (67, 49)])

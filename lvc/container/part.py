@@ -7,7 +7,7 @@ from fractions import Fraction
 
 from lvc.container.index import IndexEntry
 from lvc.container.reader import Chunk, GopChunk, Reader, SideChunk
-from lvc.errors import FormatError
+from lvc.errors import TruncatedError
 
 SIDE_SECONDS = 10
 """Packets of other streams may come so much earlier or later than the pictures that they are shown with."""
@@ -59,8 +59,8 @@ class Part:
     def __iter__(self) -> Iterator[Chunk]:
         try:
             yield from self._chunks()
-        except FormatError:
-            if self._behind is None:  # what is damaged or missing behind the stretch is none of its business
+        except TruncatedError:
+            if self._behind is None:  # a file may end behind the stretch, be it too early
                 raise
 
     def _chunks(self) -> Iterator[Chunk]:
@@ -84,7 +84,7 @@ class Part:
                 continue
             if self.begin is None:
                 self.begin = frames[0].pts + math.ceil(self._start / self._time_base)
-                if len(before := self._entries(self.begin)) > 1 and before[-2].position > chunk.position:
+                if len(before := self._entries(self.begin)) > 1 and before[-1].position > chunk.position:
                     yield from self._leap(before, chunk.position, has_side)
                     continue
             while len(passed) > 1 and _is_early(passed[1][0], entry, self._time_base):
@@ -117,11 +117,12 @@ class Part:
         return [entry for entry in self._reader.read_index() if entry.first_pts <= begin]
 
     def _leap(self, entries: Sequence[IndexEntry], position: int, has_side: bool) -> Iterator[SideChunk]:
-        """Go on with the group before the last of ``entries``; the side data on the way that may belong to the last."""
+        """Go on with the last of ``entries``; the side data on the way that may belong to it."""
+        wanted = entries[-1]
         if not has_side:
-            self._reader.seek(entries[-2])
+            self._reader.seek(wanted)
             return
-        early = side_begin(entries, entries[-1], self._time_base)
+        early = side_begin(entries, wanted, self._time_base)
         if early is not None and early.position > position:
             self._reader.seek(early)
-        yield from self._reader.side_before(entries[-2])
+        yield from self._reader.side_before(wanted)

@@ -188,9 +188,8 @@ def undone_blocks(
     before, after = (_squared_errors(target, each) / unit for each in (prediction.picture, coded))
     benefit = (after - (1 - _least_share(is_whole)) * before) * (1 - blocks.skip)
     skip = torch.where(benefit > 0, 1.0, blocks.skip)
-    won = float(benefit.clamp_min(0).sum(dtype=torch.float64)) - RATE_WEIGHT * float(
-        _map_bits(skip) - _map_bits(blocks.skip)
-    )
+    map_bits = float(_map_bits(skip) - _map_bits(blocks.skip))
+    won = float(benefit.clamp_min(0).sum(dtype=torch.float64)) - RATE_WEIGHT * map_bits
     if won <= RATE_WEIGHT * UNDONE_SHARE * bits:
         return None
     return Blocks(skip, blocks.sizes * (1 - skip), blocks.missed)

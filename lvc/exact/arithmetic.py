@@ -29,7 +29,7 @@ def exact_arithmetic() -> Iterator[None]:
         torch.inference_mode(),
         torch.autocast("cpu", enabled=False),
         torch.autocast("cuda", enabled=False),
-        _PROCESS.held(),
+        _PROCESS_WIDE.held(),
         _usual_device(),
     ):
         yield
@@ -38,7 +38,7 @@ def exact_arithmetic() -> Iterator[None]:
 @contextlib.contextmanager
 def usual_tensors() -> Iterator[None]:
     """Tensors of which nothing is said are of float32 and on the CPU."""
-    with _PROCESS.held(), _usual_device():
+    with _PROCESS_WIDE.held(), _usual_device():
         yield
 
 
@@ -100,7 +100,7 @@ def _any_order() -> Iterator[None]:
         torch.set_deterministic_debug_mode(mode)
 
 
-class _Process:
+class _ProcessWide:
     """What PyTorch has one setting of for all threads: the first to need it makes it, the last one takes it back."""
 
     def __init__(self) -> None:
@@ -131,7 +131,7 @@ class _Process:
             self._made = made.pop_all()
 
 
-_PROCESS = _Process()
+_PROCESS_WIDE = _ProcessWide()
 
 
 def _layer_answers(device: torch.device) -> bool:

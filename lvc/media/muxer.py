@@ -1,6 +1,7 @@
 """Encodes video and writes it, with its side streams, into a file of FFmpeg's."""
 
 import math
+import os
 from collections.abc import Callable
 from fractions import Fraction
 from typing import Any, BinaryIO
@@ -31,15 +32,18 @@ def _timescale(unit: int) -> int:
 class _Target:
     """A file that FFmpeg writes: keeps the first error for :meth:`check`, and drops what comes after it.
 
-    FFmpeg writes on after an error, and PyAV prints those that come while it holds one.
+    FFmpeg writes on after an error, and PyAV prints those that come while it holds one. It counts positions from the
+    start of a file: there is no way back in one that does not begin with what is written, or is open for appending.
     """
 
     def __init__(self, stream: BinaryIO) -> None:
         self._stream = stream
         self._error: OSError | None = None
+        seekable = getattr(stream, "seekable", None)  # of some there is only write()
+        self._seekable = seekable is not None and seekable() and stream.tell() == 0 and not _appends(stream)
 
     def seekable(self) -> bool:
-        return self._stream.seekable()
+        return self._seekable
 
     def tell(self) -> int:
         return self._stream.tell()
@@ -68,6 +72,17 @@ class _Target:
             raise self._error
 
 
+def _appends(stream: BinaryIO) -> bool:
+    if os.name != "posix":
+        return False
+    import fcntl
+
+    try:
+        return bool(fcntl.fcntl(stream.fileno(), fcntl.F_GETFL) & os.O_APPEND)
+    except (OSError, ValueError, AttributeError):  # there is no file behind it
+        return False
+
+
 class Muxer:
     """One output file with a video stream.
 
@@ -89,13 +104,13 @@ class Muxer:
         self._muxer = muxer
         self._encoder = encoder
         self._warnings = warnings
+        self._target = _Target(target)
         options = {}
         if muxer in _ISO_MEDIA:
             # else late starts are rounded to 1 ms, those of audio to the times of pictures
             options["movie_timescale"] = str(_timescale(info.time_base.denominator))
-            if not target.seekable():
+            if not self._target.seekable():
                 options["movflags"] = "frag_keyframe+empty_moov+delay_moov"
-        self._target = _Target(target)
         self._container: Any = av.open(self._target, "w", format=muxer, container_options=options)
         self._stream: Any = add_video_stream(self._container, encoder, info)
         if (encoder.width, encoder.height) != (info.width, info.height):

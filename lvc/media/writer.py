@@ -1,7 +1,6 @@
 """Video out: y4m, or a file of FFmpeg's, to a path or a pipe."""
 
 import errno
-import io
 import os
 import sys
 from collections.abc import Iterator
@@ -9,7 +8,7 @@ from contextlib import contextmanager, suppress
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
-from typing import Any, BinaryIO, Self, cast
+from typing import BinaryIO, Self
 
 import av
 
@@ -105,9 +104,9 @@ class VideoWriter:
 
     def _open(self, destination: str | os.PathLike[str] | BinaryIO) -> BinaryIO:
         if not isinstance(destination, (str, os.PathLike)):
-            return _going_forward(destination)
+            return destination
         if os.fspath(destination) == "-":
-            return _going_forward(sys.stdout.buffer)
+            return sys.stdout.buffer
         self._owned = Path(destination).open("wb")  # noqa: SIM115 - closed by close()
         return self._owned
 
@@ -215,46 +214,3 @@ class VideoWriter:
             self.close()
         else:
             self._abandon()
-
-
-class _Forward(io.RawIOBase):
-    """A stream that is not to be gone back in."""
-
-    def __init__(self, stream: BinaryIO) -> None:
-        self._stream = stream
-
-    def writable(self) -> bool:
-        """It is."""
-        return True
-
-    def write(self, data: Any) -> int:
-        """All of it."""
-        return self._stream.write(data)
-
-    def flush(self) -> None:
-        """What is on the way to where it goes."""
-        if flush := getattr(self._stream, "flush", None):
-            flush()
-
-
-def _going_forward(stream: BinaryIO) -> BinaryIO:
-    """The stream; without a way back where that would not lead to the beginning of what is written.
-
-    FFmpeg counts positions from the start of a file, and what is open for appending is written at its end, wherever one
-    has gone.
-    """
-    seekable = getattr(stream, "seekable", None)  # of some there is only write()
-    if seekable is not None and (not seekable() or (stream.tell() == 0 and not _appends(stream))):
-        return stream
-    return cast(BinaryIO, _Forward(stream))
-
-
-def _appends(stream: BinaryIO) -> bool:
-    if os.name != "posix":
-        return False
-    import fcntl
-
-    try:
-        return bool(fcntl.fcntl(stream.fileno(), fcntl.F_GETFL) & os.O_APPEND)
-    except (OSError, ValueError, AttributeError):  # there is no file behind it
-        return False

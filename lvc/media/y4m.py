@@ -208,4 +208,5 @@ class Y4mWriter:
 
     def finish(self) -> None:
         """Hands what is buffered to the system."""
-        self._target.flush()
+        if flush := getattr(self._target, "flush", None):  # of some streams there is only write()
+            flush()
