@@ -12,7 +12,9 @@ from lvc.encoder import EncoderSettings, group, run_choice
 from lvc.encoder.attempt import Attempt, Place
 from lvc.encoder.picture import CodedPicture
 from lvc.encoder.run_choice import (
+    ALIGNED_WEIGHT,
     ANCHOR_WEIGHTS,
+    CLEAR,
     COARSE,
     DOUBT,
     ERROR_WEIGHTS,
@@ -25,6 +27,7 @@ from lvc.encoder.run_choice import (
     WEIGHTED_TO,
     Cost,
     alignment,
+    group_cost,
     run_cost,
     squared_error,
 )
@@ -87,7 +90,7 @@ def test_a_trial_is_given_up_half_way(
         assert (length, intra_bits, quality) == (8, intra, EncoderSettings().quality)
         if any(depths):
             return 10.0
-        return 10.0 + by * DOUBT if len(depths) >= dearer_from else 9.0
+        return 10.0 - CLEAR + by * DOUBT if len(depths) >= dearer_from else 9.0
 
     clip = Clip("zoom", 48, 48, 9)
     plain, _ = encode(clip, preset="slow", ablate=frozenset({"nobetween"}))
@@ -148,6 +151,16 @@ def test_what_a_run_will_cost(quality: float, share: float) -> None:
     assert run_cost(filtered, 8, 1000, quality) == pytest.approx(less)
 
 
+@pytest.mark.parametrize("fades", [True, False])
+def test_what_a_group_costs(fades: bool) -> None:
+    """Of one that ends all counts as it is; of others the second half of the first run, errors of which may rise."""
+    costs = [Cost(1000.0, 30.0, 30.0), *[Cost(50.0, 10.0, 10.0)] * 4, *[Cost(50.0, 20.0, 6.0)] * 4]
+    whole = math.log(1400) + ALIGNED_WEIGHT * math.log(30 + 40 + 80)
+    assert group_cost(costs, True, fades) == pytest.approx(whole)
+    begun = math.log(1400) + ALIGNED_WEIGHT * (math.log(30 + 8 * 20) + FADING / 2 * fades)
+    assert group_cost(costs, False, fades) == pytest.approx(begun)
+
+
 @pytest.mark.parametrize("bit_depth", [8, 10])
 def test_errors_are_in_8_bit_grey_levels(bit_depth: int) -> None:
     unit = 1 << bit_depth - 8
@@ -190,6 +203,7 @@ def test_alignment_knows_whether_the_group_goes_on(frames: int, monkeypatch: pyt
         seen.append(ends)
         return 0.0
 
+    monkeypatch.setattr(run_choice, "CLEAR", 0.0)
     monkeypatch.setattr(run_choice, "run_cost", lambda *_: 1.0)
     monkeypatch.setattr(run_choice, "alignment", noted)
     monkeypatch.setattr(group.GroupEncoder, "_cost", lambda _self, _frame, coded: coded.step.position)
@@ -197,12 +211,43 @@ def test_alignment_knows_whether_the_group_goes_on(frames: int, monkeypatch: pyt
     assert seen == [frames <= 9]
 
 
+@pytest.mark.parametrize("preset", ["medium", "slow"])
+@pytest.mark.parametrize(
+    ("cheaper", "then", "between"),
+    [(0.1, 1.1, True), (0.1, 0.9, False), (1.1 * CLEAR, 0.9, False), (0.9 * CLEAR, 0.9, True), (-CLEAR, 0.9, True)],
+)
+def test_orders_are_compared_once_they_are_aligned(
+    cheaper: float, then: float, between: bool, preset: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """If the one without pictures between is clearly cheaper before; the other one is as it was."""
+
+    def has_between(costs: list[Cost]) -> bool:
+        return any(cost.bits for cost in costs)
+
+    monkeypatch.setattr(group.GroupEncoder, "_cost", lambda _self, _frame, coded: Cost(coded.step.depth, 1.0, 1.0))
+    monkeypatch.setattr(run_choice, "DOUBT", 0.0)
+    monkeypatch.setattr(run_choice, "run_cost", lambda costs, *_: 1.0 if has_between(costs) else 1.0 - cheaper)
+    monkeypatch.setattr(run_choice, "group_cost", lambda costs, *_: 1.0 if has_between(costs) else then)
+    monkeypatch.setattr(run_choice, "alignment", lambda *_: -3.0)
+    clip = Clip("zoom", 32, 32, 9)
+    data, result = encode(clip, preset=preset, quality=60)
+    assert kinds_of(data) == [[0, *[2 if between else 1] * 7, 1]]
+    assert len(decode(data)) == 9
+    assert result.estimated_bits / 8 == pytest.approx(len(data), rel=0.1)
+    monkeypatch.setattr(run_choice, "alignment", lambda *_: 0.0)
+    monkeypatch.setattr(run_choice, "run_cost", lambda costs, *_: 1.0 + has_between(costs) * (1 - 2 * between))
+    same, _ = encode(clip, preset=preset, quality=60 if between else 57)
+    assert groups(data)[0].gop.frames == groups(same)[0].gop.frames
+
+
 @pytest.mark.parametrize("kind", ["zoom", "pan"])
 def test_a_quality_means_the_same_in_both_orders(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where neither is cheaper: errors differ by less than half as much as they do when they are not aligned."""
     clip = Clip(kind, 48, 48, 9)
     monkeypatch.setattr(run_choice, "MOST_ALIGNED", 20)  # an untrained model needs it
+    monkeypatch.setattr(run_choice, "CLEAR", 0.0)
     monkeypatch.setattr(run_choice, "run_cost", lambda *_: 1.0)
+    monkeypatch.setattr(run_choice, "group_cost", lambda *_: 1.0)
 
     def error(aligns: bool, between: bool) -> float:
         encoder = group.GroupEncoder(

@@ -92,6 +92,7 @@ class GroupEncoder:
         self._try_every = 0 if "nobetween" in settings.ablate else TRY_EVERY[settings.preset]
         self._runs, self._is_between_better = 0, False
         self._alignment = 0.0
+        self._rival: Attempt | None = None
         self._waiting: list[Frame] = []
         self._begun: _Begun | None = None
         self._around: dict[int, Around] = {}
@@ -150,21 +151,41 @@ class GroupEncoder:
 
     def _code_waiting(self) -> list[CodedPicture]:
         waiting, self._waiting = self._waiting, []
-        if self.records or not waiting:
-            return self._code_run(waiting) if waiting else []
-        around = self._around.copy()
-        coded = self._code_beginning(waiting)
-        if not self._alignment:
-            return coded
-        # once more, with other qualities
-        self._place, self._around = self._start, around
-        self.records, self._motion_bits, self._hyper_bits = [], 0.0, 0.0
-        return self._code_beginning(waiting)
+        if not waiting:
+            return []
+        return self._code_run(waiting) if self.records else self._code_beginning(waiting)
 
     def _code_beginning(self, frames: list[Frame]) -> list[CodedPicture]:
-        """Code an intra picture, and what else there is as a run."""
+        """Code an intra picture, and what else there is as a run; once more, aligned, if that may be cheaper."""
+        around = self._around.copy()
         coded = self._keep([self._code_first(frames[0])])
-        return coded + self._code_run(frames[1:]) if len(frames) > 1 else coded
+        if len(frames) > 1:
+            coded += self._code_run(frames[1:])
+        rival, self._rival = self._rival, None
+        if rival is None:
+            return coded
+        first = coded[0]
+        self._start_anew(self._start, around.copy())
+        aligned = self._keep([self._code_first(frames[0])])
+        attempt = self._go_on(self._attempt(PREDICTED, frames[1:], self._place))
+        between = [first, *rival.shown]
+        ends = around[len(frames) - 1].ends
+        if self._group_cost(frames, [*aligned, *attempt.shown], ends) <= self._group_cost(frames, between, ends):
+            self._place = attempt.place
+            return aligned + self._keep(attempt.shown)
+        self._start_anew(rival.place, around)
+        self._alignment, self._is_between_better = 0.0, True
+        return self._keep(between)
+
+    def _start_anew(self, place: Place, around: dict[int, Around]) -> None:
+        """Forget all pictures coded so far."""
+        self._place, self._around = place, around
+        self.records, self._motion_bits, self._hyper_bits = [], 0.0, 0.0
+
+    def _group_cost(self, frames: list[Frame], coded: list[CodedPicture], ends: bool) -> float:
+        """Of a group that begins with these pictures, see :func:`lvc.encoder.run_choice.group_cost`."""
+        costs = [self._cost(*pair) for pair in zip(frames, coded, strict=True)]
+        return run_choice.group_cost(costs, ends, not any(picture.step.depth for picture in coded))
 
     def _keep(self, coded: list[CodedPicture]) -> list[CodedPicture]:
         """Pictures that are complete."""
@@ -265,13 +286,16 @@ class GroupEncoder:
             finally:
                 enough.set()
             ahead.result()
-        plain.most = between.cost
+        begins = self._aligns and len(self.records) == 1
+        plain.most = between.cost - run_choice.CLEAR * begins
         self._go_on(plain)
         if plain.is_given_up:
             return between
         if self._aligns and self._runs == 1:
             ends = self._around[len(self.records) + len(plain.run) - 1].ends
             self._alignment = run_choice.alignment(self.quality, plain.costs_shown, between.costs_shown, ends)
+        if begins and self._alignment:
+            self._rival = between
         return plain
 
     def _code_ahead(self, attempt: Attempt, enough: threading.Event) -> None:
@@ -301,14 +325,14 @@ class GroupEncoder:
         )
         return run_choice.Cost(8.0 * len(coded.record.payload), error, inherited)
 
-    @property
-    def _base(self) -> float:
-        """The quality that those of pictures are made from: as in the settings, but for what aligns both orders."""
-        return self.quality + (0.0 if self._is_between_better else self._alignment)
+    def _base(self, step: Step) -> float:
+        """The quality that that of a picture is made from: as in the settings, but for what aligns both orders."""
+        has_between = step.depth or (step.first is not None and step.position - step.first > 1)
+        return self.quality + (0.0 if has_between else self._alignment)
 
     def _quality(self, step: Step, ends: bool) -> int:
         # a fraction of a quality is a share of pictures one quality finer, spread evenly; the first one's is rounded
-        quality = min(100, max(1, math.floor(self._base + (0.5 + step.position * _GOLDEN) % 1.0)))
+        quality = min(100, max(1, math.floor(self._base(step) + (0.5 + step.position * _GOLDEN) % 1.0)))
         if "nocascade" in self._settings.ablate:
             return quality
         return min(100, max(1, quality + quality_bonus(step, quality, self._still, ends)))
@@ -339,7 +363,7 @@ class GroupEncoder:
         shown = {self._digests[at] for at in (step.position, step.first, step.second) if at is not None}
         ends = self._around[step.position].ends
         quality = self._quality(step, ends)
-        task = Task(frame, step, quality, self._base, place.state, around, is_repeat=len(shown) == 1, ends=ends)
+        task = Task(frame, step, quality, self._base(step), place.state, around, is_repeat=len(shown) == 1, ends=ends)
         return self._pictures.code(task)
 
     def _is_averaged(self, step: Step) -> bool:

@@ -36,6 +36,14 @@ MOST_ALIGNED = 6
 COARSE, FINE = 30, 92
 """Qualities between which it counts in full; to 1 and 100 it fades. The coarsest files, of some kilobytes, vary so much
 that they would not grow with the quality if it faded faster there."""
+CLEAR = 0.005
+"""By how much the first run of a group has to look cheaper without pictures between to be coded once more, aligned, and
+compared then. A run in which nothing happens tells nothing of those to come; in those pictures between are cheaper.
+
+Measured over ten clips at ten qualities, 33 frames of crops, and six others of 29 frames: wrong choices cost 0.51 %
+rate by the first look alone, 0.20 % where it has to be clear, 0.09 % with the second one."""
+ALIGNED_WEIGHT = 0.9
+"""How errors count in :func:`group_cost`: by how much bits rise, in logarithms, where errors fall (0.6 to 1.3)."""
 
 
 class Cost(NamedTuple):
@@ -73,6 +81,26 @@ def run_cost(costs: Sequence[Cost], length: int, intra_bits: float, quality: flo
     bits = _extrapolated([cost.bits for cost in costs], length)
     errors = _extrapolated([cost.error for cost in costs], length) + anchor_weight * costs[-1].inherited
     return math.log(max(1.0, intra_bits + bits)) + error_weight * math.log(max(1.0, errors))
+
+
+def group_cost(costs: Sequence[Cost], ends: bool, fades: bool) -> float:
+    """What a group costs whose first run has been coded with nearly the same errors in both orders.
+
+    In natural logarithms as :func:`run_cost`, which has to judge orders whose errors differ.
+
+    Args:
+        costs: of the intra picture and the run, as they are shown.
+        ends: whether the group ends with this run. Otherwise the second half of it tells what comes.
+        fades: whether there are no pictures between, so that errors will rise.
+    """
+    intra, *run = costs
+    # FADING by half: with all of it, or none, wrong choices cost 0.14 instead of 0.09 % (see CLEAR)
+    bits, errors = (sum(values) for values in list(zip(*costs, strict=True))[:2])
+    if not ends:
+        half = run[len(run) // 2 :]
+        errors = intra.error + sum(cost.error for cost in half) / len(half) * len(run)
+        errors *= math.exp(FADING / 2 * fades)
+    return math.log(max(1.0, bits)) + ALIGNED_WEIGHT * math.log(max(1.0, errors))
 
 
 def _extrapolated(values: Sequence[float], length: int) -> float:
