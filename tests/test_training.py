@@ -51,11 +51,12 @@ def test_the_loss_falls(tmp_path: Path, clips: Path) -> None:
     trainer.run(lambda _, row: rows.append(row))
     # binary logarithms: a good deal lower
     assert cost_of(trainer, clips) < cost_of(start, clips) - 0.1
-    assert [row["step"] for row in rows] == list(range(30))
+    assert [row["step"] for row in rows] == list(range(1, 31))
+    assert rows[-1]["progress"] == 1
     assert [row["frames"] for row in rows] == [1] * 3 + [2] * 27
     assert rows[0]["inter"] is None
     lines = (tmp_path / "model.jsonl").read_text().splitlines()
-    assert [json.loads(line, parse_constant=pytest.fail)["step"] for line in lines] == [19]
+    assert [json.loads(line, parse_constant=pytest.fail)["step"] for line in lines] == [20, 30]
 
 
 KILLED = """
@@ -84,7 +85,7 @@ def test_a_killed_training_goes_on_as_if_nothing_had_happened(tmp_path: Path, cl
     trainer = Trainer(settings_in(tmp_path / "killed", clips))
     steps: list[int] = []
     trainer.run(lambda _, row: steps.append(row["step"]))
-    assert steps == [6, 7, 8]
+    assert steps == [7, 8, 9]
     whole, killed = state_of(tmp_path / "whole" / "model.ckpt"), state_of(tmp_path / "killed" / "model.ckpt")
     for key in whole:
         assert equal(whole[key], killed[key]), key
@@ -130,7 +131,7 @@ def test_an_interrupt_loses_nothing(tmp_path: Path, clips: Path, monkeypatch: py
     assert (tmp_path / "model.ckpt").read_bytes() == before
     steps: list[int] = []
     Trainer(settings_in(tmp_path, clips)).run(lambda _, row: steps.append(row["step"]))
-    assert steps == [6, 7, 8]
+    assert steps == [7, 8, 9]
 
 
 def state_of_start(tmp_path: Path, clips: Path) -> dict[str, Any]:
@@ -177,7 +178,12 @@ def test_points_along_the_way(tmp_path: Path, clips: Path) -> None:
     trainer = Trainer(settings_in(tmp_path, clips, steps=2, validation=clips, validate_minutes=0.0))
     trainer.run()
     rows = [json.loads(line) for line in (tmp_path / "model.jsonl").read_text().splitlines()]
-    assert [(row["type"], row["step"]) for row in rows] == [("validation", step) for step in (1, 2, 2)]
+    assert [(row["type"], row["step"]) for row in rows] == [
+        ("validation", 1),
+        ("step", 2),
+        ("validation", 2),
+        ("validation", 2),
+    ]
     assert trainer.validated == rows[-1]["score"]
 
 
@@ -246,7 +252,7 @@ def test_only_one_kind_learns(tmp_path: Path, clips: Path, only: str) -> None:
     before: dict[str, torch.Tensor] = {}
 
     def note(trainer: Trainer, row: dict[str, Any]) -> None:
-        if row["step"] == 0:
+        if row["step"] == 1:
             before.update({name: p.detach().clone() for name, p in trainer.learner.codec.named_parameters()})
 
     trainer.run(note)

@@ -114,10 +114,11 @@ def test_what_is_said_of_a_training(tmp_path: Path) -> None:
     for folder in (clips, *folders.values()):
         assert f"lvc: warning: a clip is left out: {folder / 'broken.png'}" in said
     assert all(f"training: {percent} % |" in said for percent in ("  0.0", " 50.0", "100.0"))
-    assert "step 0, 1 frames, cost " in said
+    assert "step 1, 1 frames, cost " in said
     assert "reading clips: 100%" in said
     assert said.count("fitting: 100%") >= FIT_ROUNDS
-    (row,) = [json.loads(line) for line in (tmp_path / "model.jsonl").read_text().splitlines()]
+    last, row = [json.loads(line) for line in (tmp_path / "model.jsonl").read_text().splitlines()]
+    assert (last["type"], last["step"]) == ("step", 2)
     assert (row["type"], row["step"], len(row["points"])) == ("validation", 2, len(QUALITIES))
     assert find_model(str(output)).card["validation_score"] == row["score"]
 

@@ -39,7 +39,7 @@ from lvc.training.validate import validate
 from lvc.training.vector import CodebookLearner, VectorCoder
 
 TOLD_EVERY = 20
-"""Steps between lines of the log; on CUDA also between those that are told of, and between grids of rounded weights:
+"""Steps between lines of the log, which the last step has, too; on CUDA also between those that are told of, and between grids of rounded weights:
 to look means to wait."""
 LEFT_OUT_AT_MOST = 100
 """Steps in a row whose gradients are not finite, after which a training ends."""
@@ -242,7 +242,8 @@ class Trainer:
         """Step by step to the end of the schedule; the first process tells of it, validates and saves."""
         settings = self.settings
         began = saved = validated = time.monotonic()
-        while not self._done():
+        done = self._done()
+        while not done:
             row = self._one_step(learner)
             now = time.monotonic()
             self.elapsed += now - began
@@ -250,9 +251,11 @@ class Trainer:
             self.step += 1
             self.steps_in_run += 1
             self._is_between_steps = True
+            done = self._done()
             if self.rank:
                 continue
-            is_logged = self.step % TOLD_EVERY == 0
+            row |= {"step": self.step, "elapsed": round(self.elapsed, 1), "progress": round(self.progress, 4)}
+            is_logged = done or self.step % TOLD_EVERY == 0
             if is_logged or (on_step is not None and self.stream is None):
                 row |= self._measured()
                 if on_step is not None:
@@ -275,6 +278,7 @@ class Trainer:
         return self.progress >= 1
 
     def _one_step(self, learner: nn.Module) -> dict[str, Any]:
+        """Learn from the next piece; gives what was learned from, for the row of the log."""
         schedule, progress = self.schedule, self.progress
         self._round(schedule.fake(progress))
         if schedule.vectors(progress) and self.codebooks is None:
@@ -302,9 +306,6 @@ class Trainer:
             self.codebooks.advance()
         return {
             "type": "step",
-            "step": self.step,
-            "elapsed": round(self.elapsed, 1),
-            "progress": round(progress, 4),
             "frames": len(steps),
             "at": steps[0].position,
             "rate": rate,
