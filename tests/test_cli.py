@@ -141,6 +141,9 @@ def test_light_commands_import_neither_torch_nor_av(arguments: list[str], small:
         ["train", "."],
         ["train", ".", "-o", "model", "--minutes", "1", "--steps", "1"],
         ["train", ".", "-o", "model", "-y", "-n"],
+        ["train", ".", "-o", "model", "--crop", "65"],
+        ["train", ".", "-o", "model", "--size", "huge"],
+        ["train", ".", "-o", "model", "--seed", "-1"],
     ],
 )
 def test_wrong_usage(arguments: list[str]) -> None:

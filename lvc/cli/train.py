@@ -9,9 +9,24 @@ import click
 from lvc.cli.events import Events
 from lvc.cli.options import compute_options, may_overwrite, overwrite_options, talk_options
 from lvc.cli.progress import ProgressLine
-from lvc.training.settings import DEFAULT_MINUTES
+from lvc.training.settings import (
+    CHECKPOINT_SUFFIX,
+    CROP_UNIT,
+    DEFAULT_MINUTES,
+    LEAST_CROP,
+    LOG_SUFFIX,
+    MOST_CROP,
+    SAVE_MINUTES,
+    SIZES,
+)
 
 _FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
+
+
+def _whole_units(_context: click.Context, _parameter: click.Parameter, crop: int) -> int:
+    if crop % CROP_UNIT:
+        raise click.BadParameter(f"{crop} is no multiple of {CROP_UNIT}.")
+    return crop
 
 
 @click.command()
@@ -22,9 +37,16 @@ _FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
     required=True,
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="MODEL",
-    help="Model file to export. Checkpoint and log lie beside it; an interrupted run goes on from them.",
+    help=f"Model file to export. Beside it lie a checkpoint ({CHECKPOINT_SUFFIX}), written every {SAVE_MINUTES:g}"
+    f" minutes and at the end, from which an interrupted run goes on, and a log ({LOG_SUFFIX}).",
 )
-@click.option("--size", default="lite", show_default=True, metavar="NAME", help="The dial for widths and depths.")
+@click.option(
+    "--size",
+    type=click.Choice(SIZES),
+    default="lite",
+    show_default=True,
+    help="The dial for widths and depths: lite is for CPUs, base for GPUs, tiny for tests.",
+)
 @click.option(
     "--minutes",
     type=click.FloatRange(min=0, min_open=True),
@@ -32,7 +54,14 @@ _FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 )
 @click.option("--steps", type=click.IntRange(min=1), help="Length of the training, instead of --minutes.")
 @click.option("--batch", type=click.IntRange(1, 1024), default=4, show_default=True, help="Crops in a step.")
-@click.option("--crop", type=click.IntRange(64, 1024), default=128, show_default=True, help="Size of a crop, samples.")
+@click.option(
+    "--crop",
+    type=click.IntRange(LEAST_CROP, MOST_CROP),
+    callback=_whole_units,
+    default=128,
+    show_default=True,
+    help=f"Size of a crop, samples: a multiple of {CROP_UNIT}.",
+)
 @click.option("--validation", type=_FOLDER, help="Clips for rate-distortion points along the way.")
 @click.option("--stills", type=_FOLDER, help="Pictures to mix into the training of intra frames.")
 @click.option(
@@ -46,7 +75,9 @@ _FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
     type=click.Choice(["intra", "inter"]),
     help="Train the networks of intra or of predicted pictures alone, and leave the others as they are.",
 )
-@click.option("--seed", type=int, default=1, show_default=True, help="Of everything that is drawn by chance.")
+@click.option(
+    "--seed", type=click.IntRange(0, 2**32 - 1), default=1, show_default=True, help="Of what is drawn by chance."
+)
 @compute_options
 @overwrite_options
 @talk_options

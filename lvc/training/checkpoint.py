@@ -34,7 +34,7 @@ def snapshot(trainer: "Trainer") -> dict[str, Any]:
         "step": trainer.step,
         "elapsed": trainer.elapsed,
         "validated": trainer.validated,
-        "random": json.dumps(trainer.sampler.random.bit_generator.state) if trainer.sampler else "",
+        "random": json.dumps(trainer.random.bit_generator.state),
         "torch_random": torch.get_rng_state(),
         "cuda_random": torch.cuda.get_rng_state(trainer.device) if is_cuda else None,
         "codebooks": [] if codebooks is None else _as_tensors(codebooks.quantisers()),
@@ -101,10 +101,10 @@ def _restore_progress(trainer: "Trainer", state: dict[str, Any]) -> None:
     # the optimiser goes on with all it knew: no second warm-up
     trainer.steps_in_run = trainer.step
     trainer.validated = state.get("validated")
-    if trainer.sampler and trainer.rank:  # the checkpoint holds the first process's crops; the others take new ones
-        trainer.sampler.random = np.random.default_rng([trainer.settings.seed, trainer.rank, trainer.step])
-    elif trainer.sampler and state["random"]:
-        trainer.sampler.random.bit_generator.state = json.loads(state["random"])
+    if trainer.rank:  # the checkpoint holds the first process's crops; the others take new ones
+        trainer.random = np.random.default_rng([trainer.settings.seed, trainer.rank, trainer.step])
+    elif state["random"]:
+        trainer.random.bit_generator.state = json.loads(state["random"])
     torch.set_rng_state(state["torch_random"])
     if trainer.device.type == "cuda" and state.get("cuda_random") is not None:
         torch.cuda.set_rng_state(state["cuda_random"], trainer.device)

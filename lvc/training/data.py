@@ -14,7 +14,8 @@ from tqdm import tqdm
 
 from lvc.errors import InputError, LvcError
 from lvc.media import VideoReader
-from lvc.model.prediction import Picture
+from lvc.model.prediction import ALIGN, Picture
+from lvc.training.settings import LEAST_CROP
 
 SUFFIXES = {".mp4", ".mkv", ".mov", ".webm", ".y4m", ".avi", ".jpg", ".jpeg", ".png"}
 MOTION_SATURATION = 6.0
@@ -53,6 +54,18 @@ def load_clip(path: Path, limit: int | None = None, device: torch.device | str =
     return Clip(y_all, torch.stack(chroma).to(device), motion)
 
 
+def clips_in(folder: Path) -> list[Path]:
+    """Files below a folder that look like clips, by name.
+
+    Raises:
+        InputError: there are none.
+    """
+    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
+    if not paths:
+        raise InputError(f"no readable clips in {folder}")
+    return paths
+
+
 def load_folder(folder: Path, device: torch.device | str = "cpu", quiet: bool = False) -> list[Clip]:
     """All clips below a folder, in the order of their names; a warning names files that cannot be read.
 
@@ -62,7 +75,7 @@ def load_folder(folder: Path, device: torch.device | str = "cpu", quiet: bool = 
     Raises:
         InputError: when nothing could be read.
     """
-    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
+    paths = clips_in(folder)
 
     def read(path: Path) -> Clip | LvcError:
         try:
@@ -75,7 +88,7 @@ def load_folder(folder: Path, device: torch.device | str = "cpu", quiet: bool = 
     clips = [clip for clip in found if isinstance(clip, Clip)]
     errors = [error for error in found if isinstance(error, LvcError)]
     if not clips:
-        raise InputError(f"no readable clips in {folder}" + (f": {errors[0]}" if errors else ""))
+        raise InputError(f"no readable clips in {folder}: {errors[0]}")
     if errors:
         more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
         warnings.warn(f"a clip is left out{more}: {errors[0]}", RuntimeWarning, stacklevel=2)
@@ -105,14 +118,15 @@ class CropSampler:
     """Random crops of consecutive frames, moving shots preferred, scaled, mirrored and time-reversed at random.
 
     Attributes:
+        random: what crops are drawn by, or a seed for it.
         longest: most frames that a crop can have.
     """
 
-    def __init__(self, clips: list[Clip], stills: list[Clip], crop: int, seed: int) -> None:
+    def __init__(self, clips: list[Clip], stills: list[Clip], crop: int, random: np.random.Generator | int) -> None:
         self.clips = clips
         self.stills = stills
         self.crop = crop
-        self.random = np.random.default_rng(seed)
+        self.random = np.random.default_rng(random)
         weight = np.array([len(c.y) * (0.4 + min(c.motion, MOTION_SATURATION) / MOTION_SATURATION) for c in clips])
         self.weight = weight
         self._lengths = np.array([len(c.y) if min(c.y.shape[1:]) >= crop else 0 for c in clips])
@@ -125,7 +139,10 @@ class CropSampler:
             InputError: they are all smaller or shorter.
         """
         if self.longest < frames:
-            raise InputError(f"no clip is as large as {self.crop}x{self.crop} with {frames} frames")
+            largest = max((min(clip.y.shape[1:]) for clip in self.clips if len(clip.y) >= frames), default=0)
+            largest = largest // ALIGN * ALIGN
+            smaller = f": there is room for --crop {largest}" if largest >= LEAST_CROP else ""
+            raise InputError(f"no clip is as large as {self.crop}x{self.crop} with {frames} frames{smaller}")
 
     def batch(self, size: int, frames: int) -> list[Picture]:
         """``frames`` pictures of ``size`` crops each."""

@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -25,7 +26,7 @@ from lvc.model.weights import load as load_model
 from lvc.output import appending
 from lvc.training import checkpoint
 from lvc.training.balance import Balance
-from lvc.training.data import Clip, CropSampler, load_folder
+from lvc.training.data import Clip, CropSampler, clips_in, load_folder
 from lvc.training.export import exported
 from lvc.training.fit import fit
 from lvc.training.graphs import GraphedSteps
@@ -39,8 +40,8 @@ from lvc.training.validate import validate
 from lvc.training.vector import CodebookLearner, VectorCoder
 
 TOLD_EVERY = 20
-"""Steps between lines of the log, which the last step has, too; on CUDA also between those that are told of, and between grids of rounded weights:
-to look means to wait."""
+"""Steps between lines of the log, which the last step has, too; on CUDA also between those that are told of, and
+between grids of rounded weights: to look means to wait."""
 LEFT_OUT_AT_MOST = 100
 """Steps in a row whose gradients are not finite, after which a training ends."""
 
@@ -98,6 +99,7 @@ class Trainer:
         self.elapsed = 0.0
         self.steps_in_run = 0
         self._is_between_steps = True
+        self.random = np.random.default_rng(settings.seed + 1000 * self.rank)
         self.sampler: CropSampler | None = None
         self.clips: list[Clip] = []
         self.codebooks: CodebookLearner | None = None
@@ -203,19 +205,24 @@ class Trainer:
 
         Raises:
             InputError: no readable clips, or none as large and as long as what is learned from.
+            ModelError: the checkpoint, or the file to start from, cannot be read or is of another size; before any
+                clip is read.
         """
         settings = self.settings
         main = self.rank == 0
-        clips = self.clips = load_folder(settings.clips, self.device, settings.quiet or not main)
-        stills = load_folder(settings.stills, self.device, True) if settings.stills else []
+        for folder in (settings.clips, settings.stills, settings.validation if main else None):
+            if folder is not None:
+                clips_in(folder)
+        is_new = not self._resume()
+        if is_new and settings.start_from is not None:
+            self.start(settings.start_from)
         validation = load_folder(settings.validation, "cpu", True) if settings.validation and main else []
-        self.sampler = CropSampler(clips, stills, settings.crop, settings.seed + 1000 * self.rank)
+        stills = load_folder(settings.stills, self.device, True) if settings.stills else []
+        clips = self.clips = load_folder(settings.clips, self.device, settings.quiet or not main)
+        self.sampler = CropSampler(clips, stills, settings.crop, self.random)
         self.sampler.check(longest_piece(self.schedule))
-        if not self._resume():
-            if settings.start_from is not None:
-                self.start(settings.start_from)
-            else:
-                measure_scales(self.learner.codec, self.learner.tables, self.sampler.batch(16, 3))
+        if is_new and settings.start_from is None:
+            measure_scales(self.learner.codec, self.learner.tables, self.sampler.batch(16, 3))
         learner: nn.Module = self.learner
         if self.world > 1:
             learner = nn.parallel.DistributedDataParallel(self.learner, find_unused_parameters=True)

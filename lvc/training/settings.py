@@ -7,6 +7,12 @@ from lvc.training.schedule import Schedule
 
 DEFAULT_MINUTES = 480.0
 """A night."""
+SAVE_MINUTES = 2.0
+"""From one checkpoint to the next."""
+SIZES = ("tiny", "lite", "base")
+"""Names of the configurations in :mod:`lvc.model.config`, which takes a second to import."""
+LEAST_CROP, MOST_CROP, CROP_UNIT = 64, 1024, 32
+"""Sizes that crops may have, in samples: multiples of the unit."""
 CHECKPOINT_SUFFIX, LOG_SUFFIX = ".ckpt", ".jsonl"
 """Of the files beside a model."""
 
@@ -20,6 +26,7 @@ class TrainingSettings:
         checkpoint: where the state is kept; the log is beside it, with suffix .jsonl.
         minutes: length of the schedule in wall time over all runs; ``steps`` instead, where given.
         batch, crop: crops in a step and their size in samples.
+        save_minutes: from one checkpoint to the next.
         validation: folder of clips for rate-distortion points, every ``validate_minutes``.
         stills: folder of pictures mixed into intra training.
         fit_crops: crops from which codebooks are fitted.
@@ -40,7 +47,7 @@ class TrainingSettings:
     validation: Path | None = None
     stills: Path | None = None
     validate_minutes: float = 15.0
-    save_minutes: float = 2.0
+    save_minutes: float = SAVE_MINUTES
     start_from: Path | None = None
     fit_crops: int = 48
     only: str | None = None
