@@ -71,6 +71,7 @@ def test_what_is_no_checkpoint_is_refused(tmp_path: Path, clips: Path) -> None:
         {"random": "{}"},
         {"torch_random": torch.zeros(3, dtype=torch.uint8)},
         {"balance": torch.zeros(3)},
+        {"origin": [1]},
         {"codebooks": [[]]},
         {"codebooks": shorter},
         {"averages": {"step": 1, "averages": [[], []]}},

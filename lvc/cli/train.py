@@ -94,8 +94,8 @@ def train(
 ) -> None:
     """Train a model on a folder of clips and export it.
 
-    Goes on where it stopped when it is started again with the same arguments. For several devices or machines run
-    torchrun --nproc-per-node N -m lvc train ...
+    Goes on where it stopped when it is started again with the same arguments; those of its length, validation and
+    devices may be others. For several devices or machines run torchrun --nproc-per-node N -m lvc train ...
     """
     if minutes is not None and steps is not None:
         raise click.UsageError("Give the length of the training once: --minutes or --steps.")
@@ -109,9 +109,13 @@ def train(
     length = f"{steps} steps" if minutes is None else f"{minutes:g} minutes"
     line.note("training", f"training for {length}, over all runs", {"minutes": minutes, "steps": steps})
     from lvc.training.command import train as run
+    from lvc.training.origin import OtherOriginError
 
     options |= {"minutes": minutes, "steps": steps, "overwrite": overwrite}
-    model = run(clips, output, quiet=quiet or events.wanted, **options)
+    try:
+        model = run(clips, output, quiet=quiet or events.wanted, **options)
+    except OtherOriginError as error:
+        raise click.UsageError(str(error)) from error
     if model is not None:
         fields = {"input": clips, "output": output, "id": model.id.hex(), "bytes": output.stat().st_size}
         line.result("train", {**fields, "card": model.card})

@@ -4,7 +4,7 @@ import io
 import json
 import pickle
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import torch
@@ -28,6 +28,7 @@ def snapshot(trainer: "Trainer") -> dict[str, Any]:
     is_cuda = trainer.device.type == "cuda"
     return {
         "size": trainer.settings.size,
+        "origin": trainer.origin,
         "learner": trainer.learner.state_dict(),
         "optimiser": trainer.optimiser.state_dict(),
         "balance": trainer.balance.level.cpu(),
@@ -53,11 +54,11 @@ def write(path: Path, state: dict[str, Any]) -> None:
     write_file(path, data.getvalue(), key="part")
 
 
-def read(path: Path, size: str) -> dict[str, Any]:
+def read(path: Path) -> dict[str, Any]:
     """The state that a checkpoint holds.
 
     Raises:
-        ModelError: the file cannot be read, or is no checkpoint of this size.
+        ModelError: the file cannot be read, or is no checkpoint.
     """
     try:
         data = path.read_bytes()
@@ -67,11 +68,10 @@ def read(path: Path, size: str) -> dict[str, Any]:
         state = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
     except (*_BAD_STATE, OSError, EOFError, pickle.UnpicklingError) as error:
         raise ModelError(f"{path} is no checkpoint of a training") from error
-    if not isinstance(state, dict) or "size" not in state:
+    is_ours = isinstance(state, dict) and "size" in state and isinstance(state.get("origin"), dict | None)
+    if not is_ours:
         raise ModelError(f"{path} is no checkpoint of a training")
-    if state["size"] != size:
-        raise ModelError(f"{path} holds a {state['size']!r} model, not {size!r}")
-    return state
+    return cast(dict[str, Any], state)
 
 
 def restore(trainer: "Trainer", state: dict[str, Any], path: Path, weights_only: bool) -> None:
@@ -81,8 +81,11 @@ def restore(trainer: "Trainer", state: dict[str, Any], path: Path, weights_only:
         path: where the state was read, for errors.
 
     Raises:
-        ModelError: something is missing or of another shape.
+        ModelError: it is of another size; something is missing or of another shape.
     """
+    size = trainer.settings.size
+    if state["size"] != size:
+        raise ModelError(f"{path} holds a {state['size']!r} model, not {size!r}")
     try:
         trainer.learner.load_state_dict(state["learner"])
         if not weights_only:

@@ -82,7 +82,7 @@ def train(
     """Train to the end of the schedule, fit codebooks, export.
 
     Checkpoint (``output`` with suffix .ckpt) and log (.jsonl, one JSON object a line) lie beside the model; a run that
-    was ended goes on from them.
+    was ended goes on from them, with the same settings (see :mod:`lvc.training.origin`).
 
     Args:
         minutes: length of the schedule in wall time over all runs; None for :data:`DEFAULT_MINUTES`.
@@ -99,6 +99,7 @@ def train(
         InputError: no readable clips.
         LvcError: ``cuda`` was asked for and is not there.
         ModelError: a checkpoint of another size, or a bound that does not hold.
+        OtherOriginError: the checkpoint beside the model is of a training with other settings.
         OutputError: the model, its checkpoint or its log cannot be written, or the model exists.
     """
     _check_files(output, overwrite)

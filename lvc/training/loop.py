@@ -2,6 +2,7 @@
 
 import functools
 import json
+import logging
 import math
 import os
 import time
@@ -32,6 +33,8 @@ from lvc.training.fit import fit
 from lvc.training.graphs import GraphedSteps
 from lvc.training.learner import Learner
 from lvc.training.loss import Carried
+from lvc.training.origin import Origin, OtherOriginError, origin_of
+from lvc.training.origin import check as check_origin
 from lvc.training.passage import Passage, longest_piece, new_passage
 from lvc.training.schedule import Schedule
 from lvc.training.settings import TrainingSettings
@@ -39,6 +42,7 @@ from lvc.training.start import measure_scales, take_model
 from lvc.training.validate import validate
 from lvc.training.vector import CodebookLearner, VectorCoder
 
+_LOGGER = logging.getLogger("lvc")
 TOLD_EVERY = 20
 """Steps between lines of the log, which the last step has, too; on CUDA also between those that are told of, and
 between grids of rounded weights: to look means to wait."""
@@ -95,6 +99,7 @@ class Trainer:
         self.rounded = False
         self._result = torch.zeros(5)
         self._left_out = torch.zeros(2, device=self.device)
+        self.origin: Origin | None = None
         self.step = 0
         self.elapsed = 0.0
         self.steps_in_run = 0
@@ -130,7 +135,7 @@ class Trainer:
         Raises:
             ModelError: when it cannot be read or is not a checkpoint of this size.
         """
-        self._restore(checkpoint.read(path, self.settings.size), path, weights_only)
+        self._restore(checkpoint.read(path), path, weights_only)
 
     def _restore(self, state: dict[str, Any], path: Path, weights_only: bool) -> None:
         checkpoint.restore(self, state, path, weights_only)
@@ -138,16 +143,42 @@ class Trainer:
 
     def _resume(self) -> bool:
         """Go on from the checkpoint, if there is one; all processes of a distributed training from the first one's."""
-        path, state = self.settings.checkpoint, None
-        if path.exists() and (self.rank == 0 or self.world == 1):
-            state = checkpoint.read(path, self.settings.size)
+        found: dict[str, Any] | Exception | None = None
+        if self.rank == 0 or self.world == 1:
+            try:
+                found = self._found()
+            except (LvcError, OtherOriginError) as error:
+                found = error
         if self.world > 1:
-            box = [state]
+            box = [found]
             torch.distributed.broadcast_object_list(box, 0)
-            state = box[0]
-        if state is not None:
-            self._restore(state, path, weights_only=False)
-        return state is not None
+            found = box[0]
+        if isinstance(found, Exception):
+            raise found
+        if found is None:
+            return False
+        path = self.settings.checkpoint
+        self._restore(found, path, weights_only=False)
+        if self.progress < 1:
+            _LOGGER.info("%s goes on from step %d", path, self.step)
+        else:
+            _LOGGER.info(
+                "%s is finished after %d steps: only codebooks and tables are fitted; more --minutes or --steps go on",
+                path,
+                self.step,
+            )
+        return True
+
+    def _found(self) -> dict[str, Any] | None:
+        """The state that the checkpoint of this very training holds; None where there is none."""
+        path, self.origin = self.settings.checkpoint, origin_of(self.settings)
+        if self.settings.validation is not None:
+            clips_in(self.settings.validation)
+        if not path.exists():
+            return None
+        state = checkpoint.read(path)
+        check_origin(state.get("origin") or {}, self.origin, path)
+        return state
 
     def start(self, path: Path) -> None:
         """Take the weights of a checkpoint or of a model file for a new training.
@@ -207,12 +238,10 @@ class Trainer:
             InputError: no readable clips, or none as large and as long as what is learned from.
             ModelError: the checkpoint, or the file to start from, cannot be read or is of another size; before any
                 clip is read.
+            OtherOriginError: the checkpoint is of a training with other settings; likewise.
         """
         settings = self.settings
         main = self.rank == 0
-        for folder in (settings.clips, settings.stills, settings.validation if main else None):
-            if folder is not None:
-                clips_in(folder)
         is_new = not self._resume()
         if is_new and settings.start_from is not None:
             self.start(settings.start_from)
