@@ -19,6 +19,8 @@ import click
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
+from lvc.cli.events import Events  # noqa: E402
+from lvc.cli.training_progress import TrainingLine  # noqa: E402
 from lvc.errors import OutputError  # noqa: E402
 from lvc.output import check_output  # noqa: E402
 from lvc.training.command import finish  # noqa: E402
@@ -49,8 +51,9 @@ def main(intra: Path, inter: Path, clips: Path, output: Path, size: str, fit_cro
     trainer = Trainer(TrainingSettings(clips, whole, size=size, minutes=1))
     trainer.take_halves(intra, inter)
     trainer.save()
-    trainer.clips = load_folder(clips)
-    finish(trainer, output, fit_crops, quiet=False)
+    with TrainingLine(quiet=False, events=Events()) as line:
+        trainer.clips = load_folder(clips, progress=line)
+        finish(trainer, output, fit_crops, line)
 
 
 if __name__ == "__main__":

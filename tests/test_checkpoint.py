@@ -78,7 +78,7 @@ def test_what_is_no_checkpoint_is_refused(tmp_path: Path, clips: Path) -> None:
     ):
         cases.append({**good, **changed})
     trainer = Trainer(settings)
-    trainer.sampler = CropSampler(load_folder(clips, quiet=True), [], settings.crop, 1)
+    trainer.sampler = CropSampler(load_folder(clips), [], settings.crop, 1)
     for case in cases:
         torch.save(case, path)
         with pytest.raises(ModelError, match=r"model\.ckpt is (no|a damaged) checkpoint"):

@@ -37,6 +37,6 @@ def test_a_training_becomes_a_model(tmp_path: Path) -> None:
     (tmp_path / "clips").mkdir()
     make_clip(tmp_path / "clips" / "pan.mkv", "pan", width=96, height=96, frames=16)
     model = tmp_path / "new.lvcm"
-    train(tmp_path / "clips", model, size="tiny", steps=2, batch=1, crop=64, fit_crops=2, device="cuda", quiet=True)
+    train(tmp_path / "clips", model, size="tiny", steps=2, batch=1, crop=64, fit_crops=2, device="cuda")
     coded = io.BytesIO()
     assert lvc.encode(tmp_path / "clips" / "pan.mkv", coded, model=model, device="cuda").frames == 16

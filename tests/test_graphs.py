@@ -36,7 +36,7 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> list[Picture]:
     """Of two crops; with a part that comes from nowhere, so that modes without a reference occur."""
     folder = tmp_path_factory.mktemp("clips")
     make_clip(folder / "mix.y4m", "mix", width=96, height=96, frames=6)
-    shown = CropSampler(load_folder(folder, quiet=True), [], 64, 3).batch(2, 6)
+    shown = CropSampler(load_folder(folder), [], 64, 3).batch(2, 6)
     patch = torch.rand(1, 1, 32, 32, generator=torch.Generator().manual_seed(1)) * 900
     shown[4].y[:, :, 16:48, :32] = patch.round()
     return shown

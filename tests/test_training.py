@@ -33,7 +33,7 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 def cost_of(trainer: Trainer, clips: Path) -> float:
     """Mean binary logarithm of the Lagrangian on fixed pictures, intra and predicted."""
     torch.manual_seed(0)
-    pictures = CropSampler(load_folder(clips, quiet=True), [], 64, 99).batch(4, 3)
+    pictures = CropSampler(load_folder(clips), [], 64, 99).batch(4, 3)
     quality = torch.tensor([20.0, 40.0, 60.0, 80.0])
     set_fake(trainer.learner, on=False)
     with torch.no_grad():

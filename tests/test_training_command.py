@@ -32,6 +32,7 @@ from lvc.training import command
 command.train = functools.partial(command.train, fit_crops=2)  # for the time it takes
 lvc.cli.main()
 """
+TELLING = "import lvc.cli.progress\nlvc.cli.progress.PLAIN_SECONDS = 0\n" + COMMAND
 OFTEN = COMMAND.replace(
     "lvc.cli.main",
     "command.TrainingSettings = functools.partial(command.TrainingSettings, save_minutes=0.0)\nlvc.cli.main",
@@ -51,7 +52,6 @@ def test_the_command(tmp_path: Path, clips: Path) -> None:
         fit_crops=2,
         device="cpu",
         threads=1,
-        quiet=True,
     )
     assert model is not None
     found = find_model(str(tmp_path / "mine.lvcm"))
@@ -77,14 +77,20 @@ def test_a_killed_command_goes_on(tmp_path: Path, clips: Path) -> None:
             time.sleep(0.05)
         process.kill()
         assert process.stdout is not None
-        assert json.loads(process.stdout.read()) == {"type": "training", "minutes": None, "steps": 5}
+        first, *events = map(json.loads, process.stdout.read().splitlines())
+    assert first == {"type": "training", "minutes": None, "steps": 5}
+    assert {event["type"] for event in events} <= {"progress"}
     assert not output.exists()
     before = state_of(tmp_path / "model.ckpt")["step"]
     assert 0 < before < 5
     done = subprocess.run(command, cwd=ROOT, capture_output=True, check=False)
     assert done.returncode == 0, done.stderr.decode()
     assert not done.stderr
-    result = json.loads(done.stdout.splitlines()[-1])
+    _, note, *events, result = map(json.loads, done.stdout.splitlines())
+    assert note == {"type": "note", "message": f"{tmp_path / 'model.ckpt'} goes on from step {before}"}
+    last = [event for event in events if event.get("phase") == "training"][-1]
+    assert (last["type"], last["done"], last["total"], last["share"]) == ("progress", 5, 5, 1)
+    assert {event["phase"] for event in events if event["type"] == "progress"} == {"reading", "training", "fitting"}
     model = find_model(str(output))
     assert (result["command"], result["output"], result["id"]) == ("train", str(output), model.id.hex())
     assert result["card"]["steps"] == model.card["steps"] == state_of(tmp_path / "model.ckpt")["step"] == 5
@@ -103,7 +109,7 @@ def test_what_is_said_of_a_training(tmp_path: Path) -> None:
     options = ["--size", "tiny", "--steps", "2", "--batch", "1", "--crop", "64", "--device", "cpu", "--threads", "1"]
     options += [text for name, folder in folders.items() for text in (f"--{name}", str(folder))]
     done = subprocess.run(
-        [sys.executable, "-c", COMMAND, "train", str(clips), "-o", str(output), *options],
+        [sys.executable, "-c", TELLING, "train", str(clips), "-o", str(output), *options],
         cwd=ROOT,
         capture_output=True,
         check=False,
@@ -113,10 +119,12 @@ def test_what_is_said_of_a_training(tmp_path: Path) -> None:
     assert said.startswith("lvc: training for 2 steps, over all runs\n")
     for folder in (clips, *folders.values()):
         assert f"lvc: warning: a clip is left out: {folder / 'broken.png'}" in said
-    assert all(f"training: {percent} % |" in said for percent in ("  0.0", " 50.0", "100.0"))
+    assert all(f"lvc: training: {percent} %, step " in said for percent in ("0.0", "50.0", "100.0"))
     assert "step 1, 1 frames, cost " in said
-    assert "reading clips: 100%" in said
-    assert said.count("fitting: 100%") >= FIT_ROUNDS
+    assert "lvc: reading clips: 100.0 %, 2 of 2\n" in said
+    assert said.count("lvc: fitting: 100.0 %, 2 of 2\n") >= FIT_ROUNDS
+    assert all(line.startswith("lvc: ") for line in said.splitlines())
+    assert "\r" not in said
     last, row = [json.loads(line) for line in (tmp_path / "model.jsonl").read_text().splitlines()]
     assert (last["type"], last["step"]) == ("step", 2)
     assert (row["type"], row["step"], len(row["points"])) == ("validation", 2, len(QUALITIES))
@@ -164,7 +172,7 @@ def test_outputs_that_are_refused(tmp_path: Path, clips: Path) -> None:
         assert result.stderr.count("\n") == 1
     assert sorted(path.name for path in tmp_path.iterdir()) == ["old.lvcm", "x.ckpt"]
     with pytest.raises(InputError, match="no readable clips"):
-        train(tmp_path, tmp_path / "old.lvcm", overwrite=True, quiet=True)
+        train(tmp_path, tmp_path / "old.lvcm", overwrite=True)
 
 
 def test_checkpoints_of_other_things_are_refused(tmp_path: Path, clips: Path) -> None:

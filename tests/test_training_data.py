@@ -18,12 +18,12 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def test_clips(clips: Path, tmp_path: Path) -> None:
-    found = load_folder(clips, quiet=True)
+    found = load_folder(clips)
     assert [tuple(clip.y.shape) for clip in found] == [(FRAMES, SIDE, SIDE)] * 2
     assert [tuple(clip.uv.shape) for clip in found] == [(FRAMES, 2, SIDE // 2, SIDE // 2)] * 2
     assert all(clip.motion > 0 for clip in found)
     with pytest.raises(InputError, match="no readable clips"):
-        load_folder(tmp_path, quiet=True)
+        load_folder(tmp_path)
     make_clip(tmp_path / "odd.y4m", "pan", width=35, height=33, frames=3, bit_depth=10)
     clip = load_clip(tmp_path / "odd.y4m", limit=2)
     assert tuple(clip.y.shape) == (2, 32, 34)
@@ -32,7 +32,7 @@ def test_clips(clips: Path, tmp_path: Path) -> None:
 
 
 def test_crops(clips: Path) -> None:
-    found = load_folder(clips, quiet=True)
+    found = load_folder(clips)
     pictures = CropSampler(found, [], 64, 5).batch(3, 4)
     assert [tuple(picture.y.shape) for picture in pictures] == [(3, 1, 64, 64)] * 4
     again = CropSampler(found, [], 64, 5).batch(3, 4)
@@ -123,14 +123,14 @@ def test_what_cannot_be_read_is_named(tmp_path: Path) -> None:
         make_clip(tmp_path / f"{number}.y4m", "pan", width=64, height=64, frames=2)
     (tmp_path / "1.mp4").write_bytes(b"no video")
     with pytest.warns(RuntimeWarning, match=r"a clip is left out: .*1\.mp4"):
-        assert len(load_folder(tmp_path, quiet=True)) == 3
+        assert len(load_folder(tmp_path)) == 3
     (tmp_path / "0.y4m").write_bytes(b"")
     with pytest.warns(RuntimeWarning, match=r"a clip is left out \(and 1 more\): .*0\.y4m"):
-        assert len(load_folder(tmp_path, quiet=True)) == 2
+        assert len(load_folder(tmp_path)) == 2
     for number in (1, 2):
         (tmp_path / f"{number}.y4m").unlink()
     with pytest.raises(InputError, match=r"no readable clips in .*: .*0\.y4m"):
-        load_folder(tmp_path, quiet=True)
+        load_folder(tmp_path)
 
 
 def test_one_large_clip_among_small_ones(tmp_path: Path) -> None:

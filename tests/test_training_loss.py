@@ -144,6 +144,6 @@ def test_gradients_reach_every_parameter() -> None:
 def test_the_longest_start_of_a_passage(clips: Path, kind: str | None) -> None:
     """Is what a training asks of its clips: some passage is as long, none longer."""
     schedule = replace(Schedule(), pieces=(1,)).only(kind)
-    sampler = CropSampler(load_folder(clips, quiet=True), [], 64, 1)
+    sampler = CropSampler(load_folder(clips), [], 64, 1)
     lengths = [len(new_passage(sampler, schedule, 1.0, 1, torch.device("cpu")).pictures) for _ in range(40)]
     assert max(lengths) == longest_piece(schedule) == (5 if kind is None else 1)

@@ -140,3 +140,14 @@ def test_the_command_refuses_them_as_wrong_usage(tmp_path: Path, clips: Path, pa
     assert (event["type"], event["status"]) == ("error", 2)
     assert event["message"].startswith(f"{path} was begun with --batch 1 instead of 3. ")
     assert not (tmp_path / "model.lvcm").exists()
+
+
+def test_all_processes_refuse_them(tmp_path: Path, clips: Path, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first one tells the others, so that none waits for it."""
+    told: list[Any] = []
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    for rank, broadcast in (("0", lambda box, _: told.extend(box)), ("1", lambda box, _: box.__setitem__(0, told[0]))):
+        monkeypatch.setenv("RANK", rank)
+        monkeypatch.setattr("torch.distributed.broadcast_object_list", broadcast)
+        with pytest.raises(OtherOriginError, match="--batch 1 instead of 2"):
+            Trainer(settings_in(tmp_path, clips, steps=2, batch=2)).run()

@@ -16,7 +16,7 @@ SHORT = Schedule(stages=((0.0, 1), (0.3, 2), (0.7, 3)), pieces=(1,), warm_steps=
 
 def settings_in(folder: Path, clips: Path, **changes: Any) -> TrainingSettings:
     settings = TrainingSettings(
-        clips, folder / "model.ckpt", size="tiny", steps=9, batch=1, crop=64, fit_crops=2, quiet=True, schedule=SHORT
+        clips, folder / "model.ckpt", size="tiny", steps=9, batch=1, crop=64, fit_crops=2, schedule=SHORT
     )
     return replace(settings, **changes)
 

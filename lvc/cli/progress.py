@@ -2,9 +2,10 @@
 
 import sys
 import time
+from abc import ABC, abstractmethod
 from dataclasses import asdict, replace
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
 import click
 
@@ -12,7 +13,10 @@ from lvc.cli.events import Events
 from lvc.progress import Progress
 
 if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
     from tqdm import tqdm
+
+_Report = TypeVar("_Report", bound="DataclassInstance")
 
 PLAIN_SECONDS = 10.0
 """Time between plain lines."""
@@ -22,36 +26,50 @@ EVENT_SECONDS = 1.0
 """Time between events of progress."""
 
 
-class ProgressLine:
-    """Shows frames, frames per second, bit rate so far and time left. Call it with every report.
+class ReportLine(ABC, Generic[_Report]):
+    """Shows the reports that it is called with, and what else there is to say.
 
     Args:
-        verb: what is going on, such as "encoding".
         quiet: show nothing but the result.
         events: take the place of text for people where they are wanted.
     """
 
-    def __init__(self, verb: str, *, quiet: bool, events: Events) -> None:
-        self._verb = verb
+    def __init__(self, *, quiet: bool, events: Events) -> None:
         self._quiet = quiet
         self._events, self._json = events, events.wanted
         self._bar: tqdm[Any] | None = None
         self._start = self._began = self._shown = time.monotonic()
-        self._last: Progress | None = None
+        self._last: _Report | None = None
 
-    def __call__(self, progress: Progress) -> None:
+    def __call__(self, report: _Report) -> None:
         """Take a report."""
         if self._quiet:
             return
-        self._last = progress
+        self._last = report
         if self._json:
-            if time.monotonic() - self._shown >= EVENT_SECONDS:
+            if self._is_due(report, EVENT_SECONDS):
                 self._shown = time.monotonic()
-                self._events.write("progress", asdict(progress))
+                self._events.write("progress", asdict(report))
         elif sys.stderr.isatty():
-            self._draw(progress)
-        elif time.monotonic() - self._shown >= PLAIN_SECONDS:
-            self._line(progress)
+            self._draw(report)
+        elif self._is_due(report, PLAIN_SECONDS):
+            self._line(report)
+
+    def _is_due(self, _report: _Report, seconds: float) -> bool:
+        """Whether the last one that was shown is so old."""
+        return time.monotonic() - self._shown >= seconds
+
+    @abstractmethod
+    def _draw(self, report: _Report) -> None:
+        """Let the bar show a report."""
+
+    @abstractmethod
+    def _text(self, report: _Report) -> str:
+        """A report as plain text."""
+
+    def _line(self, report: _Report) -> None:
+        self._shown = time.monotonic()
+        click.echo(f"lvc: {self._text(report)}", err=True)
 
     def warn(self, sentence: str) -> None:
         """Show a warning above the progress line; the result names it again."""
@@ -89,6 +107,26 @@ class ProgressLine:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        """Leave the last state on the screen."""
+        if self._bar is not None:
+            self._bar.close()
+
+
+class ProgressLine(ReportLine[Progress]):
+    """Shows frames, frames per second, bit rate so far and time left.
+
+    Args:
+        verb: what is going on, such as "encoding".
+        quiet, events: see :class:`ReportLine`.
+    """
+
+    def __init__(self, verb: str, *, quiet: bool, events: Events) -> None:
+        super().__init__(quiet=quiet, events=events)
+        self._verb = verb
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         """Leave the last state on the screen. At the end the number of frames is known, whatever was expected."""
         if self._bar is not None:
             if error is None:
@@ -106,9 +144,8 @@ class ProgressLine:
         self._bar.set_postfix_str(_rate(progress), refresh=False)
         self._bar.update(progress.frames - self._bar.n)
 
-    def _line(self, progress: Progress) -> None:
-        self._shown = time.monotonic()
-        click.echo(f"lvc: {self._verb}: {plain(progress, self._shown - self._began)}", err=True)
+    def _text(self, progress: Progress) -> str:
+        return f"{self._verb}: {plain(progress, time.monotonic() - self._began)}"
 
 
 def plain(progress: Progress, seconds: float) -> str:

@@ -8,7 +8,7 @@ import click
 
 from lvc.cli.events import Events
 from lvc.cli.options import compute_options, may_overwrite, overwrite_options, talk_options
-from lvc.cli.progress import ProgressLine
+from lvc.cli.training_progress import TrainingLine
 from lvc.training.settings import (
     CHECKPOINT_SUFFIX,
     CROP_UNIT,
@@ -103,7 +103,8 @@ def train(
     overwrite = may_overwrite(str(output), str(clips), always=always or not is_first, never=never and is_first)
     events.wanted &= is_first
     events.quiet |= not is_first  # one process warns of a clip that all of them find
-    line = ProgressLine("training", quiet=quiet or not is_first, events=events)
+    quiet |= not is_first
+    line = TrainingLine(quiet=quiet, events=events)
     if minutes is None and steps is None:
         minutes = DEFAULT_MINUTES
     length = f"{steps} steps" if minutes is None else f"{minutes:g} minutes"
@@ -113,7 +114,8 @@ def train(
 
     options |= {"minutes": minutes, "steps": steps, "overwrite": overwrite}
     try:
-        model = run(clips, output, quiet=quiet or events.wanted, **options)
+        with line:
+            model = run(clips, output, progress=None if quiet else line, **options)
     except OtherOriginError as error:
         raise click.UsageError(str(error)) from error
     if model is not None:

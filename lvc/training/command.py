@@ -5,10 +5,8 @@ import os
 import platform
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import torch
-from tqdm import tqdm
 
 from lvc.catalogue import SUFFIX
 from lvc.compute import choose_device, cpu_threads
@@ -18,11 +16,10 @@ from lvc.output import STANDARD, check_output, write_file
 from lvc.training.export import exported
 from lvc.training.fit import fit
 from lvc.training.loop import Trainer
+from lvc.training.progress import OnTraining, silent
 from lvc.training.settings import CHECKPOINT_SUFFIX, DEFAULT_MINUTES, LOG_SUFFIX, TrainingSettings
 
 FIT_ROUNDS = 2
-SAID_EVERY = 20
-"""Steps between plain progress lines where there is no terminal."""
 
 
 @contextlib.contextmanager
@@ -55,10 +52,6 @@ def _check_files(output: Path, overwrite: bool) -> None:
     check_output(output, overwrite=overwrite)
 
 
-def _shown(cost: float | None) -> str:
-    return "-" if cost is None else f"{cost:.3f}"
-
-
 def train(
     clips: Path,
     output: Path,
@@ -77,7 +70,7 @@ def train(
     device: str = "auto",
     threads: int | None = None,
     overwrite: bool = False,
-    quiet: bool = False,
+    progress: OnTraining | None = None,
 ) -> Model | None:
     """Train to the end of the schedule, fit codebooks, export.
 
@@ -91,6 +84,7 @@ def train(
         only: "intra" or "inter", see :class:`~lvc.training.settings.TrainingSettings`.
         fit_crops: crops from which codebooks and tables are counted.
         overwrite: whether a model file at ``output`` may be replaced.
+        progress: is told how far it is, in the first process of a distributed training.
 
     Returns:
         The exact model; None in the other processes of a distributed training.
@@ -119,28 +113,15 @@ def train(
             start_from=start_from,
             fit_crops=fit_crops,
             only=only,
-            quiet=quiet or rank != 0,
         )
-        trainer = Trainer(settings)
-        with tqdm(total=1.0, desc="training", disable=settings.quiet, bar_format=_BAR) as bar:
-
-            def show(trainer: Trainer, row: dict[str, Any]) -> None:
-                bar.n = min(1.0, trainer.progress)
-                bar.set_postfix_str(
-                    f"step {row['step']}, {row['frames']} frames, cost {_shown(row['intra'])} / {_shown(row['inter'])}",
-                    refresh=row["step"] % SAID_EVERY == 0,
-                )
-
-            trainer.run(show)
+        trainer = Trainer(settings, progress if rank == 0 else None)
+        trainer.run()
     if rank != 0:
         return None
-    return finish(trainer, output, fit_crops, quiet)
+    return finish(trainer, output, fit_crops, progress or silent)
 
 
-_BAR = "{desc}: {percentage:5.1f} % |{bar}| {elapsed} {postfix}"
-
-
-def finish(trainer: Trainer, output: Path, fit_crops: int, quiet: bool) -> Model:
+def finish(trainer: Trainer, output: Path, fit_crops: int, progress: OnTraining = silent) -> Model:
     """Fit codebooks and tables to the trained networks, and write the model file."""
     settings = trainer.settings
     card = {
@@ -156,7 +137,7 @@ def finish(trainer: Trainer, output: Path, fit_crops: int, quiet: bool) -> Model
     statistics = Statistics.start()
     data, model = exported(codec, statistics, card, output.stem)
     for _ in range(FIT_ROUNDS):
-        statistics = fit(model, clips, fit_crops, quiet, start)
+        statistics = fit(model, clips, fit_crops, progress, start)
         data, model = exported(codec, statistics, card, output.stem)
     write_file(output, data)
     return model

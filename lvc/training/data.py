@@ -10,11 +10,11 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from tqdm import tqdm
 
 from lvc.errors import InputError, LvcError
 from lvc.media import VideoReader
 from lvc.model.prediction import ALIGN, Picture
+from lvc.training.progress import OnTraining, TrainingProgress, silent
 from lvc.training.settings import LEAST_CROP
 
 SUFFIXES = {".mp4", ".mkv", ".mov", ".webm", ".y4m", ".avi", ".jpg", ".jpeg", ".png"}
@@ -66,11 +66,11 @@ def clips_in(folder: Path) -> list[Path]:
     return paths
 
 
-def load_folder(folder: Path, device: torch.device | str = "cpu", quiet: bool = False) -> list[Clip]:
+def load_folder(folder: Path, device: torch.device | str = "cpu", progress: OnTraining = silent) -> list[Clip]:
     """All clips below a folder, in the order of their names; a warning names files that cannot be read.
 
     Args:
-        quiet: show no progress.
+        progress: is told after each clip.
 
     Raises:
         InputError: when nothing could be read.
@@ -84,7 +84,10 @@ def load_folder(folder: Path, device: torch.device | str = "cpu", quiet: bool = 
             return error
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        found = list(tqdm(pool.map(read, paths), desc="reading clips", disable=quiet, total=len(paths), unit="clip"))
+        found = []
+        for clip in pool.map(read, paths):
+            found.append(clip)
+            progress(TrainingProgress.counted("reading", len(found), len(paths)))
     clips = [clip for clip in found if isinstance(clip, Clip)]
     errors = [error for error in found if isinstance(error, LvcError)]
     if not clips:

@@ -12,7 +12,6 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from lvc.encoder.around import with_around
 from lvc.encoder.group import GroupEncoder
@@ -33,6 +32,7 @@ from lvc.model.weights import KINDS, MOTION_KINDS, Model, Statistics
 from lvc.rangecoder import Table
 from lvc.training.data import Clip
 from lvc.training.filter_fit import FilterEvidence
+from lvc.training.progress import OnTraining, TrainingProgress, silent
 from lvc.video import Frame, VideoInfo
 
 Floats = npt.NDArray[np.float32]
@@ -92,12 +92,13 @@ def _tables(group: GroupEncoder) -> list[list[Table]]:
     return [*(motion.all() for motion in tables.motion), tables.skip.all(), tables.sizes.all(), *tables.hyper]
 
 
-def collect(model: Model, clips: list[Clip], count: int, seed: int = 5, quiet: bool = True) -> Evidence:
+def collect(model: Model, clips: list[Clip], count: int, seed: int = 5, progress: OnTraining = silent) -> Evidence:
     """Code ``count`` crops and keep what the entropy coder sees."""
     random = np.random.default_rng(seed)
     evidence = Evidence()
     device = next(model.codec.parameters()).device
-    for info, frames in tqdm(_crops(clips, random, count), total=count, desc="fitting", disable=quiet, unit="crop"):
+    for number, (info, frames) in enumerate(_crops(clips, random, count)):
+        progress(TrainingProgress.counted("fitting", number, count))
         quality = int(random.integers(4, 76)) if random.random() < 0.85 else int(random.integers(1, 101))
         settings = EncoderSettings(quality=quality)
         # what is aligned is begun once more, from tables that do not count
@@ -111,6 +112,7 @@ def collect(model: Model, clips: list[Clip], count: int, seed: int = 5, quiet: b
         seen = [[table.counts - start for table, start in zip(*each, strict=True)] for each in counted]
         old = evidence.counts or [[np.zeros_like(counts) for counts in rows] for rows in seen]
         evidence.counts = [[a + b for a, b in zip(*rows, strict=True)] for rows in zip(old, seen, strict=True)]
+    progress(TrainingProgress.counted("fitting", count, count))
     return evidence
 
 
@@ -186,15 +188,20 @@ def _starting(counts: Ints, total: int) -> Ints:
 
 
 def fit(
-    model: Model, clips: list[Clip], count: int = 48, quiet: bool = True, start: list[Quantiser] | None = None
+    model: Model,
+    clips: list[Clip],
+    count: int = 48,
+    progress: OnTraining = silent,
+    start: list[Quantiser] | None = None,
 ) -> Statistics:
     """New codebooks and starting counts for a model.
 
     Args:
         start: codebooks to start from; the lattice where not given.
         count: crops of FRAMES frames to code.
+        progress: is told before each crop and at the end.
     """
-    evidence = collect(model, clips, count, quiet=quiet)
+    evidence = collect(model, clips, count, progress=progress)
     quantisers = []
     for kind, rows in enumerate(evidence.residuals):
         books = []

@@ -36,6 +36,7 @@ from lvc.training.loss import Carried
 from lvc.training.origin import Origin, OtherOriginError, origin_of
 from lvc.training.origin import check as check_origin
 from lvc.training.passage import Passage, longest_piece, new_passage
+from lvc.training.progress import OnTraining, TrainingProgress, silent
 from lvc.training.schedule import Schedule
 from lvc.training.settings import TrainingSettings
 from lvc.training.start import measure_scales, take_model
@@ -68,10 +69,16 @@ _OnStep = Callable[["Trainer", dict[str, Any]], None]
 
 
 class Trainer:
-    """State of a training: parameters, optimiser, progress; knows how to save and resume itself."""
+    """State of a training: parameters, optimiser, progress; knows how to save and resume itself.
 
-    def __init__(self, settings: TrainingSettings) -> None:
+    Args:
+        settings: what it is told.
+        progress: is told of clips, steps and crops, as one process of a distributed training should.
+    """
+
+    def __init__(self, settings: TrainingSettings, progress: OnTraining | None = None) -> None:
         self.settings = settings
+        self._on_progress = progress
         usual = Schedule() if settings.start_from is None else Schedule.going_on()
         self.schedule = settings.schedule or usual.only(settings.only)
         self.world = int(os.environ.get("WORLD_SIZE", "1"))
@@ -245,9 +252,9 @@ class Trainer:
         is_new = not self._resume()
         if is_new and settings.start_from is not None:
             self.start(settings.start_from)
-        validation = load_folder(settings.validation, "cpu", True) if settings.validation and main else []
-        stills = load_folder(settings.stills, self.device, True) if settings.stills else []
-        clips = self.clips = load_folder(settings.clips, self.device, settings.quiet or not main)
+        validation = load_folder(settings.validation) if settings.validation and main else []
+        stills = load_folder(settings.stills, self.device) if settings.stills else []
+        clips = self.clips = load_folder(settings.clips, self.device, self._on_progress or silent)
         self.sampler = CropSampler(clips, stills, settings.crop, self.random)
         self.sampler.check(longest_piece(self.schedule))
         if is_new and settings.start_from is None:
@@ -279,6 +286,8 @@ class Trainer:
         settings = self.settings
         began = saved = validated = time.monotonic()
         done = self._done()
+        if not done:
+            self._tell({})
         while not done:
             row = self._one_step(learner)
             now = time.monotonic()
@@ -292,8 +301,10 @@ class Trainer:
                 continue
             row |= {"step": self.step, "elapsed": round(self.elapsed, 1), "progress": round(self.progress, 4)}
             is_logged = done or self.step % TOLD_EVERY == 0
-            if is_logged or (on_step is not None and self.stream is None):
+            is_wanted = on_step is not None or self._on_progress is not None
+            if is_logged or (is_wanted and self.stream is None):
                 row |= self._measured()
+                self._tell(row)
                 if on_step is not None:
                     on_step(self, row)
                 if is_logged:
@@ -407,12 +418,19 @@ class Trainer:
     def _fitted(self) -> list[Quantiser]:
         """Codebooks fitted to the networks as they are now."""
         _, model = exported(self.learner.codec, Statistics.start(), {})
-        return fit(model, self.clips, self.settings.fit_crops, self.settings.quiet).quantisers
+        return fit(model, self.clips, self.settings.fit_crops, self._on_progress or silent).quantisers
 
     def use_codebooks(self, codebooks: CodebookLearner) -> None:
         """From here on the codebooks are in the loop; each process of a distributed training keeps its own."""
         self.codebooks = codebooks
         self.learner.make_coder = functools.partial(VectorCoder, self.codebooks)
+
+    def _tell(self, row: dict[str, Any]) -> None:
+        """Report how far it is, and what the last step has shown."""
+        if self._on_progress is not None:
+            shown = {name: row.get(name) for name in ("frames", "intra", "inter")}
+            share = min(1.0, self.progress)
+            self._on_progress(TrainingProgress("training", self.step, self.settings.steps, share, **shown))
 
     def _write(self, journal: BinaryIO, row: dict[str, Any]) -> None:
         journal.write((json.dumps(row) + "\n").encode())

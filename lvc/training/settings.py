@@ -52,7 +52,6 @@ class TrainingSettings:
     fit_crops: int = 48
     only: str | None = None
     schedule: Schedule | None = None
-    quiet: bool = False
 
     @property
     def log(self) -> Path:
