@@ -89,6 +89,7 @@ class Decoder:
         self._preview = preview
         self._frames = 0
         self._first_pts: int | None = None
+        self._begin = 0
         self._span, self._device, self._keep_going = span, device, keep_going
         self._crew = crew_for(self.header.model_id)
         if self._crew is None:
@@ -128,9 +129,9 @@ class Decoder:
                 if isinstance(chunk, SideChunk):
                     yield from self._side(chunk)
                     continue
-                for frame in next(decoded):
+                for index, frame in enumerate(next(decoded)):
                     if self._is_wanted(frame):
-                        self._report(frame, chunk.position)
+                        self._report(frame, chunk, index)
                         yield frame
                     if self._is_enough():
                         break
@@ -152,9 +153,9 @@ class Decoder:
                     yield from self._side(chunk)
                     continue
                 self._damage.extend(damage)
-                for frame in read_frames(spool(chunk), self.info):
+                for index, frame in enumerate(read_frames(spool(chunk), self.info)):
                     if self._is_wanted(frame):
-                        self._report(frame, chunk.position)
+                        self._report(frame, chunk, index)
                         yield frame
                 spool(chunk).unlink()
 
@@ -189,12 +190,17 @@ class Decoder:
                 break
         return window
 
-    def _report(self, frame: Frame, position: int) -> None:
+    def _report(self, frame: Frame, group: GopChunk, index: int) -> None:
+        """Frame ``index`` of a group is there; its pictures share the bytes of the group equally."""
+        count = len(group.gop.frames)
+        if self._first_pts is None:
+            self._first_pts = frame.pts
+            self._begin = group.position + group.size * index // count if self._span.start else 0
         self._frames += 1
-        self._first_pts = frame.pts if self._first_pts is None else self._first_pts
         if self._progress is not None:
             seconds = float((frame.pts + frame.duration - self._first_pts) * self.info.time_base)
-            self._progress(Progress(self._frames, None, position, seconds))
+            position = group.position + group.size * (index + 1) // count
+            self._progress(Progress(self._frames, None, position - self._begin, seconds))
 
 
 def _first_picture(group: GopChunk) -> Chunk:

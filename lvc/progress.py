@@ -11,7 +11,7 @@ class Progress:
     Attributes:
         frames: done so far.
         total: frames in all where known (an estimate); None for pipes.
-        bytes: of the `.lvc` file so far.
+        bytes: of the `.lvc` file so far; of a part that does not begin with the file, from its first frame on.
         media_seconds: playing time of the frames done so far; 0 where unknown.
     """
 
