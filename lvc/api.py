@@ -89,10 +89,12 @@ def cut(
 
     Raises:
         The errors of :func:`cat`.
-        ValueError: a time below 0.
+        ValueError: a time below 0, or an end that is not after the start.
     """
     if start < 0 or (end is not None and end < 0):
         raise ValueError(f"a start of {start} or an end of {end} is outside its range")
+    if end is not None and end <= start:
+        raise ValueError(f"an end of {float(end):.6g} seconds is not after the start, {float(start):.6g} seconds")
     return _splice([(source, start, end)], destination, video_only, overwrite, progress)
 
 

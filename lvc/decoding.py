@@ -89,7 +89,7 @@ def decode(
             A path appears only when it is complete.
         format: mp4, mov, matroska, webm or y4m, where the extension does not say it.
         codec: an encoder of FFmpeg; None for libx264.
-        crf: its constant rate factor; None for a visually lossless one.
+        crf: its constant rate factor, 0 to 51 (x264, x265) or 63 (VP9, AV1); None for a visually lossless one.
         lossless: FFV1 in Matroska.
         device, threads: as in :func:`encode`. The pictures are the same on every one of them.
         batch: groups of pictures that are decoded together, 1 or more: faster on a GPU, with more memory.
@@ -111,10 +111,12 @@ def decode(
         ModelError: the model that it needs is not installed, or is not the one given.
         MismatchError: this machine decodes other pictures than the encoder saw.
         OutputError: the destination exists, is the source, or cannot be written.
-        ValueError: an option is outside its range.
+        ValueError: an option is outside its range, or ``crf`` given to an encoder that has none.
     """
     check_device(device)
     check_counts(threads=threads, batch=batch, workers=workers, layers=layers)
+    if crf is not None and not lossless:
+        check_crf(destination, format, codec, crf)
     check_ends(destination, source, overwrite)
     preview = preview or layers is not None
     with naming(name_of_source(source)), opened_source(source) as stream, contextlib.ExitStack() as stack:
@@ -152,6 +154,22 @@ def decode(
             for sentence in result.damage:
                 warn(sentence)
         return result
+
+
+def check_crf(destination: PathOrStream, format: str | None, codec: str | None, crf: float) -> None:  # noqa: A002
+    """Refuse a rate factor that would be ignored; arguments as in :func:`decode`.
+
+    Raises:
+        ValueError: the encoder of the output has none, or it is outside its range.
+        OutputError: the format is unknown, or the encoder.
+    """
+    from lvc.media.encoders import check_rate_factor
+    from lvc.media.writer import muxer_of
+
+    path = os.fspath(destination) if isinstance(destination, (str, os.PathLike)) else None
+    muxer = muxer_of(path, format, lossless=False)
+    if muxer != "y4m":  # takes neither codec nor rate factor, which is said elsewhere
+        check_rate_factor(muxer, codec, crf)
 
 
 def verify(

@@ -26,7 +26,7 @@ class Piece:
         name: for messages.
         stream: the `.lvc` bytes; must be able to seek.
         start, end: seconds after its first frame. The piece begins with the group in which the start lies and ends
-            with the group in which the end lies; None is the end of the file.
+            with the group in which the end lies, which is after the start; None is the end of the file.
     """
 
     name: str
@@ -77,8 +77,8 @@ class _Opened:
         at = begins[-1]
         self._from = entries[at]
         self._to = entries[ends[0]] if ends else None
-        if ends and ends[0] <= at:
-            raise InputError(f"{piece.name}: the end lies before the start")
+        if end <= start or (ends and ends[0] <= at):
+            raise InputError(f"{piece.name}: the end lies before the start, or is the same")
         early = side_begin(entries, self._from, self.base)
         self._side_from = early or entries[0]._replace(position=self._first_position)
         self._side_to = side_end(entries, self._to, self.base) if self._to else None

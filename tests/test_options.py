@@ -74,6 +74,30 @@ def test_more_layers_than_there_are(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"crf": 99}, "a rate factor of 99 is outside the range of libx264, 0 to 51"),
+        ({"crf": -1}, "outside the range"),
+        ({"crf": float("nan"), "codec": "libx265"}, "outside the range"),
+        ({"crf": 64, "format": "webm"}, "outside the range of libvpx-vp9, 0 to 63"),
+        ({"crf": 20, "codec": "mpeg4"}, "mpeg4 has no constant rate factor"),
+    ],
+)
+def test_rate_factors_that_encoders_would_ignore(options: dict[str, Any], message: str, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=message):
+        lvc.decode(VECTOR, tmp_path / "out.mp4", **options)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("start", [Fraction(1, 4), Fraction(1, 2)])
+def test_cuts_end_behind_their_start(start: Fraction, tmp_path: Path) -> None:
+    """Also where both times lie in one group of pictures."""
+    with pytest.raises(ValueError, match=r"an end of 0\.25 seconds is not after the start"):
+        api.cut(VECTOR, tmp_path / "out.lvc", start=start, end=Fraction(1, 4))
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize("batch", [0, -1])
 def test_decoders_take_no_empty_batch(batch: int) -> None:
     with VECTOR.open("rb") as stream, pytest.raises(ValueError, match=f"batch {batch} is outside its range"):

@@ -107,6 +107,9 @@ def test_bad_pieces() -> None:
         splice([piece(0, start=Fraction(9))], io.BytesIO())
     with pytest.raises(InputError, match="the end lies before the start"):
         splice([piece(0, 3, 6, start=7 * TICK, end=2 * TICK)], io.BytesIO())
+    for end in (0, 1):
+        with pytest.raises(InputError, match="the end lies before the start, or is the same"):
+            splice([piece(0, 3, start=TICK, end=end * TICK)], io.BytesIO())
     whole = write(group(0, 3), group(3, 3))
     with pytest.raises(TruncatedError):
         splice([Piece("a.lvc", io.BytesIO(whole[:-50]))], io.BytesIO())

@@ -20,14 +20,17 @@ from lvc.cli.options import (
     workers_option,
 )
 from lvc.cli.progress import ProgressLine
+from lvc.decoding import check_crf
 from lvc.edit import Span
+
+_CRF_HELP = "Its quality: 0 to 51 (x264, x265) or 63 (VP9, AV1).  [default: visually lossless]"
 
 
 @click.command()
 @ends
 @click.option("--format", metavar="FORMAT", help="mp4, mov, mkv, webm or y4m.  [default: by the extension; y4m for -]")
 @click.option("--codec", metavar="NAME", help="Video encoder of FFmpeg.  [default: libx264]")
-@click.option("--crf", type=click.FloatRange(0, 63), metavar="N", help="Its quality.  [default: visually lossless]")
+@click.option("--crf", type=click.FloatRange(0, 63), metavar="N", help=_CRF_HELP)
 @click.option("--lossless", is_flag=True, help="FFV1 in Matroska: exactly the decoded pictures.")
 @click.option("--keep-going", is_flag=True, help="Decode what a damaged or truncated file still holds.")
 @model_option("The model of the file, where that is not installed.")
@@ -66,6 +69,11 @@ def decode(
     """
     if options["lossless"] and (options["codec"] or options["crf"] is not None):
         raise click.UsageError("--lossless chooses codec and quality: leave out --codec and --crf.")
+    if options["crf"] is not None:
+        try:
+            check_crf(destination, options["format"], options["codec"], options["crf"])
+        except ValueError as error:
+            raise click.UsageError(f"--crf: {error}.") from error
     options["span"] = Span(start, frames)
     overwrite = may_overwrite(destination, source, always=always, never=never)
     with ProgressLine("decoding", quiet=quiet, events=events) as line:

@@ -6,6 +6,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from lvc import api
 from lvc.cli.events import Events
@@ -46,7 +47,7 @@ _SHARED = (
     default=api.DEFAULT_QUALITY,
     show_default=True,
     metavar="1...100",
-    help="Higher is better, and larger.",
+    help="Higher is better, and larger. --bitrate and --target-... find it.",
 )
 @click.option(
     "--bitrate",
@@ -144,6 +145,9 @@ def encode(
     wanted = {name: value for name, value in wanted.items() if value is not None}
     if len(wanted) > 1:
         raise click.UsageError("Only one of --bitrate, --target-size, --target-psnr and --target-ssim can be aimed at.")
+    given = click.get_current_context().get_parameter_source("quality") is ParameterSource.COMMANDLINE
+    if wanted and given:
+        raise click.UsageError("--quality is found by what is aimed at: leave it out, or use --max-bitrate.")
     if wanted or options["max_bitrate"]:
         rate_only = wanted.keys() <= {"bitrate"}
         try:

@@ -91,6 +91,9 @@ def cut(
     Times count from the first frame. The piece consists of whole groups of pictures (see lvc info): it holds all that
     was asked for, and up to a group more on either side.
     """
+    if end is not None and end <= start:
+        message = f"--end, {float(end):.6g} seconds, must be after --start, {float(start):.6g} seconds."
+        raise click.UsageError(message)
     overwrite = may_overwrite(destination, source, always=always, never=never)
     with ProgressLine("cutting", quiet=quiet, events=events) as line:
         result = api.cut(

@@ -15,6 +15,17 @@ from lvc.video import VideoInfo
 _VISUALLY_LOSSLESS = {"libx264": 10.0, "libx265": 12.0, "libvpx-vp9": 15.0, "libsvtav1": 14.0, "libaom-av1": 15.0}
 """Constant rate factors at which nobody sees the second generation; about the same for each encoder's own scale."""
 
+_HIGHEST_RATE_FACTOR = {
+    "libx264": 51,
+    "libx265": 51,
+    "libvpx": 63,
+    "libvpx-vp9": 63,
+    "libsvtav1": 63,
+    "libaom-av1": 63,
+}
+"""Of the encoders that have a constant rate factor, which begins at 0. FFmpeg takes one for any other, too, and x264
+takes more than the highest, without a word."""
+
 _PRESET = {"libx264": {"preset": "veryfast"}}
 """At 640x352, "veryfast" with factor 10 takes 6 ms of one core per frame for 46.0 dB; "medium" with 12 takes 15 ms for
 45.8 dB, 20 % smaller. Who names a rate factor gets the encoder's own preset."""
@@ -58,9 +69,7 @@ def choose_encoder(muxer: str, codec: str | None, crf: float | None, lossless: b
         if codec not in (None, "ffv1") or crf is not None:
             raise OutputError("lossless output is FFV1; it goes with no other codec and with no rate factor")
         codec = "ffv1"
-    if codec is None:
-        codec = "libx264" if muxer != "webm" else "libvpx-vp9" if info.bit_depth == 8 else "libsvtav1"
-    codec = _encoder_name(codec)
+    codec = _encoder_name(codec or _usual_codec(muxer, info.bit_depth))
     options: dict[str, str] = {}
     if crf is None:
         crf = _VISUALLY_LOSSLESS.get(codec)
@@ -80,6 +89,29 @@ def choose_encoder(muxer: str, codec: str | None, crf: float | None, lossless: b
         options["chroma_sample_location"] = _CHROMA_LOCATIONS[info.colour.chroma_location]
     odd = 0 if codec in _ODD_SIZES else 1
     return Encoder(codec, info.width + (info.width & odd), info.height + (info.height & odd), options)
+
+
+def check_rate_factor(muxer: str, codec: str | None, crf: float) -> None:
+    """Refuse a constant rate factor that the encoder would ignore, before anything is decoded for it.
+
+    Args:
+        muxer, codec, crf: as in :func:`choose_encoder`.
+
+    Raises:
+        ValueError: the encoder has none, or it is outside its range.
+        OutputError: no encoder of video.
+    """
+    name = _encoder_name(codec or _usual_codec(muxer, 8))
+    highest = _HIGHEST_RATE_FACTOR.get(name)
+    if highest is None:
+        raise ValueError(f"{name} has no constant rate factor: leave crf out")
+    if not 0 <= crf <= highest:
+        raise ValueError(f"a rate factor of {crf:g} is outside the range of {name}, 0 to {highest}")
+
+
+def _usual_codec(muxer: str, bit_depth: int) -> str:
+    """The encoder where none is asked for."""
+    return "libx264" if muxer != "webm" else "libvpx-vp9" if bit_depth == 8 else "libsvtav1"
 
 
 def _encoder_name(codec: str) -> str:

@@ -26,6 +26,32 @@ _UNSAID = "y4m cannot say the "
 _LEFT_OUT = "y4m holds no audio and no other side streams; they were left out"
 
 
+def muxer_of(path: str | None, wanted: str | None, lossless: bool) -> str:
+    """FFmpeg's name of the container that is written.
+
+    Args:
+        path: of the output; None for an open file.
+        wanted: ``format`` of :class:`VideoWriter`.
+        lossless: whether pipes get Matroska instead of y4m.
+
+    Raises:
+        OutputError: it is unknown.
+    """
+    known = {**_MUXER_OF_EXTENSION, ".matroska": "matroska"}
+    if wanted is not None:
+        if f".{wanted.lower()}" not in known:
+            raise OutputError(f"unknown output format {wanted!r}; known are mp4, mov, mkv, webm and y4m")
+        return known[f".{wanted.lower()}"]
+    if path is None or path == "-":
+        return "matroska" if lossless else "y4m"
+    extension = Path(path).suffix.lower()
+    if extension not in known:
+        raise OutputError(
+            f"{path}: its name does not say what format it is to be; known are .mp4, .mov, .mkv, .webm and .y4m"
+        )
+    return known[extension]
+
+
 class VideoWriter:
     """Writes frames, and side streams untouched, to a file or pipe.
 
@@ -69,7 +95,7 @@ class VideoWriter:
         self._output: Y4mWriter | Muxer | None = None
         path = os.fspath(destination) if isinstance(destination, (str, os.PathLike)) else None
         self._name = path if path not in (None, "-") else "the output"
-        muxer = self._muxer(path, format, lossless)
+        muxer = muxer_of(path, format, lossless)
         if lossless and muxer != "matroska":
             raise OutputError(f"{self._name}: lossless output is FFV1 in Matroska, which needs the extension .mkv")
         encoder = None if muxer == "y4m" else choose_encoder(muxer, codec, crf, lossless, info)
@@ -86,21 +112,6 @@ class VideoWriter:
             except BaseException:
                 self._abandon()
                 raise
-
-    def _muxer(self, path: str | None, wanted: str | None, lossless: bool) -> str:
-        known = {**_MUXER_OF_EXTENSION, ".matroska": "matroska"}
-        if wanted is not None:
-            if f".{wanted.lower()}" not in known:
-                raise OutputError(f"unknown output format {wanted!r}; known are mp4, mov, mkv, webm and y4m")
-            return known[f".{wanted.lower()}"]
-        if path is None or path == "-":
-            return "matroska" if lossless else "y4m"
-        extension = Path(path).suffix.lower()
-        if extension not in known:
-            raise OutputError(
-                f"{path}: its name does not say what format it is to be; known are .mp4, .mov, .mkv, .webm and .y4m"
-            )
-        return known[extension]
 
     def _open(self, destination: str | os.PathLike[str] | BinaryIO) -> BinaryIO:
         if not isinstance(destination, (str, os.PathLike)):
