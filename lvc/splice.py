@@ -42,14 +42,14 @@ class SpliceResult:
     Attributes:
         frames, groups, bytes: in all.
         starts: seconds after the first frame of its file at which each piece begins.
-        seconds_of_media: playing time.
+        media_seconds: playing time.
     """
 
     frames: int
     groups: int
     bytes: int
     starts: tuple[float, ...]
-    seconds_of_media: float
+    media_seconds: float
 
 
 class _Opened:

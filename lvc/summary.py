@@ -39,7 +39,8 @@ class Summary:
         bytes: that could be read.
         frames, intra_frames: in all groups.
         seconds: playing time.
-        parts: bytes by part: motion, hyper, latents, side, container; they add up to ``bytes``.
+        parts: bytes by part, which add up to ``bytes``: motion, hyper, latents, side (chunks of other streams, with
+            their heads and checksums), container (all else), as an encode tells them.
         gops: every group of pictures, in order.
         truncated: whether its end is missing.
         damage: a sentence for everything that is wrong.
@@ -118,7 +119,7 @@ def _count(reader: Reader, parts: dict[str, int]) -> Iterator[tuple[GopSummary, 
     """Add bytes to ``parts``; give every group with its number of intra frames."""
     for item in reader:
         if isinstance(item, SideChunk):
-            parts["side"] += len(item.data)
+            parts["side"] += item.size
             continue
         yield _summary_of(item), sum(frame.kind == INTRA for frame in item.gop.frames)
         for part, size in item.gop.parts.items():

@@ -4,9 +4,14 @@ import io
 import json
 from pathlib import Path
 
-from lvc.container import Writer
+import lvc
+from lvc import api
+from lvc.container import Reader, SideChunk, Writer
+from lvc.container.chunk import SIDE, pack_chunk
 from tests.command_line import run
 from tests.container_files import FIRST_CHUNK, HEADER, SMALL, group
+from tests.media_files import Sound, write_media
+from tests.models import tiny_bytes
 
 
 def test_info(small: Path) -> None:
@@ -23,13 +28,26 @@ def test_info_json_adds_up(small: Path) -> None:
     for result in (run("info", small, "--json"), run("info", "-", "--json", stdin=SMALL)):
         fields = json.loads(result.stdout)
         assert fields["bytes"] == len(SMALL) == sum(fields["bytes_by_part"].values())
-        assert fields["bytes_by_part"]["side"] == len(b"side data" + b"more")
+        side = [item.size for item in Reader(io.BytesIO(SMALL)) if isinstance(item, SideChunk)]
+        assert fields["bytes_by_part"]["side"] == sum(side)
+        assert sum(side) == len(b"side data" + b"more") + 2 * len(pack_chunk(SIDE, 0, b""))
         assert fields["bytes_by_part"]["motion"] == 3 * 7 // 3 + 2 * 7 // 3
         assert fields["bytes_by_part"]["hyper"] == 3 * 7 // 2 + 2 * 7 // 2
         assert fields["bytes_by_part"]["latents"] == 5 * 7 - 11 - 17
         assert [gop["frames"] for gop in fields["gops"]] == [3, 2]
         assert fields["header"]["frame_rate"] == "30000/1001"
         assert (fields["truncated"], fields["damage"]) == (False, [])
+
+
+def test_parts_are_those_that_the_encode_told(tmp_path: Path) -> None:
+    """Also of other streams."""
+    (tmp_path / "tiny.lvcm").write_bytes(tiny_bytes())
+    write_media(tmp_path / "in.mkv", times=[0, 40, 80], sounds=[Sound("pcm_s16le", seconds=0.12)])
+    result = lvc.encode(
+        tmp_path / "in.mkv", tmp_path / "out.lvc", model=tmp_path / "tiny.lvcm", preset="fast", device="cpu", keyint=2
+    )
+    assert result.parts["side"] > 0
+    assert api.inspect(tmp_path / "out.lvc").parts == result.parts
 
 
 def test_info_tells_of_damage(small: Path) -> None:

@@ -1,5 +1,6 @@
 """The commands of README.md do what it says."""
 
+import json
 import os
 import re
 import shlex
@@ -12,6 +13,7 @@ import pytest
 
 import lvc
 from lvc.cli import EPILOG, main
+from tests.command_line import run
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text("utf-8")
@@ -76,3 +78,23 @@ def test_models_have_cards() -> None:
     for model in models:
         card = model.with_suffix(".md").read_text("utf-8")
         assert all(f"\n## {title}\n" in card for title in ("Data", "Training", "Results"))
+
+
+@pytest.mark.usefixtures("calls")
+def test_results_have_the_keys_that_the_table_names(small: Path, tmp_path: Path) -> None:
+    table = dict(re.findall(r"^\| `(\w+)` \| (`input.*|`models`.*) \|$", README, re.MULTILINE))
+    assert set(table) == set(main.commands) - {"bench", "completion"}
+    output = tmp_path / "out.lvc"
+    for command, *arguments in (
+        ("encode", "in.mp4", output),
+        ("decode", "in.lvc", tmp_path / "out.mp4"),
+        ("verify", "in.lvc"),
+        ("info", small),
+        ("cat", small, "-o", output),
+        ("cut", small, output, "-y"),
+        ("models",),
+    ):
+        result = json.loads(run(command, *arguments, "--json").stdout.splitlines()[-1])
+        keys = set(result) - {"type", "command", "warnings", "seconds"}
+        named = re.findall(r"`(\w+)`", re.sub(r"\(.*?\)", "", table[command]))
+        assert keys == set(named), command

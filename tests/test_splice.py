@@ -126,8 +126,8 @@ def test_playing_time_counts_from_the_first_frame() -> None:
         sink = io.BytesIO()
         reports: list[Progress] = []
         result = splice(pieces, sink, progress=reports.append)
-        assert result.seconds_of_media == pytest.approx(float(result.frames * TICK))
-        assert reports[-1] == Progress(result.frames, result.frames, reports[-1].bytes, result.seconds_of_media)
+        assert result.media_seconds == pytest.approx(float(result.frames * TICK))
+        assert reports[-1] == Progress(result.frames, result.frames, reports[-1].bytes, result.media_seconds)
         assert len(reports) == result.groups
 
 
