@@ -143,6 +143,11 @@ def test_nothing_to_measure(tmp_path: Path) -> None:
     result = run(tmp_path / "gone", "-c", "x264", "-o", tmp_path / "report")
     assert result.exit_code == 3
     assert "gone" in result.stderr
+    clip = write_clip(tmp_path / "pan.y4m")
+    for more in ([], ["--speed"]):
+        result = run(clip, "-c", "x266", "-c", "x264:crf=99", "-o", tmp_path / "report", *more)
+        assert result.exit_code == 2
+        assert "there is no codec 'x266'" in result.stderr
     assert not (tmp_path / "report").exists()
     assert run().exit_code == 2
     assert run(tmp_path, "--frames", "many").exit_code == 2

@@ -21,6 +21,12 @@ from lvc.bench.workers import Workers
 from lvc.errors import InputError, LvcError, OutputError
 
 
+class NoCodecError(InputError):
+    """Not one codec string is of a codec that can be measured."""
+
+    exit_status = 2
+
+
 class AnchorError(LvcError):
     """An anchor that is no codec of the run, or could be several."""
 
@@ -83,6 +89,7 @@ def run_session(request: Request) -> Outcome:
     Bad clips, codec strings and codecs that fail are named in the outcome and left out.
 
     Raises:
+        NoCodecError: not one codec string parses.
         AnchorError: the anchor is not one of the codecs that can run.
         InputError: nothing is left to measure.
         OutputError: the report folder cannot be written.
@@ -108,13 +115,19 @@ def _run(plan: Plan, request: Request, anchor: str | None) -> Outcome:
 
 
 def parse_codecs(strings: Sequence[str], failures: list[str]) -> list[CodecSpec]:
-    """Codecs of strings; a sentence is added to the failures for each that does not parse."""
+    """Codecs of strings; a sentence is added to the failures for each that does not parse.
+
+    Raises:
+        NoCodecError: none does.
+    """
     specs: list[CodecSpec] = []
     for text in strings:
         try:
             specs.append(parse_codec(text))
         except CodecStringError as error:
             failures.append(f"{error}; skipped")
+    if not specs:
+        raise NoCodecError("nothing to measure: " + " ".join(failures))
     return merged(specs)
 
 

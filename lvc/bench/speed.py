@@ -13,7 +13,7 @@ from lvc.bench.codecs import CodecSpec
 from lvc.bench.measure import Conditions, peer_settings
 from lvc.bench.ours import OurStream
 from lvc.bench.progress import BenchProgress
-from lvc.bench.session import find_all_clips, parse_codecs
+from lvc.bench.session import NoCodecError, find_all_clips, parse_codecs
 from lvc.bench.stages import macs, stage_seconds
 from lvc.bench.workers import Workers
 from lvc.errors import InputError, LvcError, OutputError
@@ -152,6 +152,8 @@ def plan_speed(
     specs = parse_codecs(codecs, failures)
     failures += [f"{spec.name}: no decoder reads what lacks a part; skipped" for spec in specs if spec.ablate]
     specs = [spec for spec in specs if not spec.ablate]
+    if not specs:
+        raise NoCodecError("nothing to measure: " + " ".join(failures))
     found = []
     for clip in find_all_clips(clips, None, failures):
         try:
@@ -160,7 +162,7 @@ def plan_speed(
             failures.append(f"{error} Skipped.")
         else:
             found.append(clip)
-    if not found or not specs:
+    if not found:
         raise InputError("nothing to measure: " + " ".join(failures))
     plan = SpeedPlan(found[0], specs, threads, frames, device, failures)
     if len(found) > 1:
