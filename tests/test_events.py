@@ -62,7 +62,11 @@ def test_events_to_a_file_descriptor(small: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments", [["info", "none.lvc"], ["decode", "none.lvc", "out.mp4"], ["info"], ["encode", "a", "b", "-q", 0]]
+    "arguments",
+    [
+        *(["info", "none.lvc"], ["decode", "none.lvc", "out.mp4"], ["info"], ["encode", "a", "b", "-q", 0]),
+        *(["decode", "a", "b", "--nonsense"], ["encode", "a", "b", "--nonsense", 5], ["train", "--nonsense"]),
+    ],
 )
 def test_errors_are_events(arguments: list[object]) -> None:
     result = run(*arguments, "--json")
@@ -74,9 +78,18 @@ def test_errors_are_events(arguments: list[object]) -> None:
     assert not run(*arguments).stdout
 
 
+@pytest.mark.parametrize("options", [["--json", "--nonsense"], ["--json", "--crf"], ["--nonsense", "--json-fd", 2]])
+def test_what_cannot_be_parsed_is_told_as_an_event(options: list[object], capfd: pytest.CaptureFixture[str]) -> None:
+    """Wherever events are asked for; and nowhere else."""
+    result = run("decode", "a", "b.mp4", *options)
+    assert json.loads(result.stdout if "--json" in options else capfd.readouterr().err)["status"] == 2
+    for rest in (["--nonsense"], ["--nonsense", "--", "--json"]):
+        assert "{" not in run("decode", "a", "b", *rest).output
+
+
 def test_errors_do_not_mix_with_the_stream() -> None:
     """Nor do lines for people come between events."""
-    for arguments in (["none.lvc", "-"], ["none.lvc", "-", "--lossless", "--crf", 3]):
+    for arguments in (["none.lvc", "-"], ["none.lvc", "-", "--lossless", "--crf", 3], ["none.lvc", "-", "--nonsense"]):
         result = run("decode", *arguments, "--json")
         assert not result.stdout
         assert json.loads(result.stderr)["status"] == result.exit_code

@@ -29,6 +29,8 @@ from lvc.cli.verify import verify
 from lvc.errors import LvcError, OutputError
 from lvc.output import FULL, reason_of
 
+_CALL = "lvc.cli.call"
+"""In a context: name, command and arguments of the command that was called."""
 COLLECTED_EVERY = 50_000
 """New objects after which Python looks for cycles among them."""
 INTERRUPTED = 128 + 2
@@ -76,6 +78,14 @@ class _Group(click.Group):
         with _statuses():  # --help and --version print here
             return super().make_context(*arguments, **options)
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Also keep what the command is called with."""
+        name, command, rest = super().resolve_command(ctx, args)
+        ctx.meta[_CALL] = name, command, list(rest)  # which parsing takes apart
+        return name, command, rest
+
     def invoke(self, ctx: click.Context) -> Any:
         from lvc.cli.notes import log_as_notes  # not for --help and --version
 
@@ -83,7 +93,21 @@ class _Group(click.Group):
             events = events_of(ctx)
             warnings.showwarning = lambda message, *_, **__: events.warn(" ".join(str(message).split()))
             with log_as_notes(events):
-                return super().invoke(ctx)
+                try:
+                    return super().invoke(ctx)
+                except click.UsageError:
+                    _note_events(ctx)
+                    raise
+
+
+def _note_events(context: click.Context) -> None:
+    """Find out whether events are wanted where the command line could not be parsed: what can be of it is."""
+    name, command, arguments = context.meta.get(_CALL, (None, None, []))
+    if command is None or events_of(context).wanted:
+        return
+    lenient = {"resilient_parsing": True, "ignore_unknown_options": True, "allow_extra_args": True}
+    with contextlib.suppress(click.ClickException), command.make_context(name, arguments, context, **lenient):
+        pass
 
 
 @contextlib.contextmanager
