@@ -152,9 +152,17 @@ def name_of(identity: bytes) -> str | None:
 
 
 def path_of(name_or_path: str | None) -> Path:
-    """The file of an installed model, or the path itself; None for the default one. It may not exist."""
+    """The file of an installed model, or the path itself; None for the default one.
+
+    Raises:
+        ModelError: it is neither an installed model nor a file, nor named like a model file.
+    """
     name = name_or_path or DEFAULT
-    return next((info.path for info in installed() if info.name == name), Path(name))
+    path = next((info.path for info in installed() if info.name == name), Path(name))
+    if path.suffix == SUFFIX or path.exists():
+        return path
+    names = ", ".join(info.name for info in installed()) or "none"
+    raise ModelError(f"unknown model {name!r}; installed: {names}; or give the path of a {SUFFIX} file")
 
 
 def path_for(identity: bytes) -> Path | None:

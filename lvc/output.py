@@ -23,6 +23,10 @@ _KEPT_NAME = 200
 """Bytes of a file name that a temporary name may keep."""
 
 
+class ExistsError(OutputError):
+    """The output exists, and nobody has said that it may be replaced."""
+
+
 def check_output(target: str | os.PathLike[str], *, source: object = None, overwrite: bool = False) -> None:
     """Refuse an output before any work is done for it.
 
@@ -32,8 +36,8 @@ def check_output(target: str | os.PathLike[str], *, source: object = None, overw
         overwrite: whether a file that exists may be replaced.
 
     Raises:
-        OutputError: the target is the input, exists, is a folder, lies in no folder, cannot be looked at, or is a
-            terminal.
+        ExistsError: the target exists.
+        OutputError: it is the input, is a folder, lies in no folder, cannot be looked at, or is a terminal.
     """
     name = os.fspath(target)
     if name == STANDARD:
@@ -53,7 +57,7 @@ def check_output(target: str | os.PathLike[str], *, source: object = None, overw
     if isinstance(source, (str, os.PathLike)) and _same(path, Path(os.fspath(source))):
         raise OutputError(f"{name}: output and input are the same file")
     if is_replaced(path) and not overwrite:
-        raise OutputError(f"{name}: the file exists and is not to be replaced (-y replaces it)")
+        raise ExistsError(f"{name}: the file exists and is not to be replaced")
 
 
 def is_replaced(target: Path) -> bool:

@@ -236,7 +236,10 @@ def test_unknown_models(folder: Path, coded: bytes) -> None:
         result = run("decode", folder / "other.lvc", folder / "out.mp4", *options)
         assert result.exit_code == 6
         assert "0000000000000000" in result.stderr
-    assert run("encode", folder / "clip.y4m", folder / "x.lvc", "--model", "nonsense").exit_code == 6
+    for arguments in (["encode", folder / "clip.y4m"], ["decode", folder / "clip.lvc"]):
+        result = run(*arguments, folder / "x.mp4", "--model", "nonsense")
+        assert result.exit_code == 6
+        assert result.stderr.startswith("lvc: error: unknown model 'nonsense'; installed: ")
     assert sorted(path.name for path in folder.iterdir()) == ["clip.lvc", "clip.y4m", "other.lvc"]
 
 

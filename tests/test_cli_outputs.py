@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+import lvc
 from tests.command_line import Call, run
 from tests.container_files import SMALL
 
@@ -11,10 +12,12 @@ from tests.container_files import SMALL
 def test_existing_output_without_a_terminal_is_refused(small: Path, tmp_path: Path) -> None:
     clip = tmp_path / "clip.mp4"
     clip.write_bytes(b"clip")
-    for flags in ([], ["-n"]):
+    for flags, hint in (([], " (-y replaces it)"), (["-n"], "")):
         result = run("decode", small, clip, *flags)
         assert result.exit_code == 8
-        assert result.stderr == f"lvc: error: {clip}: the file exists and is not to be replaced (-y replaces it)\n"
+        assert result.stderr == f"lvc: error: {clip}: the file exists and is not to be replaced{hint}\n"
+    with pytest.raises(lvc.OutputError, match=r"is not to be replaced$"):
+        lvc.decode(small, clip)
     assert clip.read_bytes() == b"clip"
 
 

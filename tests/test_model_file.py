@@ -282,8 +282,13 @@ def test_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for missing in (tmp_path / "none.lvcm", tmp_path):
         with pytest.raises(ModelError, match=str(missing)):
             load(missing)
-    with pytest.raises(ModelError, match="unknown model 'nonsense'"):
-        find_model("nonsense")
+    for find in (find_model, catalogue.path_of):
+        with pytest.raises(ModelError, match="unknown model 'nonsense'"):
+            find("nonsense")
+    other = tmp_path / "in.mp4"
+    other.write_bytes(b"no model")
+    with pytest.raises(ModelError, match=f"^{other} is no lvc model file"):
+        load(other)
     with pytest.raises(ModelError, match="not installed"):
         model_for(tiny_model().id)
     monkeypatch.setattr(catalogue, "FOLDERS", (tmp_path,))

@@ -22,12 +22,13 @@ from lvc.cli.encode import encode
 from lvc.cli.events import events_of
 from lvc.cli.info import info
 from lvc.cli.models import models
+from lvc.cli.options import UNASKED
 from lvc.cli.signals import HUNG_UP, TERMINATED, signals_as_exceptions
 from lvc.cli.splice import cat, cut
 from lvc.cli.train import train
 from lvc.cli.verify import verify
 from lvc.errors import LvcError, OutputError
-from lvc.output import FULL, reason_of
+from lvc.output import FULL, ExistsError, reason_of
 
 _CALL = "lvc.cli.call"
 """In a context: name, command and arguments of the command that was called."""
@@ -57,8 +58,8 @@ Exit status:
 class Failure(click.ClickException):
     """An expected failure: one line on standard error, and its exit status."""
 
-    def __init__(self, error: Exception) -> None:
-        super().__init__(str(error))
+    def __init__(self, error: Exception, hint: str = "") -> None:
+        super().__init__(str(error) + hint)
         self.error = error
 
     @property
@@ -143,9 +144,15 @@ def _statuses(context: click.Context | None = None) -> Iterator[None]:
             _abandon_stdout()  # where it is a file, or closed
             if cause is error:
                 _fail(context, Failure(OutputError(f"the output cannot be written: {reason_of(cause)}")), error)
-        _fail(context, Failure(error), error)
+        _fail(context, Failure(error, _hint(context, error)), error)
     except click.ClickException as error:
         _fail(context, error, error.__cause__)
+
+
+def _hint(context: click.Context | None, error: Exception) -> str:
+    """What a user can do about it, where that is an option of the command."""
+    unasked = context is not None and context.meta.get(UNASKED, False)
+    return " (-y replaces it)" if unasked and isinstance(error, ExistsError) else ""
 
 
 def _fail(context: click.Context | None, failure: click.ClickException, cause: BaseException | None) -> NoReturn:

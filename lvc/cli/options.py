@@ -14,6 +14,8 @@ from lvc.cli.events import Events, events_of
 from lvc.compute import DEVICES
 from lvc.output import STANDARD, is_replaced
 
+UNASKED = "lvc.cli.unasked"
+"""In a context: the output exists, and neither ``-y`` nor ``-n`` was given, nor could anybody be asked."""
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 FILE = click.Path(readable=False, allow_dash=True)
@@ -175,6 +177,7 @@ def may_overwrite(destination: str, source: str, *, always: bool, never: bool) -
     if always or never or destination == STANDARD or not is_replaced(Path(destination)):
         return always
     if source == STANDARD or not _on_a_terminal():
+        click.get_current_context().meta[UNASKED] = True
         return False
     return click.confirm(f"{destination} exists. Replace it?", err=True)
 

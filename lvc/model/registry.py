@@ -3,7 +3,7 @@
 import functools
 from pathlib import Path
 
-from lvc.catalogue import DEFAULT, SUFFIX, installed
+from lvc.catalogue import installed, path_of
 from lvc.errors import ModelError
 from lvc.model.weights import Model, load
 
@@ -19,15 +19,8 @@ def find_model(name_or_path: str | None) -> Model:
     Raises:
         ModelError: when there is none.
     """
-    name = name_or_path or DEFAULT
-    for info in installed():
-        if info.name == name:
-            return _load(info.path)
-    path = Path(name)
-    if path.suffix == SUFFIX or path.exists():
-        return load(path)
-    names = ", ".join(info.name for info in installed()) or "none"
-    raise ModelError(f"unknown model {name!r}; installed: {names}; or give the path of a {SUFFIX} file")
+    path = path_of(name_or_path)
+    return _load(path) if any(info.path == path for info in installed()) else load(path)
 
 
 def model_for(identity: bytes) -> Model:

@@ -10,7 +10,7 @@ import json
 import math
 import os
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -272,4 +272,4 @@ def load(path: str | os.PathLike[str]) -> Model:
         ModelError: missing, damaged or not provably exact.
     """
     path = Path(path)
-    return unpack(read_model(path), path.stem)
+    return replace(unpack(read_model(path), str(path)), name=path.stem)
