@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,7 +22,7 @@ from lvc.encoder.around import Around
 from lvc.encoder.group import GroupEncoder
 from lvc.encoder.picture import CodedPicture
 from lvc.encoder.probe import start_quality
-from lvc.encoder.search import Samples, Target, Try
+from lvc.encoder.search import Samples, Target, Try, find_quality
 from lvc.encoder.settings import EncodeResult, EncoderSettings
 from lvc.media import VideoReader
 from lvc.media.filters import Comparison
@@ -279,6 +280,38 @@ def test_wrong_usage(folder: Path) -> None:
     )
     assert result.exit_code == 3
     assert "when the input is a file" in result.stderr
+
+
+def test_a_search_ends_where_it_gets_the_same_again() -> None:
+    """A single picture has whole qualities alone: what lies between two of them is no news."""
+
+    class Steps:
+        side_bytes = 0
+
+        def code(self, _model: object, quality: float, _device: str, **_: bool) -> Try:
+            return Try(quality, 100 * round(quality), 800 * round(quality), None, None)
+
+    tried: list[Try] = []
+    samples: Any = Steps()
+    model: Any = None
+    best = find_quality(samples, Target(size=4849), model, "cpu", tried.append)
+    assert best.bytes in (4800, 4900)
+    assert len({each.bytes for each in tried}) == len(tried) - 1
+
+
+def test_a_search_goes_on_where_other_qualities_give_the_same() -> None:
+    """Between two that are far from each other there may be others."""
+
+    class Steps:
+        side_bytes = 0
+
+        def code(self, _model: object, quality: float, _device: str, **_: bool) -> Try:
+            size = 4000 if quality < 70 else 5000 if quality < 71.5 else 6000
+            return Try(quality, size, 8 * size, None, None)
+
+    samples: Any = Steps()
+    model: Any = None
+    assert find_quality(samples, Target(size=5049), model, "cpu", lambda _: None).bytes == 5000
 
 
 def test_a_highest_rate_below_a_likeness_is_told() -> None:

@@ -255,7 +255,8 @@ def find_quality(
 ) -> Try:
     """The quality that comes nearest to a target; every try is shown.
 
-    A secant search between the qualities that are known to be too low and too high.
+    A secant search between the qualities that are known to be too low and too high. It ends where a quality gives the
+    same as another one less than 1 away: between the two there is nothing else.
 
     Args:
         first: a try that is there already, with which the search begins.
@@ -275,6 +276,7 @@ def find_quality(
     below: tuple[float, float] | None = None
     above: tuple[float, float] | None = None
     best: Try | None = None
+    seen: dict[tuple[object, ...], float] = {}
     quality = 50.0 if first is None else first.quality
     for number in range(MOST_TRIES):
         if number or first is None:
@@ -285,8 +287,10 @@ def find_quality(
         error = of(tried)
         if best is None or abs(error) < abs(of(best)):
             best = tried
-        if abs(error) <= tolerance:
+        outcome = (tried.bytes, tried.psnr, tried.ssim)
+        if abs(error) <= tolerance or abs(quality - seen.get(outcome, math.inf)) < 1:
             break
+        seen[outcome] = quality
         if error < 0:
             below = (quality, error)
         else:
