@@ -85,7 +85,7 @@ class Summary:
                 "quality": self.header.quality,
                 "keyint": self.header.keyint,
             },
-            "bytes_by_part": self.parts,
+            "parts": self.parts,
             "gops": [dict(vars(gop)) for gop in self.gops],
         }
 

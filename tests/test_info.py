@@ -27,13 +27,13 @@ def test_info(small: Path) -> None:
 def test_info_json_adds_up(small: Path) -> None:
     for result in (run("info", small, "--json"), run("info", "-", "--json", stdin=SMALL)):
         fields = json.loads(result.stdout)
-        assert fields["bytes"] == len(SMALL) == sum(fields["bytes_by_part"].values())
+        assert fields["bytes"] == len(SMALL) == sum(fields["parts"].values())
         side = [item.size for item in Reader(io.BytesIO(SMALL)) if isinstance(item, SideChunk)]
-        assert fields["bytes_by_part"]["side"] == sum(side)
+        assert fields["parts"]["side"] == sum(side)
         assert sum(side) == len(b"side data" + b"more") + 2 * len(pack_chunk(SIDE, 0, b""))
-        assert fields["bytes_by_part"]["motion"] == 3 * 7 // 3 + 2 * 7 // 3
-        assert fields["bytes_by_part"]["hyper"] == 3 * 7 // 2 + 2 * 7 // 2
-        assert fields["bytes_by_part"]["latents"] == 5 * 7 - 11 - 17
+        assert fields["parts"]["motion"] == 3 * 7 // 3 + 2 * 7 // 3
+        assert fields["parts"]["hyper"] == 3 * 7 // 2 + 2 * 7 // 2
+        assert fields["parts"]["latents"] == 5 * 7 - 11 - 17
         assert [gop["frames"] for gop in fields["gops"]] == [3, 2]
         assert fields["header"]["frame_rate"] == "30000/1001"
         assert (fields["truncated"], fields["damage"]) == (False, [])

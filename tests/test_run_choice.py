@@ -240,6 +240,32 @@ def test_orders_are_compared_once_they_are_aligned(
     assert groups(data)[0].gop.frames == groups(same)[0].gop.frames
 
 
+@pytest.mark.parametrize(("frames", "still", "margin"), [(9, 1, CLEAR), (10, 0, CLEAR), (10, 0.5, CLEAR + 0.05)])
+@pytest.mark.parametrize("share", [0.9, 1.1])
+def test_what_stands_still_has_to_be_clearer(
+    frames: int, still: float, margin: float, share: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the group goes on: that nothing happens in its first run is no reason to do without pictures between."""
+
+    def stillness(first: Frame, last: Frame, bit_depth: int) -> float:
+        seen.append((first.pts, last.pts, bit_depth))
+        return still
+
+    seen: list[tuple[int, int, int]] = []
+    monkeypatch.setattr(group, "stillness", stillness)
+    monkeypatch.setattr(run_choice, "CLEAR_WHERE_STILL", 0.2)
+    monkeypatch.setattr(group.GroupEncoder, "_cost", lambda _self, _frame, coded: Cost(coded.step.depth, 1.0, 1.0))
+    monkeypatch.setattr(run_choice, "DOUBT", 0.0)
+    monkeypatch.setattr(
+        run_choice, "run_cost", lambda costs, *_: 1.0 - share * margin * all(cost.bits == 0 for cost in costs)
+    )
+    monkeypatch.setattr(run_choice, "group_cost", lambda _costs, _ends, fades: 1.0 - fades)
+    monkeypatch.setattr(run_choice, "alignment", lambda *_: -3.0)
+    data, _ = encode(Clip("zoom", 32, 32, frames), preset="medium", quality=60, keyint=250)
+    assert kinds_of(data)[0][:9] == [0, *[1 if share > 1 else 2] * 7, 1]
+    assert (1, 8, 8) in seen
+
+
 @pytest.mark.parametrize("kind", ["zoom", "pan"])
 def test_a_quality_means_the_same_in_both_orders(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where neither is cheaper: errors differ by less than half as much as they do when they are not aligned."""

@@ -286,13 +286,15 @@ class GroupEncoder:
             finally:
                 enough.set()
             ahead.result()
-        begins = self._aligns and len(self.records) == 1
-        plain.most = between.cost - run_choice.CLEAR * begins
+        run, begins = plain.run, self._aligns and len(self.records) == 1
+        ends = self._around[len(self.records) + len(run) - 1].ends
+        plain.most = between.cost
+        if begins:
+            plain.most -= run_choice.clear_margin(stillness(run[0], run[-1], self._info.bit_depth), ends)
         self._go_on(plain)
         if plain.is_given_up:
             return between
         if self._aligns and self._runs == 1:
-            ends = self._around[len(self.records) + len(plain.run) - 1].ends
             self._alignment = run_choice.alignment(self.quality, plain.costs_shown, between.costs_shown, ends)
         if begins and self._alignment:
             self._rival = between
