@@ -7,27 +7,20 @@ import numpy as np
 import pytest
 import torch
 
-from lvc.container import FrameRecord, Step
+from lvc.container import Step
 from lvc.encoder import EncoderSettings, group, run_choice
 from lvc.encoder.attempt import Attempt, Place
 from lvc.encoder.picture import CodedPicture
 from lvc.encoder.run_choice import (
-    ALIGNED_WEIGHT,
     ANCHOR_WEIGHTS,
     CLEAR,
-    COARSE,
     DOUBT,
     ERROR_WEIGHTS,
-    FADING,
-    FINE,
-    MOST_ALIGNED,
     NEGLIGIBLE,
-    QUALITY_ERROR,
+    ORDER_QUALITY,
     WEIGHTED_FROM,
     WEIGHTED_TO,
     Cost,
-    alignment,
-    group_cost,
     run_cost,
     squared_error,
 )
@@ -87,20 +80,19 @@ def test_a_trial_is_given_up_half_way(
     """
 
     def cost(depths: list[int], length: int, intra_bits: int, quality: float) -> float:
-        assert (length, intra_bits, quality) == (8, intra, EncoderSettings().quality)
+        assert (length, intra_bits, quality) == (8, intra, ORDER_QUALITY)
         if any(depths):
             return 10.0
         return 10.0 - CLEAR + by * DOUBT if len(depths) >= dearer_from else 9.0
 
     clip = Clip("zoom", 48, 48, 9)
-    plain, _ = encode(clip, preset="slow", ablate=frozenset({"nobetween"}))
+    plain, _ = encode(clip, preset="slow", quality=ORDER_QUALITY, ablate=frozenset({"nobetween"}))
     intra = 8 * len(groups(plain)[0].gop.frames[0].payload)
     monkeypatch.setattr(group.GroupEncoder, "_cost", lambda _self, _frame, coded: coded.step.depth)
-    monkeypatch.setattr(run_choice, "alignment", lambda *_: 0.0)
     monkeypatch.setattr(run_choice, "run_cost", cost)
     monkeypatch.setattr(group, "_NEEDED", needed)
     steps = noting(monkeypatch)
-    data, _ = encode(clip, preset="slow")
+    data, _ = encode(clip, preset="slow", quality=ORDER_QUALITY)
     assert kinds_of(data) == [[0, *([2] * 7 if between else [1] * 7), 1]]
     assert steps == [*BETWEEN_STEPS, *range(1, max(coded, needed) + 1)]
     assert len(decode(data)) == 9
@@ -151,16 +143,6 @@ def test_what_a_run_will_cost(quality: float, share: float) -> None:
     assert run_cost(filtered, 8, 1000, quality) == pytest.approx(less)
 
 
-@pytest.mark.parametrize("fades", [True, False])
-def test_what_a_group_costs(fades: bool) -> None:
-    """Of one that ends all counts as it is; of others the second half of the first run, errors of which may rise."""
-    costs = [Cost(1000.0, 30.0, 30.0), *[Cost(50.0, 10.0, 10.0)] * 4, *[Cost(50.0, 20.0, 6.0)] * 4]
-    whole = math.log(1400) + ALIGNED_WEIGHT * math.log(30 + 40 + 80)
-    assert group_cost(costs, True, fades) == pytest.approx(whole)
-    begun = math.log(1400) + ALIGNED_WEIGHT * (math.log(30 + 8 * 20) + FADING / 2 * fades)
-    assert group_cost(costs, False, fades) == pytest.approx(begun)
-
-
 @pytest.mark.parametrize("bit_depth", [8, 10])
 def test_errors_are_in_8_bit_grey_levels(bit_depth: int) -> None:
     unit = 1 << bit_depth - 8
@@ -170,74 +152,46 @@ def test_errors_are_in_8_bit_grey_levels(bit_depth: int) -> None:
     assert squared_error(source, off, bit_depth) == pytest.approx((6 * 32 * 4 + 16 * 8 * 9) / 8 + 32 * NEGLIGIBLE)
 
 
-@pytest.mark.parametrize("ends", [True, False])
-def test_errors_are_made_equal_by_other_qualities(ends: bool) -> None:
-    """But for the coarsest quality and the finest one, which mean what they say. Where the group goes on, its first
-    pictures do not count, which the intra picture has made better than those to come.
-    """
-    plain, between = [Cost(1.0, 9.0, 9.0)] * 8, [Cost(1.0, 9.0 * math.exp(2 * QUALITY_ERROR), 9.0)] * 8
-    if not ends:
-        plain = [*[Cost(1.0, 1.0, 1.0)] * 4, *plain[4:]]
-    fading = 0 if ends else FADING / QUALITY_ERROR
-    assert alignment(60, plain, between, ends) == pytest.approx(fading - 2)
-    assert alignment(60, between[4:], plain[4:], ends) == pytest.approx(fading + 2)
-    assert alignment((1 + COARSE) / 2, plain, between, ends) == pytest.approx((fading - 2) / 2)
-    assert alignment((100 + FINE) / 2, plain, between, ends) == pytest.approx((fading - 2) / 2)
-    assert alignment(1, plain, between, ends) == alignment(100, plain, between, ends) == 0
-    nothing = [Cost(1.0, 0.0, 0.0)] * 8
-    assert alignment(60, nothing, nothing, ends) == pytest.approx(fading)
-    assert alignment(60, nothing, between, ends) == -MOST_ALIGNED
-    # a finer one never becomes a coarser one
-    for costs in ((nothing, between), (between, nothing)):
-        rising = [quality + alignment(quality, *costs, ends) for quality in range(1, 101)]
-        assert rising == sorted(set(rising))
-
-
-@pytest.mark.parametrize("frames", [8, 9, 10, 17])
-def test_alignment_knows_whether_the_group_goes_on(frames: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """And looks at pictures in display order."""
-    seen: list[bool] = []
-
-    def noted(_quality: float, plain: list[int], between: list[int], ends: bool) -> float:
-        assert plain == between == list(range(1, min(frames, 9)))
-        seen.append(ends)
-        return 0.0
-
-    monkeypatch.setattr(run_choice, "CLEAR", 0.0)
-    monkeypatch.setattr(run_choice, "run_cost", lambda *_: 1.0)
-    monkeypatch.setattr(run_choice, "alignment", noted)
-    monkeypatch.setattr(group.GroupEncoder, "_cost", lambda _self, _frame, coded: coded.step.position)
-    encode(Clip("zoom", 32, 32, frames), keyint=250, preset="medium")
-    assert seen == [frames <= 9]
-
-
 @pytest.mark.parametrize("preset", ["medium", "slow"])
-@pytest.mark.parametrize(
-    ("cheaper", "then", "between"),
-    [(0.1, 1.1, True), (0.1, 0.9, False), (1.1 * CLEAR, 0.9, False), (0.9 * CLEAR, 0.9, True), (-CLEAR, 0.9, True)],
-)
-def test_orders_are_compared_once_they_are_aligned(
-    cheaper: float, then: float, between: bool, preset: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """If the one without pictures between is clearly cheaper before; the other one is as it was."""
+@pytest.mark.parametrize("between", [True, False])
+def test_the_order_is_that_of_another_quality(between: bool, preset: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of the same one whatever is wanted, of which no trace is left; later runs are tried at their own."""
 
-    def has_between(costs: list[Cost]) -> bool:
-        return any(cost.bits for cost in costs)
+    def cost(costs: list[Cost], length: int, intra_bits: float, quality: float) -> float:
+        asked.append((length, quality))
+        return 1.0 if any(cost.bits for cost in costs) == between else 2.0
 
+    asked: list[tuple[int, float]] = []
     monkeypatch.setattr(group.GroupEncoder, "_cost", lambda _self, _frame, coded: Cost(coded.step.depth, 1.0, 1.0))
-    monkeypatch.setattr(run_choice, "DOUBT", 0.0)
-    monkeypatch.setattr(run_choice, "run_cost", lambda costs, *_: 1.0 if has_between(costs) else 1.0 - cheaper)
-    monkeypatch.setattr(run_choice, "group_cost", lambda costs, *_: 1.0 if has_between(costs) else then)
-    monkeypatch.setattr(run_choice, "alignment", lambda *_: -3.0)
+    monkeypatch.setattr(run_choice, "run_cost", cost)
+    monkeypatch.setitem(TRY_EVERY, "medium", 2)
+    clip = Clip("zoom", 32, 32, 24)
+    kind = 2 if between else 1
+    for quality in (ORDER_QUALITY, 20, 77):
+        asked.clear()
+        data, result = encode(clip, preset=preset, quality=quality, keyint=250)
+        assert kinds_of(data) == [[0, *([kind] * 7 + [1]) * 2, *[kind] * 6, 1]]
+        assert len(decode(data)) == 24
+        assert result.estimated_bits / 8 == pytest.approx(len(data), rel=0.1)
+        later = {(8, quality), (7, quality)} if preset == "slow" else {(7, quality)}
+        assert set(asked) == {(8, ORDER_QUALITY)} | later
+        with monkeypatch.context() as patch:
+            patch.setattr(run_choice, "ORDER_QUALITY", quality)
+            assert encode(clip, preset=preset, quality=quality, keyint=250)[0] == data
+
+
+@pytest.mark.parametrize("preset", ["medium", "fast"])
+def test_rate_control_chooses_as_it_goes(preset: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At the quality that it has come to; with a preset that tries nothing every picture is coded at once."""
+    asked: list[float] = []
+    monkeypatch.setattr(run_choice, "run_cost", lambda _costs, _length, _bits, quality: asked.append(quality) or 1.0)
     clip = Clip("zoom", 32, 32, 9)
-    data, result = encode(clip, preset=preset, quality=60)
-    assert kinds_of(data) == [[0, *[2 if between else 1] * 7, 1]]
-    assert len(decode(data)) == 9
-    assert result.estimated_bits / 8 == pytest.approx(len(data), rel=0.1)
-    monkeypatch.setattr(run_choice, "alignment", lambda *_: 0.0)
-    monkeypatch.setattr(run_choice, "run_cost", lambda costs, *_: 1.0 + has_between(costs) * (1 - 2 * between))
-    same, _ = encode(clip, preset=preset, quality=60 if between else 57)
-    assert groups(data)[0].gop.frames == groups(same)[0].gop.frames
+    settings = EncoderSettings(quality=70, preset=preset)
+    encoder = group.GroupEncoder(tiny_model(), clip.info, settings, torch.device("cpu"), chooses=False)
+    with exact_arithmetic():
+        coded = [len(encoder.encode(frame)) for frame in clip]
+    assert coded == ([1, *[0] * 7, 8] if preset == "medium" else [1] * 9)
+    assert set(asked) == ({70} if preset == "medium" else set())
 
 
 @pytest.mark.parametrize(("frames", "still", "margin"), [(9, 1, CLEAR), (10, 0, CLEAR), (10, 0.5, CLEAR + 0.05)])
@@ -259,77 +213,25 @@ def test_what_stands_still_has_to_be_clearer(
     monkeypatch.setattr(
         run_choice, "run_cost", lambda costs, *_: 1.0 - share * margin * all(cost.bits == 0 for cost in costs)
     )
-    monkeypatch.setattr(run_choice, "group_cost", lambda _costs, _ends, fades: 1.0 - fades)
-    monkeypatch.setattr(run_choice, "alignment", lambda *_: -3.0)
     data, _ = encode(Clip("zoom", 32, 32, frames), preset="medium", quality=60, keyint=250)
     assert kinds_of(data)[0][:9] == [0, *[1 if share > 1 else 2] * 7, 1]
     assert (1, 8, 8) in seen
 
 
-@pytest.mark.parametrize("kind", ["zoom", "pan"])
-def test_a_quality_means_the_same_in_both_orders(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where neither is cheaper: errors differ by less than half as much as they do when they are not aligned."""
-    clip = Clip(kind, 48, 48, 9)
-    monkeypatch.setattr(run_choice, "MOST_ALIGNED", 20)  # an untrained model needs it
-    monkeypatch.setattr(run_choice, "CLEAR", 0.0)
-    monkeypatch.setattr(run_choice, "run_cost", lambda *_: 1.0)
-    monkeypatch.setattr(run_choice, "group_cost", lambda *_: 1.0)
-
-    def error(aligns: bool, between: bool) -> float:
-        encoder = group.GroupEncoder(
-            tiny_model(), clip.info, EncoderSettings(quality=60), torch.device("cpu"), aligns=aligns
-        )
-        with exact_arithmetic():
-            coded = [picture for frame in clip for picture in encoder.encode(frame)] + encoder.finish()
-        assert any(picture.step.depth for picture in coded) == between
-        return sum(squared_error(a.planes, b.planes, 8) for a, b in zip(clip, coded, strict=True))
-
-    plain, aligned = error(aligns=False, between=False), error(aligns=True, between=False)
-    always_between(monkeypatch, run=8)
-    wanted = error(aligns=True, between=True)
-    assert abs(math.log(aligned / wanted)) < abs(math.log(plain / wanted)) / 2
-
-
-def aligned_records(quality: int, aligned: float, aligns: bool, monkeypatch: pytest.MonkeyPatch) -> list[FrameRecord]:
-    """A group without pictures between."""
-    monkeypatch.setattr(run_choice, "run_cost", lambda costs, *_: 1e9 if any(cost.bits for cost in costs) else 1.0)
-    monkeypatch.setattr(run_choice, "alignment", lambda *_: aligned)
-    monkeypatch.setattr(
-        group.GroupEncoder, "_cost", lambda _self, _frame, coded: Cost(float(coded.step.depth), 1.0, 1.0)
-    )
+@pytest.mark.parametrize("quality", [59.4, 59.6, 59.99, 60.01, 60.4, 60.6])
+def test_a_fraction_of_a_quality(quality: float) -> None:
+    """The intra picture, most of what changes little, is not a whole quality coarser for the hundredth part of one."""
     clip = Clip("zoom", 32, 32, 13)
-    encoder = group.GroupEncoder(
-        tiny_model(), clip.info, EncoderSettings(quality=quality), torch.device("cpu"), aligns=aligns
-    )
+    settings = EncoderSettings(quality=quality, ablate=frozenset({"nobetween"}))
+    encoder = group.GroupEncoder(tiny_model(), clip.info, settings, torch.device("cpu"))
     with exact_arithmetic():
         for frame in clip:
             encoder.encode(frame)
         encoder.finish()
-    assert [record.kind for record in encoder.records] == [0, *[1] * 12]
-    return encoder.records
-
-
-def bonus_at(position: int, quality: float) -> int:
-    """Qualities by which a picture of a group without pictures between is finer."""
-    return quality_bonus(Step(position, position - 1 if position else None), quality)
-
-
-@pytest.mark.parametrize(("quality", "aligned"), [(90, -3.0), (90, 2.0), (99, 20.0), (2, -20.0)])
-@pytest.mark.parametrize("aligns", [True, False])
-def test_pictures_without_others_between_are_aligned(
-    quality: int, aligned: float, aligns: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The intra picture and all others; those that had been coded until it was known are coded once more."""
-    for position, record in enumerate(aligned_records(quality, aligned, aligns, monkeypatch)):
-        wanted = min(100, max(1, quality + (aligned if aligns else 0)))
-        assert record.quality == min(100, max(1, wanted + bonus_at(position, wanted)))
-
-
-@pytest.mark.parametrize("aligned", [-0.6, -0.4, -0.01, 0.01, 0.4, 0.6])
-def test_a_fraction_of_a_quality(aligned: float, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The intra picture, most of what changes little, is not a whole quality coarser for the hundredth part of one."""
-    records = aligned_records(60, aligned, True, monkeypatch)
-    first, *others = (record.quality - bonus_at(position, 60) for position, record in enumerate(records))
-    assert first == round(60 + aligned)
-    assert set(others) <= {math.floor(60 + aligned), math.ceil(60 + aligned)}
-    assert np.mean(others) == pytest.approx(60 + aligned, abs=0.1)
+    first, *others = (
+        record.quality - quality_bonus(Step(position, position - 1 if position else None), 60)
+        for position, record in enumerate(encoder.records)
+    )
+    assert first == round(quality)
+    assert set(others) <= {math.floor(quality), math.ceil(quality)}
+    assert np.mean(others) == pytest.approx(quality, abs=0.1)

@@ -244,9 +244,9 @@ def test_samples_are_coded_as_the_whole_will_be(
     """Where only parts are sampled for a rate, rate control codes the whole; it does not align qualities."""
     seen: list[bool] = []
 
-    def noted(*arguments: object, aligns: bool) -> GroupEncoder:
-        seen.append(aligns)
-        return GroupEncoder(*arguments, aligns=aligns)  # type: ignore[arg-type]
+    def noted(*arguments: object, chooses: bool) -> GroupEncoder:
+        seen.append(chooses)
+        return GroupEncoder(*arguments, chooses=chooses)  # type: ignore[arg-type]
 
     monkeypatch.setattr(search, "GroupEncoder", noted)
     samples = Samples(_Halves(frames, frames), tmp_path, EncoderSettings(quality=40, preset="fast", keyint=7))

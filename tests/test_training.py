@@ -233,11 +233,11 @@ def test_two_halves_become_one_model(tmp_path: Path, clips: Path) -> None:
 
 
 def test_pictures_that_are_coded_again_do_not_count(clips: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Orders that are aligned would begin once more, with tables that count otherwise."""
+    """Orders that are chosen at another quality would begin once more, with tables that count otherwise."""
     monkeypatch.setattr(run_choice, "run_cost", lambda *_: 1.0)
     counts = []
-    for aligned in (0.0, 3.0):
-        monkeypatch.setattr(run_choice, "alignment", lambda *_, aligned=aligned: aligned)
+    for quality in (20, 80):
+        monkeypatch.setattr(run_choice, "ORDER_QUALITY", quality)
         counts.append(collect(tiny_model(), load_folder(clips), 2).counts)
     pairs = [pair for rows in zip(*counts, strict=True) for pair in zip(*rows, strict=True)]
     assert any(a.any() for a, _ in pairs)

@@ -61,8 +61,9 @@ class GroupEncoder:
 
     Args:
         waits: whether pictures between anchors may wait for the next anchor, to be coded at the same time.
-        aligns: whether a quality is to mean the same with pictures between anchors and without. Then the first pictures
-            wait for each other. Rate control, which learns what a quality costs, does without.
+        chooses: whether the order of the first run is chosen at the same quality whatever is wanted, so that a clip is
+            coded in one order at all. Then the first pictures wait for each other. Rate control, which learns what
+            pictures cost as they come, does without.
 
     Attributes:
         quality: of the next run, as in the settings; rate control, for which nothing may wait, changes it.
@@ -78,12 +79,12 @@ class GroupEncoder:
         observer: Observer | None = None,
         filter_observer: FilterObserver | None = None,
         waits: bool = False,
-        aligns: bool = True,
+        chooses: bool = True,
     ) -> None:
         self._info, self._settings, self._device = info, settings, device
         # observers are not called by several threads
         self._at_a_time = 1 if observer or filter_observer else pictures_at_a_time(info)
-        self._waits, self._aligns = waits, aligns
+        self._waits, self._chooses = waits, chooses
         self._pictures = PictureEncoder(model, info, settings, device, observer, filter_observer)
         self._start = Place(GroupState(fresh_tables(model.statistics)))
         if "scalar" in settings.ablate:
@@ -91,8 +92,6 @@ class GroupEncoder:
         self._place = self._start.copied()
         self._try_every = 0 if "nobetween" in settings.ablate else TRY_EVERY[settings.preset]
         self._runs, self._is_between_better = 0, False
-        self._alignment = 0.0
-        self._rival: Attempt | None = None
         self._waiting: list[Frame] = []
         self._begun: _Begun | None = None
         self._around: dict[int, Around] = {}
@@ -147,7 +146,7 @@ class GroupEncoder:
         """So many pictures are coded in one go."""
         if not self._try_every:
             return 1
-        return RUN if self.records else 1 + RUN * self._aligns
+        return RUN if self.records else 1 + RUN * self._chooses
 
     def _code_waiting(self) -> list[CodedPicture]:
         waiting, self._waiting = self._waiting, []
@@ -156,36 +155,22 @@ class GroupEncoder:
         return self._code_run(waiting) if self.records else self._code_beginning(waiting)
 
     def _code_beginning(self, frames: list[Frame]) -> list[CodedPicture]:
-        """Code an intra picture, and what else there is as a run; once more, aligned, if that may be cheaper."""
-        around = self._around.copy()
-        coded = self._keep([self._code_first(frames[0])])
-        if len(frames) > 1:
-            coded += self._code_run(frames[1:])
-        rival, self._rival = self._rival, None
-        if rival is None:
+        """Code an intra picture, and what else there is as a run, once its order has been chosen."""
+        chooses = self._chooses and self._try_every and len(frames) > 2 and not self._stands_still(frames[1:])
+        wanted, around = self.quality, self._around.copy()
+        if chooses:
+            self.quality = run_choice.ORDER_QUALITY
+        coded = self._code_first_run(frames)
+        if self.quality == wanted:
             return coded
-        first = coded[0]
-        self._start_anew(self._start, around.copy())
-        aligned = self._keep([self._code_first(frames[0])])
-        attempt = self._go_on(self._attempt(PREDICTED, frames[1:], self._place))
-        between = [first, *rival.shown]
-        ends = around[len(frames) - 1].ends
-        if self._group_cost(frames, [*aligned, *attempt.shown], ends) <= self._group_cost(frames, between, ends):
-            self._place = attempt.place
-            return aligned + self._keep(attempt.shown)
-        self._start_anew(rival.place, around)
-        self._alignment, self._is_between_better = 0.0, True
-        return self._keep(between)
+        self.quality = wanted
+        self._place, self._around = self._start, around
+        self.records, self._motion_bits, self._hyper_bits, self._runs = [], 0.0, 0.0, 0
+        return self._code_first_run(frames, tries=False)
 
-    def _start_anew(self, place: Place, around: dict[int, Around]) -> None:
-        """Forget all pictures coded so far."""
-        self._place, self._around = place, around
-        self.records, self._motion_bits, self._hyper_bits = [], 0.0, 0.0
-
-    def _group_cost(self, frames: list[Frame], coded: list[CodedPicture], ends: bool) -> float:
-        """Of a group that begins with these pictures, see :func:`lvc.encoder.run_choice.group_cost`."""
-        costs = [self._cost(*pair) for pair in zip(frames, coded, strict=True)]
-        return run_choice.group_cost(costs, ends, not any(picture.step.depth for picture in coded))
+    def _code_first_run(self, frames: list[Frame], tries: bool = True) -> list[CodedPicture]:
+        coded = self._keep([self._code_first(frames[0])])
+        return coded + self._code_run(frames[1:], tries) if len(frames) > 1 else coded
 
     def _keep(self, coded: list[CodedPicture]) -> list[CodedPicture]:
         """Pictures that are complete."""
@@ -215,12 +200,12 @@ class GroupEncoder:
             (coded,) = self._code_level(before, [frame], [self._step()])
         return coded
 
-    def _code_run(self, run: list[Frame]) -> list[CodedPicture]:
-        """Code what follows an anchor, with pictures between anchors or without."""
+    def _code_run(self, run: list[Frame], tries: bool = True) -> list[CodedPicture]:
+        """Code what follows an anchor, with pictures between anchors or without; both where that is tried."""
         if len(run) < 2:
             return self._complete() + self._keep(self._code_level(self._place, run, [self._step()]))
         stands = self._stands_still(run)
-        tries = not stands and self._runs % self._try_every == 0
+        tries = tries and not stands and self._runs % self._try_every == 0
         self._runs += not stands
         has_between = self._is_between_better and not stands
         if self._waits and has_between and not tries:
@@ -286,19 +271,12 @@ class GroupEncoder:
             finally:
                 enough.set()
             ahead.result()
-        run, begins = plain.run, self._aligns and len(self.records) == 1
-        ends = self._around[len(self.records) + len(run) - 1].ends
         plain.most = between.cost
-        if begins:
+        if len(self.records) == 1:
+            run, ends = plain.run, self._around[len(plain.run)].ends
             plain.most -= run_choice.clear_margin(stillness(run[0], run[-1], self._info.bit_depth), ends)
         self._go_on(plain)
-        if plain.is_given_up:
-            return between
-        if self._aligns and self._runs == 1:
-            self._alignment = run_choice.alignment(self.quality, plain.costs_shown, between.costs_shown, ends)
-        if begins and self._alignment:
-            self._rival = between
-        return plain
+        return between if plain.is_given_up else plain
 
     def _code_ahead(self, attempt: Attempt, enough: threading.Event) -> None:
         """Go on with a run in this thread: as far as is needed in any case, and until it is enough."""
@@ -327,14 +305,9 @@ class GroupEncoder:
         )
         return run_choice.Cost(8.0 * len(coded.record.payload), error, inherited)
 
-    def _base(self, step: Step) -> float:
-        """The quality that that of a picture is made from: as in the settings, but for what aligns both orders."""
-        has_between = step.depth or (step.first is not None and step.position - step.first > 1)
-        return self.quality + (0.0 if has_between else self._alignment)
-
     def _quality(self, step: Step, ends: bool) -> int:
         # a fraction of a quality is a share of pictures one quality finer, spread evenly; the first one's is rounded
-        quality = min(100, max(1, math.floor(self._base(step) + (0.5 + step.position * _GOLDEN) % 1.0)))
+        quality = min(100, max(1, math.floor(self.quality + (0.5 + step.position * _GOLDEN) % 1.0)))
         if "nocascade" in self._settings.ablate:
             return quality
         return min(100, max(1, quality + quality_bonus(step, quality, self._still, ends)))
@@ -365,7 +338,7 @@ class GroupEncoder:
         shown = {self._digests[at] for at in (step.position, step.first, step.second) if at is not None}
         ends = self._around[step.position].ends
         quality = self._quality(step, ends)
-        task = Task(frame, step, quality, self._base(step), place.state, around, is_repeat=len(shown) == 1, ends=ends)
+        task = Task(frame, step, quality, self.quality, place.state, around, is_repeat=len(shown) == 1, ends=ends)
         return self._pictures.code(task)
 
     def _is_averaged(self, step: Step) -> bool:

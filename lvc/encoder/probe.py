@@ -49,7 +49,7 @@ def start_quality(
     length = min(settings.keyint, _GROUP_FRAMES)
     quality = min(_FINEST, settings.quality)
     for _ in range(_TRIES):
-        group = GroupEncoder(model, info, replace(settings, quality=quality), where, aligns=False)
+        group = GroupEncoder(model, info, replace(settings, quality=quality), where, chooses=False)
         with exact_arithmetic():
             for frame, around in with_around(frames, goes_on=True):
                 group.encode(frame, around)

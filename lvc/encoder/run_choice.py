@@ -1,4 +1,4 @@
-"""Whether a run of pictures is cheaper with pictures between its anchors or without, and how both come out alike."""
+"""Whether a run of pictures is cheaper with pictures between its anchors or without."""
 
 import math
 from collections.abc import Sequence
@@ -23,28 +23,14 @@ NEGLIGIBLE = 0.02
 DOUBT = 0.1
 """By how much a run that is not all coded has to look dearer than another to be given up: where hardly anything
 changes, what each picture leaves to the next gets better and better."""
-QUALITY_ERROR = 0.055
-"""By how much the natural logarithm of errors falls with each quality (0.05 to 0.06 on average over ten clips,
-over ten qualities each from 1 to 70, single ones 0.036 to 0.087; in theory, without what is not coded, 0.09)."""
-FADING = 0.046
-"""By how much that of errors without pictures between, against those with, rises on average from the second half of
-the first run to the whole of a clip, in which the finer intra picture fades (thirty clips, 25 frames of crops at
-qualities 20 to 92; with it what is expected is off by 0.054, root of mean square, with errors of the whole first run by
-0.088)."""
-MOST_ALIGNED = 6
-"""Most qualities that :func:`alignment` gives (real clips: 5.6)."""
-COARSE, FINE = 30, 92
-"""Qualities between which it counts in full; to 1 and 100 it fades. The coarsest files, of some kilobytes, vary so much
-that they would not grow with the quality if it faded faster there."""
+ORDER_QUALITY = 50
+"""The quality at which the order of the first run of a group is chosen, whatever quality is wanted. At the same quality
+orders differ by up to a decibel: curves would fall where one becomes cheaper than the other."""
 CLEAR, CLEAR_WHERE_STILL = 0.005, 0.2
-"""By how much the first run of a group has to look cheaper without pictures between to be coded once more, aligned, and
-compared then; the second one times the squared share of it that stands still is added where the group goes on. A run in
-which nothing happens tells nothing of those to come; in those pictures between are cheaper.
-
-Measured over ten clips at ten qualities, 33 frames of crops, and six others of 29 frames: wrong choices cost 0.51 %
-rate by the first look alone, 0.20 % where it has to be clear (0.005), 0.09 % with the second look."""
-ALIGNED_WEIGHT = 0.9
-"""How errors count in :func:`group_cost`: by how much bits rise, in logarithms, where errors fall (0.6 to 1.3)."""
+"""By how much the first run of a group has to look cheaper without pictures between; the second one times the squared
+share of it that stands still is added where the group goes on. A run in which nothing happens tells nothing of those to
+come; in those pictures between are cheaper (ten clips, 33 frames of crops, ten qualities each: wrong choices after the
+first run cost 0.20 instead of 0.51 % rate with 0.005)."""
 
 
 class Cost(NamedTuple):
@@ -94,44 +80,6 @@ def clear_margin(still: float, ends: bool) -> float:
     return CLEAR + (0.0 if ends else CLEAR_WHERE_STILL * still**2)
 
 
-def group_cost(costs: Sequence[Cost], ends: bool, fades: bool) -> float:
-    """What a group costs whose first run has been coded with nearly the same errors in both orders.
-
-    In natural logarithms as :func:`run_cost`, which has to judge orders whose errors differ.
-
-    Args:
-        costs: of the intra picture and the run, as they are shown.
-        ends: whether the group ends with this run. Otherwise the second half of it tells what comes.
-        fades: whether there are no pictures between, so that errors will rise.
-    """
-    intra, *run = costs
-    # FADING by half: with all of it, or none, wrong choices cost 0.14 instead of 0.09 % (see CLEAR)
-    bits, errors = (sum(values) for values in list(zip(*costs, strict=True))[:2])
-    if not ends:
-        half = run[len(run) // 2 :]
-        errors = intra.error + sum(cost.error for cost in half) / len(half) * len(run)
-        errors *= math.exp(FADING / 2 * fades)
-    return math.log(max(1.0, bits)) + ALIGNED_WEIGHT * math.log(max(1.0, errors))
-
-
 def _extrapolated(values: Sequence[float], length: int) -> float:
     rest = values[1:] or values
     return sum(values) + (length - len(values)) * min(sum(values) / len(values), sum(rest) / len(rest))
-
-
-def alignment(quality: float, plain: Sequence[Cost], between: Sequence[Cost], ends: bool) -> float:
-    """Qualities by which a group without pictures between is to be finer than the settings say (negative: coarser).
-
-    It makes errors as large as those with pictures between. Otherwise the same quality means up to a decibel more or
-    less, and curves fall where they change from one order to the other.
-
-    Args:
-        quality: as in the settings.
-        plain, between: of all pictures of the first run in both orders, as they are shown.
-        ends: whether the group ends with this run. Otherwise the second half of it tells what comes.
-    """
-    first = 0 if ends else len(plain) // 2
-    plain_error, between_error = (max(1.0, sum(cost.error for cost in costs[first:])) for costs in (plain, between))
-    qualities = (math.log(plain_error / between_error) + (0.0 if ends else FADING)) / QUALITY_ERROR
-    share = min(1.0, (quality - 1) / (COARSE - 1), (100 - quality) / (100 - FINE))
-    return share * min(MOST_ALIGNED, max(-MOST_ALIGNED, qualities))

@@ -179,7 +179,7 @@ class Samples:
         psnrs: list[float] = []
         ssims: list[float] = []
         for frames in self:
-            group = GroupEncoder(model, self.info, settings, where, aligns=self.is_whole or psnr or ssim)
+            group = GroupEncoder(model, self.info, settings, where, chooses=self.is_whole or psnr or ssim)
             compare = Comparison("ssim", self.info.width, self.info.height, self.info.bit_depth) if ssim else None
             for planes, decoded in _coded(group, frames, goes_on=not self.is_whole):
                 if psnr:

@@ -134,7 +134,7 @@ def code_stretch(
             group = None
         if group is None:
             is_constant = rate is None
-            group, size = GroupEncoder(model, coding.info, settings, where, waits=is_constant, aligns=is_constant), 0
+            group, size = GroupEncoder(model, coding.info, settings, where, waits=is_constant, chooses=is_constant), 0
         if rate is not None and group.is_between_runs:
             group.quality = rate.pace.quality(rate.seconds(frame.pts))
         with exact_arithmetic():
@@ -147,7 +147,7 @@ def code_stretch(
             and rate.pace.is_too_dear(group.records[0])
         ):
             coarser = group.quality - _COARSER
-            group = GroupEncoder(model, coding.info, settings, where, aligns=False)
+            group = GroupEncoder(model, coding.info, settings, where, chooses=False)
             group.quality = max(1.0, coarser)
             with exact_arithmetic():
                 coded = group.encode(frame, around)
