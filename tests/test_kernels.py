@@ -1,6 +1,5 @@
 """Compiled loops against what PyTorch makes of the same, which is what runs on GPUs and in training."""
 
-import errno
 import json
 import logging
 import lzma
@@ -86,29 +85,6 @@ def test_only_what_is_over_at_once_keeps_the_lock_of_python() -> None:
     long: tuple[Any, ...] = (searching.search, networks.block, blocks.sizes)
     assert not any(kernel.targetoptions["nogil"] for kernel in short)
     assert all(kernel.targetoptions["nogil"] for kernel in long)
-
-
-def test_what_cannot_be_kept_is_compiled_nevertheless(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No folder to write to: numba refuses to keep what it compiles."""
-    compile_it = numba.njit
-
-    def refuse(*given: object, cache: bool = False, **options: object) -> object:
-        if cache:
-            raise RuntimeError("cannot cache function: no locator available")
-        return compile_it(*given, **options)
-
-    monkeypatch.setattr(numba, "njit", refuse)
-    assert kernels.compiled(lambda x: x + 1)(2) == 3
-
-
-def test_a_full_disk_does_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(*_: object, **__: object) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    double = kernels.compiled(lambda x: x + x)
-    monkeypatch.setattr(Path, "mkdir", fail)
-    monkeypatch.setattr(numba.core.caching.IndexDataCacheFile, "save", fail)
-    assert double(4) == 8
 
 
 def test_a_user_is_told_of_compiling_where_it_takes_long(tmp_path: Path) -> None:

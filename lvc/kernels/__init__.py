@@ -2,7 +2,8 @@
 
 PyTorch does what is the same for every sample. What depends on a vector, a flag or a class for each block it can only
 do by gathering and scattering, which moves several times as much memory as it computes with. These loops are compiled
-by numba when they are first called, a second or so each, and kept in its cache. The logger ``lvc`` tells of it.
+by numba when they are first called, a second or so each, and kept, see :mod:`lvc.kernels.kept`. The logger ``lvc``
+tells of it.
 
 But for the briefest they hold no lock of Python's, so :func:`shared` runs them on several threads at once. Nothing in
 them depends on the order in which sums are made: they add integers (held in float32, below 2^24), or sums of one thread
@@ -22,6 +23,8 @@ import numba
 import numpy as np
 import torch
 from numba.core.event import Event, Listener, register
+
+from lvc.kernels.kept import Kept
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -68,25 +71,10 @@ def brief(function: F) -> F:
 
 
 def _compiled(function: F, nogil: bool) -> F:
-    options: dict[str, Any] = {"nogil": nogil, "error_model": "numpy"}
-    try:
-        found: Any = numba.njit(cache=True, **options)(function)
-    except RuntimeError:  # there is no folder to keep it in
-        found = numba.njit(**options)(function)
-    else:
-        _forgive(found)
+    found: Any = numba.njit(nogil=nogil, error_model="numpy")(function)
+    with contextlib.suppress(RuntimeError):  # there is no folder to keep it in
+        found._cache = Kept(function)
     return cast(F, found)
-
-
-def _forgive(found: Any) -> None:
-    """What cannot be kept after all, on a full disk for example, is compiled again the next time."""
-    keep = found._cache.save_overload
-
-    def try_to_keep(*what: Any) -> None:
-        with contextlib.suppress(OSError):
-            keep(*what)
-
-    found._cache.save_overload = try_to_keep
 
 
 @functools.cache
