@@ -175,3 +175,11 @@ def test_a_reader_that_has_gone_is_no_error(small: Path) -> None:
         process.stdout.close()
         assert process.wait(120) == 141
         assert process.stderr.read() == b""
+
+
+def test_loops_that_must_not_be_compiled_are_told_in_one_line(small: Path) -> None:
+    command = [sys.executable, "-m", "lvc", "verify", str(small)]
+    environment = {**os.environ, "NUMBA_DISABLE_JIT": "1"}
+    done = subprocess.run(command, env=environment, capture_output=True, check=False, text=True)
+    message = "NUMBA_DISABLE_JIT is set, but loops over samples only run compiled: unset it"
+    assert (done.returncode, done.stderr) == (1, f"lvc: error: {message}\n")

@@ -24,6 +24,7 @@ import numpy as np
 import torch
 from numba.core.event import Event, Listener, register
 
+from lvc.errors import LvcError
 from lvc.kernels.kept import Kept
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -34,6 +35,9 @@ _LEAST_ROWS = 4
 """Fewer rows than this are not worth another thread."""
 COMPILING = "compiling loops for this processor; the first time takes up to a minute longer"
 _lock = threading.Lock()
+
+if getattr(numba.config, "DISABLE_JIT", False):
+    raise LvcError("NUMBA_DISABLE_JIT is set, but loops over samples only run compiled: unset it")
 
 
 class _Notice(Listener):
