@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 import lvc
-from lvc.exact import product
+from lvc.exact import product, threads
 from lvc.exact.product import ACT_MAX, Matrix, learned_pointwise, multiplied, multiplied_twice
 from lvc.kernels import layers as kernels
 from tests.clips import make_clip
@@ -49,7 +49,8 @@ def test_products_do_not_depend_on_who_computes_them(threads: int, onednn: bool)
         torch._C._set_mkldnn_enabled(onednn)
         assert torch.equal(learned_pointwise(x, weight, bias).double(), want)
         columns = x.flatten(2)[1][:, 3:30]  # of a part, not next to each other
-        by_onednn = [product._as_convolution, *([product._as_bytes] if product._is_exact((5, 3), (3, 1)) else [])]
+        has_bytes = product._is_exact(product._as_bytes, product._Example.of(True, *product._SMALL))
+        by_onednn = [product._as_convolution, *([product._as_bytes] if has_bytes else [])]
         for multiply in (multiplied, product._as_matrices, product._as_words, *(by_onednn if onednn else [])):
             found = multiply(matrix_of(weight), columns) + bias[:, None]
             assert found.is_contiguous()
@@ -76,6 +77,7 @@ def test_gradients_are_those_of_a_convolution(needed: tuple[bool, ...], monkeypa
 @pytest.mark.parametrize("has_bytes", [True, False])
 def test_the_fastest_way_is_taken(has_bytes: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(product, "_has_bytes", lambda: has_bytes)
+    monkeypatch.setattr(product, "_is_exact", lambda *_: True)
     of_onednn = [product._as_convolution, *([product._as_bytes] if has_bytes else [])]
     of_steps = [product._as_words, product._as_bytes]
     ways = [product._as_matrices, product._as_words, *of_onednn]
@@ -101,6 +103,7 @@ def test_what_is_far_slower_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -
         return 90.0 if is_first or way is product._as_convolution else 1.0 if way is product._as_words else 8.0
 
     monkeypatch.setattr(product, "_has_bytes", lambda: False)
+    monkeypatch.setattr(product, "_is_exact", lambda *_: True)
     monkeypatch.setattr(product, "_seconds", seconds)
     assert product._fastest(True, True) is product._as_words
     assert tried.count(product._as_convolution) == 3
@@ -196,12 +199,15 @@ def test_bytes_only_where_processors_multiply_them(feature: str, monkeypatch: py
     """Elsewhere they take 50 times as long, which takes a second to find out."""
     compared: list[object] = []
     monkeypatch.setattr(product, "get_host_cpu_features", lambda: {"avx2": True, "avxvnni": False, feature: True})
-    monkeypatch.setattr(product, "_is_exact", lambda *shapes: not compared.append(shapes))
-    assert product._has_bytes.__wrapped__() == bool(compared) == (feature != "fma")
+    monkeypatch.setattr(product, "_is_exact", lambda way, _: not compared.append(way))
+    found = product._exact_ways(True, True)
+    assert (product._as_bytes in found) == (product._as_bytes in compared) == (feature != "fma")
 
 
 def test_bytes_are_multiplied_where_that_is_exact(monkeypatch: pytest.MonkeyPatch) -> None:
-    makes = product._has_bytes.__wrapped__
+    def makes() -> bool:
+        return product._as_bytes in product._exact_ways(True, True)
+
     monkeypatch.setattr(product, "get_host_cpu_features", lambda: {"avxvnni": True})
     monkeypatch.setattr(torch, "_int_mm", lambda a, b: a.int() @ b.int())
     assert makes()
@@ -211,6 +217,55 @@ def test_bytes_are_multiplied_where_that_is_exact(monkeypatch: pytest.MonkeyPatc
     assert not makes()
     monkeypatch.delattr(torch, "_int_mm")
     assert not makes()
+
+
+def shortened(matrix: Matrix, columns: Tensor) -> Tensor:
+    """Of factors of 8 bits."""
+    return (matrix.floats.bfloat16().float() @ columns.bfloat16().float()).contiguous()
+
+
+def overflowing(matrix: Matrix, columns: Tensor) -> Tensor:
+    """As if sums had 24 bits with their sign."""
+    return (matrix.floats @ columns).clamp(-(1 << 23), (1 << 23) - 1)
+
+
+def one_off(matrix: Matrix, columns: Tensor) -> Tensor:
+    """Wrong in the last place, where a loop may end too early."""
+    found = matrix.floats @ columns
+    found[-1, -1] += 1
+    return found
+
+
+@pytest.mark.parametrize("fits", [True, False])
+@pytest.mark.parametrize("wrong", [shortened, overflowing, one_off, failing])
+def test_the_fastest_way_is_one_that_is_exact(fits: bool, wrong: object, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(product, "_as_matrices", wrong)
+    monkeypatch.setattr(product, "_seconds", lambda way, *_: 1.0 if way is wrong else 2.0)
+    assert product._fastest(True, fits) is not wrong
+    for name in ("_as_convolution", "_as_words", "_as_bytes"):
+        monkeypatch.setattr(product, name, wrong)
+    with pytest.raises(lvc.MismatchError, match="nothing can be decoded here"):
+        product._fastest(True, fits)
+
+
+def test_ways_are_exact_with_the_threads_that_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pictures that are decoded at the same time have fewer threads each than the self-test had."""
+    exact = product._as_matrices
+
+    def way(matrix: Matrix, columns: Tensor) -> Tensor:
+        return (one_off if torch.get_num_threads() == 1 else exact)(matrix, columns)
+
+    monkeypatch.setattr(product, "_as_matrices", way)
+    monkeypatch.setattr(product, "_seconds", lambda tried, *_: 1.0 if tried is way else 2.0)
+    monkeypatch.setattr(product, "_chosen", {})
+    matrix, before = matrix_of(tensors()[1]), torch.get_num_threads()
+    try:
+        torch.set_num_threads(2)
+        assert product._way(matrix) is way
+        with threads.together(torch.device("cpu"), 2) as start:
+            assert start(product._way, matrix).result() is not way
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_what_is_measured_multiplies_integers_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,6 +19,7 @@ import torch.nn.functional as F
 from llvmlite.binding import get_host_cpu_features
 from torch import Tensor
 
+from lvc.errors import MismatchError
 from lvc.kernels import layers as kernels
 from lvc.kernels import shared, words
 
@@ -26,6 +27,8 @@ ACT_MAX = 2047
 """Activations lie within +-ACT_MAX; such integers survive TF32 (11 significant bits)."""
 _TRIED = (192, 192), (192, 320)
 """What ways are compared with: a matrix and columns, as most networks have them."""
+_SMALL = (5, 3), (3, 1)
+"""What they have to get right, too."""
 _WORTH_SHARING = 1 << 25
 """Products, about 0.5 ms, from which on another thread helps more than it takes to wake."""
 _ONEDNN = torch.backends.mkldnn.is_available()
@@ -153,27 +156,10 @@ def _in_parts(matrix: Matrix, kernel: Callable[..., None], *arguments: Any) -> N
         kernel(*given, 0, parts)
 
 
-@functools.cache
 def _has_bytes() -> bool:
-    """Whether the processor multiplies bytes, and products of them are what they should be. Where a library makes them
-    of sums of two products that saturate at 16 bits, the largest weights and activations show it.
-    """
+    """Whether the processor multiplies bytes."""
     features = get_host_cpu_features()
-    shapes = _TRIED, ((5, 3), (3, 1))
-    return any(features.get(name) for name in _OF_BYTES) and all(_is_exact(*each) for each in shapes)
-
-
-def _is_exact(shape: tuple[int, int], places: tuple[int, int]) -> bool:
-    """Whether one product of the largest weights and activations, of either sign, is what it should be."""
-    weights, columns = torch.full(shape, 127.0), torch.full(places, 2047.0)
-    weights[1::2] *= -1
-    columns[:, 1::2] *= -1
-    try:
-        with torch.inference_mode():
-            found = _as_bytes(Matrix.of(weights, torch.zeros(len(weights), dtype=torch.float64)), columns)
-    except (RuntimeError, AttributeError):
-        return False
-    return torch.equal(found.double(), weights.double() @ columns.double())
+    return any(features.get(name) for name in _OF_BYTES)
 
 
 def repeatable_pointwise(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
@@ -191,19 +177,68 @@ def _by_onednn(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     return found
 
 
+class _Example(NamedTuple):
+    """A matrix, columns and their product."""
+
+    matrix: Matrix
+    columns: Tensor
+    product: Tensor
+
+    @classmethod
+    def of(cls, fits: bool, shape: tuple[int, int], places: tuple[int, int]) -> "_Example":
+        """One of the largest numbers, with sums of either sign up to what exact layers may reach. Rounded factors show
+        in it, and where a library makes products of bytes of sums of two that saturate at 16 bits.
+
+        Args:
+            fits: whether the steps of the matrix fit in bytes.
+        """
+        largest = 127 if fits else 129
+        at_once = (1 << 24) // (largest * ACT_MAX)  # in a row, one further in each
+        rows, inner = np.indices(shape)
+        weights = np.where((inner - rows) % shape[1] < at_once, (1 - rows % 2 * 2) * largest, 0)
+        columns = np.random.default_rng(7).choice([-ACT_MAX, ACT_MAX, 3, -1], places)
+        columns[:, ::3] = ACT_MAX
+        columns[:, 1::3] = -ACT_MAX
+        product = weights.astype(np.float64) @ columns.astype(np.float64)
+        matrix = Matrix.of(torch.from_numpy(weights).float(), torch.zeros(len(weights), dtype=torch.float64))
+        return cls(matrix, torch.from_numpy(columns).float(), torch.from_numpy(product))
+
+
+def _is_exact(way: _Product, example: _Example) -> bool:
+    """Whether this PyTorch has a way, and a product is what it should be."""
+    try:
+        return torch.equal(way(example.matrix, example.columns).double(), example.product)
+    except (RuntimeError, AttributeError):
+        return False
+
+
+def _exact_ways(has_onednn: bool, fits: bool) -> list[_Product]:
+    """Those of the ways that give the right products with so many threads as there are now.
+
+    Raises:
+        MismatchError: there is none.
+    """
+    ways: list[_Product] = [_as_matrices, *([_as_words] if fits else [])]
+    if has_onednn:
+        ways += [_as_convolution, *([_as_bytes] if fits and _has_bytes() else [])]
+    examples = [_Example.of(fits, *shapes) for shapes in (_TRIED, _SMALL)]
+    with torch.inference_mode():
+        exact = [way for way in ways if all(_is_exact(way, example) for example in examples)]
+    if not exact:
+        raise MismatchError("this machine does not compute products of integers exactly; nothing can be decoded here")
+    return exact
+
+
 def _fastest(has_onednn: bool, fits: bool) -> _Product:
-    """Of these ways, the one that is fastest with so many threads as there are now, as a few milliseconds show. Sums
-    are exact in any of them.
+    """Of the ways that are exact, the one that is fastest with so many threads as there are now, as a few milliseconds
+    show.
 
     It depends on the processor, on PyTorch's libraries and on the number of threads: measured with one, products of
     matrices take 1.7 times as long as oneDNN on an AMD EPYC, on an Intel Xeon oneDNN takes 1.5 to 9 times as long.
     Bytes take half the time of oneDNN's floats on an EPYC with VNNI; on one without it words take two thirds of that of
     products of matrices.
     """
-    ways: list[_Product] = [_as_matrices, *([_as_words] if fits else [])]
-    if has_onednn:
-        ways += [_as_convolution, *([_as_bytes] if fits and _has_bytes() else [])]
-    least = dict.fromkeys(ways, math.inf)
+    least = dict.fromkeys(_exact_ways(has_onednn, fits), math.inf)
     with torch.inference_mode():
         ones, columns = (torch.ones(shape, device="cpu") for shape in _TRIED)
         matrix = Matrix.of(ones, torch.zeros(len(ones), dtype=torch.float64))
