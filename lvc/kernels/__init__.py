@@ -76,7 +76,7 @@ def brief(function: F) -> F:
 
 def _compiled(function: F, nogil: bool) -> F:
     found: Any = numba.njit(nogil=nogil, error_model="numpy")(function)
-    with contextlib.suppress(RuntimeError):  # there is no folder to keep it in
+    with contextlib.suppress(Exception):  # there is no folder to keep it in, or numba has changed inside
         found._cache = Kept(function)
     return cast(F, found)
 
