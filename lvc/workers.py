@@ -1,7 +1,8 @@
 """Processes that work for this one: each call goes to a free one, and is tried again where its process dies.
 
-A worker is ``python -m lvc.workers MODULE``. It reads pickled calls from its standard input and writes reports and
-results to its standard output; it ends when its input does, that is with this process at the latest.
+A worker reads pickled calls from its standard input and writes reports and results to its standard output; it ends when
+its input does, that is with this process at the latest. It imports from where this process does: ``python -m`` would
+look in the current folder first, which may be anybody's.
 """
 
 import importlib
@@ -24,6 +25,8 @@ from lvc.errors import LvcError
 
 _LENGTH = struct.Struct("<Q")
 _TRIES = 3
+_START = "import sys; sys.path[:] = sys.argv[2:]; from lvc.workers import work; work()"
+"""What a worker runs; its arguments are the module to import and the folders to import from."""
 _Tag = TypeVar("_Tag")
 
 Report = Callable[[Any], None]
@@ -54,7 +57,7 @@ class Workers:
     def __init__(self, count: int, preload: str, environment: dict[str, str] | None = None) -> None:
         self._count = count
         # no warnings of Python: nobody would see whose they are
-        self._command = [sys.executable, "-W", "ignore", "-m", "lvc.workers", preload]
+        self._command = [sys.executable, "-W", "ignore", "-P", "-c", _START, preload, *sys.path]
         self._environment = {**os.environ, **(environment or {})}
         self._calls: queue.SimpleQueue[tuple[int, Call] | None] = queue.SimpleQueue()
         self._events: queue.SimpleQueue[tuple[str, int, Any]] = queue.SimpleQueue()
@@ -253,8 +256,8 @@ def _receive(stream: IO[bytes]) -> bytes:
     return data
 
 
-def _work() -> None:
-    """The life of a worker, which is told on its command line what module to import."""
+def work() -> None:
+    """The life of a worker, which is told on its command line what module to import: the first argument."""
     for name in ("SIGINT", "SIGHUP"):
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), signal.SIG_IGN)  # the process that is asked to stop ends this one
@@ -283,9 +286,3 @@ def _work() -> None:
             text = "".join(traceback.format_exception(error))
             answer = ("error", WorkerError(f"a worker process failed: {error!r}\n{text}"))
         _send(sink, answer)
-
-
-if __name__ == "__main__":
-    from lvc.workers import _work as work  # by its real name, as pickled objects know it
-
-    work()

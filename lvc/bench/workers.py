@@ -4,6 +4,7 @@ import contextlib
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 import time
 import traceback
@@ -82,7 +83,7 @@ class Workers(Generic[_Tag]):
             process = self._context.Process(
                 target=_work, args=(theirs, self._patience, call.function, call.arguments), daemon=True
             )
-            with _one_thread_of_blas():
+            with _started_environment():
                 process.start()
             theirs.close()
             self._running[ours] = (call, process)
@@ -136,16 +137,23 @@ class Workers(Generic[_Tag]):
 
 
 @contextlib.contextmanager
-def _one_thread_of_blas() -> Iterator[None]:
-    """For processes that are started in the block (and those that these start), where nobody has said otherwise."""
-    if _BLAS_THREADS in os.environ:
-        yield
-        return
-    os.environ[_BLAS_THREADS] = "1"
+def _started_environment() -> Iterator[None]:
+    """Variables for Python processes that are started in the block, and for those that these start.
+
+    They import from where this one does, not from the current folder, and use one thread of BLAS where nobody has said
+    otherwise.
+    """
+    wanted = {_BLAS_THREADS: "1", **os.environ, "PYTHONSAFEPATH": "1", "PYTHONPATH": os.pathsep.join(sys.path)}
+    before = {name: os.environ.get(name) for name in (_BLAS_THREADS, "PYTHONSAFEPATH", "PYTHONPATH")}
+    os.environ.update({name: wanted[name] for name in before})
     try:
         yield
     finally:
-        del os.environ[_BLAS_THREADS]
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
 
 
 @contextlib.contextmanager
