@@ -26,6 +26,8 @@ THREADS_USED = 4
 """As many pictures are coded at a time, see :mod:`lvc.exact.threads`, which takes longer to import."""
 _THREAD_SHARE = 0.75
 """Of what a process does, what each of several threads does."""
+_MODEST_MEMORY = 4 << 30
+"""Bytes that machines are taken to have that do not say how many."""
 _GROUP = Path("/sys/fs/cgroup")
 """Where Linux tells the limits of the control group that a process is in, of a container's for example."""
 _USABLE = 0.5
@@ -157,7 +159,7 @@ def usual_workers(load: Load, device: str, threads: int | None) -> int:
         return 1
     memory = _USABLE * _memory() / (_PROCESS_BYTES + _SAMPLE_BYTES * load.samples)
     room = _USABLE * shutil.disk_usage(tempfile.gettempdir()).free / load.waiting_bytes
-    cores = _cores()
+    cores = usable_cores()
     most = max(1, int(min(cores // (threads or 1), len(load.groups), MOST_WORKERS, memory, room)))
 
     def time(workers: int) -> float:
@@ -184,8 +186,8 @@ def pictures_at_a_time(info: VideoInfo) -> int:
     return max(1, int(_USABLE * _memory() / (_SAMPLE_BYTES * info.width * info.height)))
 
 
-def _cores() -> int:
-    """Those that this process may use, by its affinity and the quota of its control group."""
+def usable_cores() -> int:
+    """CPU cores that this process may use, by its affinity and the quota of its control group."""
     count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     with contextlib.suppress(OSError, ValueError):
         quota, period = (_GROUP / "cpu.max").read_text().split()
@@ -194,19 +196,28 @@ def _cores() -> int:
 
 
 def _memory() -> int:
-    """Bytes of this machine, or of the control group that this process is in; as good as none where unknown."""
+    """Bytes of this machine, or of the control group that this process is in; a modest guess where unknown."""
     try:
         size = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, OSError, ValueError):
-        return 0
+        size = _windows_memory() or _MODEST_MEMORY
     with contextlib.suppress(OSError, ValueError):
         size = min(size, int((_GROUP / "memory.max").read_text()))
     return size
 
 
+def _windows_memory() -> int:
+    """Bytes of a machine with Windows; 0 elsewhere, and where it does not say."""
+    import ctypes
+
+    windows = getattr(ctypes, "windll", None)
+    status = (ctypes.c_uint64 * 8)(64)  # MEMORYSTATUSEX: its size and the load in percent, then bytes, first of all
+    return status[1] if windows is not None and windows.kernel32.GlobalMemoryStatusEx(status) else 0
+
+
 def _share(workers: int, threads: int | None) -> int:
     """CPU threads of each of some processes: those that are given, or their part of the cores."""
-    return threads or max(1, (os.cpu_count() or 1) // workers)
+    return threads or max(1, usable_cores() // workers)
 
 
 @contextlib.contextmanager

@@ -1,5 +1,6 @@
 """What a training learns from: clips, crops, and how hard each quality pulls."""
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import pytest
 import torch
 
 from lvc.errors import InputError
+from lvc.training import data
 from lvc.training.balance import Balance
 from lvc.training.data import ZOOMS, Clip, CropSampler, load_clip, load_folder
 from lvc.training.loop import Trainer
@@ -29,6 +31,20 @@ def test_clips(clips: Path, tmp_path: Path) -> None:
     assert tuple(clip.y.shape) == (2, 32, 34)
     assert tuple(clip.uv.shape) == (2, 2, 16, 17)
     assert int(clip.y.max()) > 100
+
+
+def test_clips_are_read_on_the_usable_cores(clips: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes: list[int | None] = []
+
+    class Noted(ThreadPoolExecutor):
+        def __init__(self, threads: int | None = None) -> None:
+            sizes.append(threads)
+            super().__init__(threads)
+
+    monkeypatch.setattr(data, "ThreadPoolExecutor", Noted)
+    monkeypatch.setattr(data, "usable_cores", lambda: 3)
+    load_folder(clips)
+    assert sizes == [3]
 
 
 def test_crops(clips: Path) -> None:

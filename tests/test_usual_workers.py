@@ -1,5 +1,7 @@
 """How many processes and threads there are where nobody says it."""
 
+import ctypes
+import os
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -43,7 +45,7 @@ def test_the_usual_number_of_processes(
     limits: dict[str, int], load: Load, threads: int | None, workers: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     known = {**_MANY, **limits}
-    monkeypatch.setattr("lvc.compute._cores", lambda: known["cores"])
+    monkeypatch.setattr("lvc.compute.usable_cores", lambda: known["cores"])
     monkeypatch.setattr("lvc.compute._memory", lambda: known["memory"])
     monkeypatch.setattr("lvc.compute.shutil.disk_usage", lambda _: SimpleNamespace(free=known["room"]))
     assert usual_workers(load, "cpu", threads) == workers
@@ -51,8 +53,8 @@ def test_the_usual_number_of_processes(
 
 def test_a_stated_length_takes_no_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     """A source may claim to be of any length."""
-    for name in ("cores", "memory"):
-        monkeypatch.setattr(f"lvc.compute._{name}", lambda name=name: _MANY[name])
+    monkeypatch.setattr("lvc.compute.usable_cores", lambda: _MANY["cores"])
+    monkeypatch.setattr("lvc.compute._memory", lambda: _MANY["memory"])
     monkeypatch.setattr("lvc.compute.shutil.disk_usage", lambda _: SimpleNamespace(free=_MANY["room"]))
     for frames in (1000, 10**12, 10**18):
         assert _workers(None, replace(_HD, frames=frames), 1, "cpu", None) == 16
@@ -64,18 +66,41 @@ def test_how_many_threads_a_process_has_use_for() -> None:
 
 def test_a_gpu_takes_one_process(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("torch.cuda.is_available", lambda: True)
-    monkeypatch.setattr("lvc.compute._cores", lambda: 4)
+    monkeypatch.setattr("lvc.compute.usable_cores", lambda: 4)
     assert usual_workers(Load(_HD, [250] * 10), "auto", None) == 1
     assert usual_workers(Load(_HD, [250] * 10), "cpu", None) > 1
 
 
 def test_control_groups_limit_cores_and_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("lvc.compute._GROUP", tmp_path)
-    cores, memory = compute._cores(), compute._memory()
+    cores, memory = compute.usable_cores(), compute._memory()
     assert cores >= 1
     (tmp_path / "cpu.max").write_text("max 100000\n")
     (tmp_path / "memory.max").write_text("max\n")
-    assert (compute._cores(), compute._memory()) == (cores, memory)
+    assert (compute.usable_cores(), compute._memory()) == (cores, memory)
     (tmp_path / "cpu.max").write_text("50000 100000\n")
     (tmp_path / "memory.max").write_text("1000000\n")
-    assert (compute._cores(), compute._memory()) == (1, 1000000)
+    assert (compute.usable_cores(), compute._memory()) == (1, 1000000)
+
+
+@pytest.mark.parametrize(("told", "memory"), [(True, 5 << 30), (False, compute._MODEST_MEMORY)])
+def test_memory_where_the_system_has_no_sysconf(told: bool, memory: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Windows is asked; where nobody says, some is there."""
+
+    def status(fields: ctypes.Array[ctypes.c_uint64]) -> bool:
+        assert fields[0] == ctypes.sizeof(fields) == 64
+        fields[1] = 5 << 30
+        return told
+
+    windows = SimpleNamespace(kernel32=SimpleNamespace(GlobalMemoryStatusEx=status))
+    monkeypatch.setattr(ctypes, "windll", windows, raising=False)
+    monkeypatch.setattr("lvc.compute._GROUP", Path("nowhere"))
+    monkeypatch.delattr(os, "sysconf")
+    assert compute._memory() == memory
+
+
+def test_threads_of_several_processes_share_the_usable_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lvc.compute.usable_cores", lambda: 4)
+    monkeypatch.setattr(os, "cpu_count", lambda: 64)
+    assert [compute._share(workers, None) for workers in (1, 2, 4, 8)] == [4, 2, 1, 1]
+    assert compute._share(2, 3) == 3

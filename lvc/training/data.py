@@ -1,6 +1,5 @@
 """Training clips: decoded once into memory as 8-bit planes, cut into crops on the device that holds them."""
 
-import os
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from lvc.compute import usable_cores
 from lvc.errors import InputError, LvcError
 from lvc.media import VideoReader
 from lvc.model.prediction import ALIGN, Picture
@@ -83,7 +83,7 @@ def load_folder(folder: Path, device: torch.device | str = "cpu", progress: OnTr
         except LvcError as error:
             return error
 
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    with ThreadPoolExecutor(usable_cores()) as pool:
         found = []
         for clip in pool.map(read, paths):
             found.append(clip)
