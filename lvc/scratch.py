@@ -40,6 +40,8 @@ def scratch_folder() -> Iterator[Path]:
             lock.close()  # another process has just taken it for an abandoned one, and removed it
         yield folder
     finally:
+        if lock is not None and os.name == "nt":
+            lock.close()  # Windows removes no open file
         if folder is not None:
             shutil.rmtree(folder, ignore_errors=True)
         if lock is not None:

@@ -2,10 +2,13 @@
 
 import errno
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from types import SimpleNamespace
+from typing import BinaryIO
 
 import pytest
 
@@ -65,6 +68,30 @@ def test_other_folders_stay(place: Path) -> None:
     with scratch_folder():
         pass
     assert sorted(path.name for path in place.iterdir()) == ["kept", "lvc-link", "lvc-of-somebody", "other"]
+
+
+def test_windows_removes_no_open_file(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Elsewhere the lock is kept until the folder is gone, so that nobody takes it for abandoned."""
+    original, closed = shutil.rmtree, []
+
+    def remove(folder: Path, **options: bool) -> None:
+        closed.append(locks[0].closed)
+        original(folder, **options)
+
+    def lock(file: BinaryIO) -> bool:
+        locks.append(file)
+        return True
+
+    for system in ("nt", "posix"):
+        locks: list[BinaryIO] = []
+        with monkeypatch.context() as patched:
+            patched.setattr("lvc.scratch.is_ours", lock)
+            patched.setattr("lvc.scratch.shutil", SimpleNamespace(rmtree=remove))
+            patched.setattr("lvc.scratch.os", SimpleNamespace(name=system))
+            with scratch_folder():
+                pass
+    assert closed == [True, False]
+    assert not list(place.iterdir())
 
 
 def test_file_systems_without_locks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
