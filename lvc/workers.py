@@ -5,6 +5,7 @@ its input does, that is with this process at the latest. It imports from where t
 look in the current folder first, which may be anybody's.
 """
 
+import contextlib
 import importlib
 import os
 import pickle
@@ -25,6 +26,8 @@ from lvc.errors import LvcError
 
 _LENGTH = struct.Struct("<Q")
 _TRIES = 3
+_END_SECONDS = 1.0
+"""How long a process that has closed its output may take to end."""
 _START = "import sys; sys.path[:] = sys.argv[2:]; from lvc.workers import work; work()"
 """What a worker runs; its arguments are the module to import and the folders to import from."""
 _Tag = TypeVar("_Tag")
@@ -176,7 +179,11 @@ class Workers:
     def _end(self, index: int) -> int | None:
         with self._lock:
             process = self._processes.pop(index, None)
-        return None if process is None else _kill(process)
+        if process is None:
+            return None
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(_END_SECONDS)  # for its own status: its output ends before it does
+        return _kill(process)
 
     def close(self) -> None:
         """End all processes at once."""

@@ -26,7 +26,7 @@ from lvc.video import Frame
 from lvc.workers import Call, WorkerError, Workers
 from tests.clips import clip_frames, clip_info, make_clip
 from tests.models import tiny_bytes, tiny_model
-from tests.worker_calls import broken, damaged, die, double, forever, slow
+from tests.worker_calls import broken, damaged, die, double, end_slowly, forever, slow
 
 HERE = Path(__file__).resolve().parent
 ROOT = {"PYTHONPATH": f"{HERE.parent}{os.pathsep}{HERE}"}
@@ -53,6 +53,12 @@ def test_a_worker_that_always_dies_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(WorkerError, match="died 3 times"):
         results(1, Call(die, (tmp_path / "a", 99)))
     assert (tmp_path / "a").read_bytes() == b"xxx"
+
+
+def test_the_status_that_is_told_is_its_own() -> None:
+    """Its output is closed before it has ended."""
+    with pytest.raises(WorkerError, match=r"exit status 7\)"):
+        results(1, Call(end_slowly, (7,)))
 
 
 def test_a_worker_that_is_gone_when_it_gets_its_work(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -250,7 +256,7 @@ def test_without_a_number_there_is_a_process_for_each_core(
         started.append(self._count)
         return original(self)
 
-    monkeypatch.setattr("lvc.compute._cores", lambda: 3)
+    monkeypatch.setattr("lvc.compute.usable_cores", lambda: 3)
     monkeypatch.setattr("lvc.compute.WORTH_SAMPLES", 1)
     monkeypatch.setattr(Workers, "__enter__", noted)
     fixed: dict[str, Any] = {"model": folder / "tiny.lvcm", "device": "cpu"}

@@ -39,3 +39,9 @@ def broken(report: Any) -> None:
 def forever(report: Any) -> None:
     report(os.getpid())
     time.sleep(1000)
+
+
+def end_slowly(status: int, report: Any) -> None:
+    os.closerange(3, 64)
+    time.sleep(0.2)
+    os._exit(status)
