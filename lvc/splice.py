@@ -119,6 +119,7 @@ class _Opened:
         yield from self.reader.side_before(self._from)
         for chunk in self.reader:
             if isinstance(chunk, GopChunk) and self._to is not None and chunk.first_frame >= self._to.first_frame:
+                self._to.check(chunk.gop, chunk.first_frame, chunk.position)
                 with contextlib.suppress(TruncatedError):  # a file may end behind the piece, be it too early
                     yield from self.reader.side_before(self._side_to)
                 return

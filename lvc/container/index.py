@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 from lvc.container import limits
 from lvc.container.fields import Cursor, put_signed, put_varint
+from lvc.container.gop import Gop
 from lvc.errors import FormatError
 
 END_BYTES = 24
@@ -24,6 +25,23 @@ class IndexEntry(NamedTuple):
     first_pts: int
     frames: int
     first_frame: int
+
+    def check(self, gop: Gop, first_frame: int, position: int) -> None:
+        """Compare a group with what is said of it here.
+
+        Args:
+            gop: the group.
+            first_frame: how many frames of the file come before it.
+            position: of its chunk, for the message.
+
+        Raises:
+            FormatError: it is another, or has other frames.
+        """
+        frames, first_pts = len(gop.frames), gop.frames[0].pts
+        if (first_frame, frames, first_pts) != (self.first_frame, self.frames, self.first_pts):
+            said = f"{self.frames} frames from frame {self.first_frame} and time {self.first_pts}"
+            found = f"{frames} from frame {first_frame} and time {first_pts}"
+            raise FormatError(f"the index is false: it tells of {said}, the group has {found}", position)
 
 
 class Totals:

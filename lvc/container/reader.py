@@ -83,6 +83,7 @@ class Reader:
         self._index_position = 0
         self._next_frame = 0
         self._last_pts: int | None = None
+        self._sought: IndexEntry | None = None
         self._whole = True
         self._done = False
 
@@ -127,7 +128,8 @@ class Reader:
     def seek(self, entry: IndexEntry) -> None:
         """Go on with the group of pictures that ``entry``, from :meth:`read_index`, describes.
 
-        ``duration`` counts from here, and totals are no longer compared with END.
+        ``duration`` counts from here, and totals are no longer compared with END. That the next group is as ``entry``
+        says is checked when it is read: INDX may be false.
 
         Raises:
             InputError: the stream cannot seek.
@@ -136,6 +138,7 @@ class Reader:
         self._source.seek(entry.position)
         self._next_frame = entry.first_frame
         self._last_pts = None
+        self._sought = entry
         self._index_position = 0
         self._totals = Totals()
         self._whole = False
@@ -216,9 +219,15 @@ class Reader:
         return self._source.position - head.position
 
     def _gop(self, head: chunk.ChunkHead, data: bytes) -> Chunk:
+        sought, self._sought = self._sought, None
         preamble, gop = unpack_gop(data, head.payload_position)
         first = preamble.first_frame
-        if first != self._next_frame and (self._whole or first < self._next_frame):
+        if sought is not None:
+            try:
+                sought.check(gop, first, head.position)
+            except FormatError as error:
+                self._note(error)
+        elif first != self._next_frame and (self._whole or first < self._next_frame):
             message = f"a group begins with frame {first} where frame {self._next_frame} should follow"
             self._note(FormatError(message, head.position))
         self._next_frame = first + preamble.frames
@@ -227,6 +236,7 @@ class Reader:
         return GopChunk(gop, head.position, self._size(head), first)
 
     def _salvage(self, head: chunk.ChunkHead, data: bytes) -> Chunk | None:
+        self._sought = None
         try:
             preamble, gop = unpack_gop(data, head.payload_position, partial=True)
             self._next_frame = preamble.first_frame + preamble.frames
