@@ -16,6 +16,7 @@ from lvc.errors import (
     LvcError,
     MismatchError,
     ModelError,
+    OutOfMemoryError,
     OutputError,
     TruncatedError,
 )
@@ -39,6 +40,7 @@ __all__ = [
     "LvcError",
     "MismatchError",
     "ModelError",
+    "OutOfMemoryError",
     "OutputError",
     "TruncatedError",
     "__version__",

@@ -13,6 +13,7 @@ from lvc.compute import check_counts, choose_device, cpu_threads
 from lvc.container import Chunk, Gop, GopChunk, Part, Reader, SideChunk
 from lvc.edit import Span
 from lvc.errors import FormatError
+from lvc.memory import enough_memory
 from lvc.progress import Progress
 from lvc.scratch import scratch_folder
 from lvc.spool import read_frames, write_frames
@@ -60,6 +61,7 @@ class Decoder:
         FormatError, TruncatedError: damage.
         ModelError: the model is not installed.
         MismatchError: a picture differs from the encoder's.
+        OutOfMemoryError: the pictures take too much memory.
         ValueError: at once: an option is outside its range.
     """
 
@@ -113,6 +115,10 @@ class Decoder:
         return self._reader.damage + self._damage
 
     def __iter__(self) -> Iterator[Frame | SideSegment]:
+        with enough_memory(self.info):
+            yield from self._items()
+
+    def _items(self) -> Iterator[Frame | SideSegment]:
         chunks = iter(self._reader)
         if self._span != Span():
             self._part = Part(self._reader, self._span.start, lambda _: self._is_enough(), preview=self._preview)

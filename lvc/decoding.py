@@ -34,6 +34,7 @@ from lvc.ends import (
     video_target,
 )
 from lvc.errors import FormatError, InputError, LvcError, ModelError
+from lvc.memory import enough_memory
 from lvc.progress import OnProgress
 from lvc.video import Frame, VideoInfo
 from lvc.workers import Crew
@@ -110,6 +111,7 @@ def decode(
         FormatError, TruncatedError: it is damaged, or with ``keep_going`` holds not one whole picture.
         ModelError: the model that it needs is not installed, or is not the one given.
         MismatchError: this machine decodes other pictures than the encoder saw.
+        OutOfMemoryError: its pictures take too much memory.
         OutputError: the destination exists, is the source, or cannot be written.
         ValueError: an option is outside its range, or ``crf`` given to an encoder that has none.
     """
@@ -120,6 +122,7 @@ def decode(
     check_ends(destination, source, overwrite)
     preview = preview or layers is not None
     with naming(name_of_source(source)), opened_source(source) as stream, contextlib.ExitStack() as stack:
+        stack.enter_context(enough_memory())
         whole = batch == 1 and span == Span()
         load = _load(stream, preview) if whole and workers is None else None
         several = 1 if span.frames else workers or (usual_workers(load, device, threads) if load else 1)
@@ -140,7 +143,7 @@ def decode(
         )
         from lvc.media import VideoWriter
 
-        with video_target(destination) as target:
+        with enough_memory(decoder.info), video_target(destination) as target:
             with VideoWriter(target, decoder.info, format=format, codec=codec, crf=crf, lossless=lossless) as writer:
                 frames = _copy(decoder, writer, span)
             if not frames and span.start and not decoder.damage:
@@ -186,7 +189,7 @@ def verify(
     Raises:
         The errors of :func:`decode`, without OutputError: returning means that nothing is wrong.
     """
-    with naming(name_of_source(source)), opened_source(source) as stream, cpu_threads(threads):
+    with naming(name_of_source(source)), enough_memory(), opened_source(source) as stream, cpu_threads(threads):
         decoder = _decoder(stream, choose_device(device), batch=batch, model=model, progress=progress)
         frames = sum(isinstance(item, Frame) for item in decoder)
         return DecodeResult(frames, decoder.truncated, tuple(decoder.damage))
@@ -258,10 +261,11 @@ def open(  # noqa: A001 -- meant to be written lvc.open
         LimitError: its picture size is outside the limits.
         ModelError: the model that it needs is not installed, or is not the one given.
         MismatchError: by iterating: this machine decodes other pictures than the encoder saw.
+        OutOfMemoryError: its pictures take too much memory.
         ValueError: an option is outside its range.
     """
     name = name_of_source(source)
-    with naming(name), contextlib.ExitStack() as stack:
+    with naming(name), enough_memory(), contextlib.ExitStack() as stack:
         stream = stack.enter_context(opened_source(source))
         stack.enter_context(cpu_threads(threads))
         decoder = _decoder(stream, choose_device(device), batch=batch, model=model, keep_going=keep_going)

@@ -26,6 +26,7 @@ from lvc.ends import (
     pass_on,
 )
 from lvc.errors import InputError, LvcError
+from lvc.memory import enough_memory
 from lvc.passes import PASSES, passes_for
 from lvc.progress import OnProgress
 from lvc.share import Share, SharedFolder, parts_folder
@@ -106,6 +107,7 @@ def encode(
         ModelError: the model is unknown or damaged.
         OutputError: the destination exists, is the source, or cannot be written.
         MismatchError: what was coded does not decode to the same pictures.
+        OutOfMemoryError: its pictures take too much memory.
         WorkerError: a process died again and again.
         ValueError: an option is outside its range, or does not go with another.
         TypeError: an option is of another type, such as text for a number.
@@ -128,11 +130,13 @@ def encode(
     if share and (resume or (workers or 1) > 1 or times == 1):
         raise ValueError("what is shared out goes on by itself, in one process each, and not in one pass to a bit rate")
     with contextlib.ExitStack() as stack:
+        stack.enter_context(enough_memory())
         reader = stack.enter_context(VideoReader(checked_input(source)))
         if (resume or share) and not is_one_file(source):
             reason = "only what is one file can be resumed, or shared out to several processes"
             raise InputError(f"{name_of_source(source)}: {reason}")
         edited = EditedSource(reader, edit, name_of_source(source))
+        stack.enter_context(enough_memory(edited.info))
         alone = share is not None or times == 1 or not is_one_file(source)
         several = _workers(1 if workers is None and alone else workers, edited.info, keyint, device, threads)
         started = stack.enter_context(processes(several, threads, "lvc.encoder.stretch"))

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, cast
 
-from lvc.errors import FormatError, InputError, LimitError, MismatchError, OutputError
+from lvc.errors import FormatError, InputError, LimitError, MismatchError, OutOfMemoryError, OutputError
 from lvc.output import STANDARD, OutputStream, check_output, open_output, open_resumable, replacing
 
 if TYPE_CHECKING:
@@ -54,10 +54,10 @@ def name_of_source(source: PathOrStream) -> str:
 
 @contextlib.contextmanager
 def naming(name: str) -> Iterator[None]:
-    """Let what is wrong with a `.lvc` file begin with its name."""
+    """Let what is wrong with a `.lvc` file, or what it takes too much of, begin with its name."""
     try:
         yield
-    except (FormatError, LimitError, MismatchError) as error:
+    except (FormatError, LimitError, MismatchError, OutOfMemoryError) as error:
         error.args = (f"{name}: {error}",)
         raise
 

@@ -60,3 +60,9 @@ class MismatchError(LvcError):
     """The decoded pictures are not those that the encoder saw: a broken device or a bug, never to be ignored."""
 
     exit_status = 9
+
+
+class OutOfMemoryError(LvcError):
+    """Memory does not suffice, of this machine or of its GPU."""
+
+    exit_status = 10

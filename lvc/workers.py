@@ -23,6 +23,7 @@ from types import TracebackType
 from typing import IO, Any, Self, TypeVar
 
 from lvc.errors import LvcError
+from lvc.memory import is_shortage
 
 _LENGTH = struct.Struct("<Q")
 _TRIES = 3
@@ -84,6 +85,7 @@ class Workers:
         Raises:
             WorkerError: see there.
             LvcError: a call raised it.
+            MemoryError: a process has too little memory for a call.
         """
         try:
             yield from self._in_order(calls, report, ahead)
@@ -263,6 +265,14 @@ def _receive(stream: IO[bytes]) -> bytes:
     return data
 
 
+def _unexpected(error: Exception) -> Exception:
+    """What the process that asked is told of an error that is none of lvc; it knows what takes so much memory."""
+    if is_shortage(error):
+        return MemoryError(str(error).partition("\n")[0])
+    text = "".join(traceback.format_exception(error))
+    return WorkerError(f"a worker process failed: {error!r}\n{text}")
+
+
 def work() -> None:
     """The life of a worker, which is told on its command line what module to import: the first argument."""
     for name in ("SIGINT", "SIGHUP"):
@@ -290,6 +300,5 @@ def work() -> None:
         except LvcError as error:
             answer = ("error", error)
         except Exception as error:  # noqa: BLE001 -- told to the process that asked
-            text = "".join(traceback.format_exception(error))
-            answer = ("error", WorkerError(f"a worker process failed: {error!r}\n{text}"))
+            answer = ("error", _unexpected(error))
         _send(sink, answer)

@@ -28,6 +28,7 @@ from lvc.cli.splice import cat, cut
 from lvc.cli.train import train
 from lvc.cli.verify import verify
 from lvc.errors import LvcError, OutputError
+from lvc.memory import enough_memory
 from lvc.output import FULL, ExistsError, reason_of
 
 _CALL = "lvc.cli.call"
@@ -49,6 +50,7 @@ Exit status:
   7    a size is over the limits
   8    the output cannot be written
   9    the decoded pictures are not those that were encoded
+  10   there is not enough memory
   129  the terminal has gone
   130  interrupted (Ctrl-C)
   141  the reader of the output has gone
@@ -125,7 +127,8 @@ def _rare_collections() -> Iterator[None]:
 @contextlib.contextmanager
 def _statuses(context: click.Context | None = None) -> Iterator[None]:
     try:
-        yield
+        with enough_memory():
+            yield
     except (KeyboardInterrupt, click.Abort):
         if not _tell(context, "interrupted", INTERRUPTED):
             click.echo("lvc: interrupted", err=True)

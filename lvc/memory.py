@@ -1,0 +1,40 @@
+"""Memory that does not suffice: one error of lvc for all the ways in which Python and its libraries say so."""
+
+import contextlib
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from lvc.errors import OutOfMemoryError
+
+if TYPE_CHECKING:
+    from lvc.video import VideoInfo
+
+_SAID_BY_TORCH = ("DefaultCPUAllocator", "out of memory")
+"""PyTorch has no kind of error of its own for the memory of the CPU."""
+
+
+def is_shortage(error: BaseException) -> bool:
+    """Whether an error is that of an allocation that failed, of Python, NumPy, Numba or PyTorch."""
+    said = isinstance(error, RuntimeError) and any(text in str(error) for text in _SAID_BY_TORCH)
+    return said or isinstance(error, MemoryError)
+
+
+@contextlib.contextmanager
+def enough_memory(info: "VideoInfo | None" = None) -> Iterator[None]:
+    """Let allocations that fail in the block end in an error that says so.
+
+    Args:
+        info: of the video, where it is known: the error names the size of its pictures.
+
+    Raises:
+        OutOfMemoryError: one has failed.
+    """
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        if not is_shortage(error):
+            raise
+        whose = "the GPU has not" if "CUDA" in str(error) else "there is not"
+        pictures = "" if info is None else f" for pictures of {info.width}x{info.height}"
+        message = f"{whose} enough memory{pictures}: fewer processes and threads and smaller batches take less"
+        raise OutOfMemoryError(message) from error
