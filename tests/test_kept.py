@@ -2,6 +2,7 @@
 
 import ast
 import errno
+import importlib
 import os
 import shutil
 import subprocess
@@ -68,6 +69,14 @@ def test_what_cannot_be_kept_is_compiled_nevertheless(monkeypatch: pytest.Monkey
     monkeypatch.setattr(numba.core.caching.CacheImpl, "_locator_classes", [])
     with pytest.raises(RuntimeError, match="no locator"):
         numba.njit(cache=True)(double)
+    assert kernels.compiled(lambda x: x + 1)(2) == 3
+
+
+def test_loops_run_where_there_is_no_keeping(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sources that are no files, another numba."""
+    monkeypatch.setitem(sys.modules, "lvc.kernels.kept", None)
+    with pytest.raises(ImportError):
+        importlib.import_module("lvc.kernels.kept")
     assert kernels.compiled(lambda x: x + 1)(2) == 3
 
 

@@ -2,6 +2,7 @@
 
 import io
 import json
+import math
 import re
 import tracemalloc
 from collections.abc import Iterator
@@ -237,11 +238,13 @@ def test_a_scene_goes_on_after_a_sample_of_it(folder: Path, tmp_path: Path, ends
 
 
 @pytest.mark.usefixtures("short_samples")
-@pytest.mark.parametrize(("frames", "psnr", "aligned"), [(24, False, True), (120, True, True), (120, False, False)])
+@pytest.mark.parametrize(
+    ("frames", "psnr", "chooses_order"), [(24, False, True), (120, True, True), (120, False, False)]
+)
 def test_samples_are_coded_as_the_whole_will_be(
-    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, frames: int, psnr: bool, aligned: bool
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, frames: int, psnr: bool, chooses_order: bool
 ) -> None:
-    """Where only parts are sampled for a rate, rate control codes the whole; it does not align qualities."""
+    """Where only parts are sampled for a rate, rate control codes the whole; it does not choose an order beforehand."""
     seen: list[bool] = []
 
     def noted(*arguments: object, chooses: bool) -> GroupEncoder:
@@ -251,7 +254,7 @@ def test_samples_are_coded_as_the_whole_will_be(
     monkeypatch.setattr(search, "GroupEncoder", noted)
     samples = Samples(_Halves(frames, frames), tmp_path, EncoderSettings(quality=40, preset="fast", keyint=7))
     samples.code(find_model(str(folder / "plain.lvcm")), 40, "cpu", psnr=psnr, ssim=False)
-    assert seen == [aligned] * len(list(samples))
+    assert seen == [chooses_order] * len(list(samples))
 
 
 def test_a_scene_goes_on_after_the_probe(folder: Path, ends: list[bool]) -> None:
@@ -282,36 +285,36 @@ def test_wrong_usage(folder: Path) -> None:
     assert "when the input is a file" in result.stderr
 
 
-def test_a_search_ends_where_it_gets_the_same_again() -> None:
-    """A single picture has whole qualities alone: what lies between two of them is no news."""
+class _Steps:
+    """Samples of so many pictures, each of which has whole qualities alone."""
 
-    class Steps:
-        side_bytes = 0
+    side_bytes = 0
 
-        def code(self, _model: object, quality: float, _device: str, **_: bool) -> Try:
-            return Try(quality, 100 * round(quality), 800 * round(quality), None, None)
+    def __init__(self, pictures: int) -> None:
+        self._pictures = pictures
+        self.tried: list[Try] = []
 
-    tried: list[Try] = []
-    samples: Any = Steps()
-    model: Any = None
-    best = find_quality(samples, Target(size=4849), model, "cpu", tried.append)
-    assert best.bytes in (4800, 4900)
-    assert len({each.bytes for each in tried}) == len(tried) - 1
+    def code(self, _model: object, quality: float, _device: str, **_: bool) -> Try:
+        qualities = [math.floor(quality + (0.5 + at * 0.618) % 1) for at in range(self._pictures)]
+        size = sum(round(1000 * math.exp(0.045 * each)) for each in qualities)
+        self.tried.append(Try(quality, size, 8 * size, None, None))
+        return self.tried[-1]
 
 
-def test_a_search_goes_on_where_other_qualities_give_the_same() -> None:
-    """Between two that are far from each other there may be others."""
-
-    class Steps:
-        side_bytes = 0
-
-        def code(self, _model: object, quality: float, _device: str, **_: bool) -> Try:
-            size = 4000 if quality < 70 else 5000 if quality < 71.5 else 6000
-            return Try(quality, size, 8 * size, None, None)
-
-    samples: Any = Steps()
-    model: Any = None
-    assert find_quality(samples, Target(size=5049), model, "cpu", lambda _: None).bytes == 5000
+@pytest.mark.parametrize("pictures", [1, 2, 3, 5])
+def test_a_search_of_few_pictures_finds_the_nearest(pictures: int) -> None:
+    """Many qualities give the same there; it ends soon where no other is left."""
+    sizes = {_Steps(pictures).code(None, at / 100, "cpu").bytes for at in range(100, 10001)}
+    missed, tries = 0, []
+    for wanted in np.geomspace(min(sizes) * 1.1, max(sizes) / 1.1, 60):
+        samples: Any = _Steps(pictures)
+        model: Any = None
+        best = find_quality(samples, Target(size=round(wanted)), model, "cpu", lambda _: None)
+        nearest = min(abs(math.log(size / round(wanted))) for size in sizes)
+        missed += abs(math.log(best.bytes / round(wanted))) > max(0.004, nearest) + 1e-9
+        tries.append(len(samples.tried))
+    assert not missed
+    assert np.mean(tries) < 7
 
 
 def test_a_highest_rate_below_a_likeness_is_told() -> None:

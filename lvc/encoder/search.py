@@ -255,8 +255,8 @@ def find_quality(
 ) -> Try:
     """The quality that comes nearest to a target; every try is shown.
 
-    A secant search between the qualities that are known to be too low and too high. It ends where a quality gives the
-    same as another one less than 1 away: between the two there is nothing else.
+    A secant search between the qualities that are known to be too low and too high; where one gives the same as an
+    end of these, as with few pictures, the middle follows, and it ends sooner.
 
     Args:
         first: a try that is there already, with which the search begins.
@@ -276,7 +276,6 @@ def find_quality(
     below: tuple[float, float] | None = None
     above: tuple[float, float] | None = None
     best: Try | None = None
-    seen: dict[tuple[object, ...], float] = {}
     quality = 50.0 if first is None else first.quality
     for number in range(MOST_TRIES):
         if number or first is None:
@@ -287,18 +286,17 @@ def find_quality(
         error = of(tried)
         if best is None or abs(error) < abs(of(best)):
             best = tried
-        outcome = (tried.bytes, tried.psnr, tried.ssim)
-        if abs(error) <= tolerance or abs(quality - seen.get(outcome, math.inf)) < 1:
+        if abs(error) <= tolerance:
             break
-        seen[outcome] = quality
+        repeats = error in {each[1] for each in (below, above) if each is not None}
         if error < 0:
             below = (quality, error)
         else:
             above = (quality, error)
         if below is not None and above is not None:
-            share = below[1] / (below[1] - above[1])
-            quality = below[0] + min(0.9, max(0.1, share)) * (above[0] - below[0])
-            if above[0] - below[0] < 0.02:
+            share = 0.5 if repeats else min(0.9, max(0.1, below[1] / (below[1] - above[1])))
+            quality = below[0] + share * (above[0] - below[0])
+            if above[0] - below[0] < (0.1 if repeats else 0.02):
                 break
         else:
             slope = 0.35 if target.psnr is not None or target.ssim is not None else 0.045

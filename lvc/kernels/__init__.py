@@ -25,7 +25,6 @@ import torch
 from numba.core.event import Event, Listener, register
 
 from lvc.errors import LvcError
-from lvc.kernels.kept import Kept
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -76,7 +75,10 @@ def brief(function: F) -> F:
 
 def _compiled(function: F, nogil: bool) -> F:
     found: Any = numba.njit(nogil=nogil, error_model="numpy")(function)
-    with contextlib.suppress(Exception):  # there is no folder to keep it in, or numba has changed inside
+    # there may be no folder to keep it in, sources may be no files, numba may have changed inside
+    with contextlib.suppress(Exception):
+        from lvc.kernels.kept import Kept
+
         found._cache = Kept(function)
     return cast(F, found)
 

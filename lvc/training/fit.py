@@ -101,7 +101,7 @@ def collect(model: Model, clips: list[Clip], count: int, seed: int = 5, progress
         progress(TrainingProgress.counted("fitting", number, count))
         quality = int(random.integers(4, 76)) if random.random() < 0.85 else int(random.integers(1, 101))
         settings = EncoderSettings(quality=quality)
-        # what is aligned is begun once more, from tables that do not count
+        # a group whose order is chosen is begun once more, from tables that do not count
         group = GroupEncoder(model, info, settings, device, evidence.add, evidence.filters.add, chooses=False)
         starts = [_counting(each) for each in _tables(group)]
         with exact_arithmetic():
