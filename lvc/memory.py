@@ -1,6 +1,7 @@
 """Memory that does not suffice: one error of lvc for all the ways in which Python and its libraries say so."""
 
 import contextlib
+import errno
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -9,14 +10,21 @@ from lvc.errors import OutOfMemoryError
 if TYPE_CHECKING:
     from lvc.video import VideoInfo
 
-_SAID_BY_TORCH = ("DefaultCPUAllocator", "out of memory")
-"""PyTorch has no kind of error of its own for the memory of the CPU."""
+_SAID = ("DefaultCPUAllocator", "out of memory", "can't start new thread")
+"""PyTorch has no kind of error of its own for the memory of the CPU, nor has Python for that of a thread."""
 
 
 def is_shortage(error: BaseException) -> bool:
-    """Whether an error is that of an allocation that failed, of Python, NumPy, Numba or PyTorch."""
-    said = isinstance(error, RuntimeError) and any(text in str(error) for text in _SAID_BY_TORCH)
-    return said or isinstance(error, MemoryError)
+    """Whether an error is that of an allocation that failed, of Python, NumPy, Numba, PyTorch, FFmpeg or the system."""
+    said = isinstance(error, RuntimeError) and any(text in str(error) for text in _SAID)
+    told = isinstance(error, OSError) and error.errno == errno.ENOMEM
+    return said or told or isinstance(error, MemoryError)
+
+
+def pass_on_shortage(error: BaseException) -> None:
+    """Raise an error again where it is such a one, and was caught with all others of its kind."""
+    if is_shortage(error):
+        raise error
 
 
 @contextlib.contextmanager
@@ -31,7 +39,7 @@ def enough_memory(info: "VideoInfo | None" = None) -> Iterator[None]:
     """
     try:
         yield
-    except (MemoryError, RuntimeError) as error:
+    except (MemoryError, RuntimeError, OSError) as error:
         if not is_shortage(error):
             raise
         whose = "the GPU has not" if "CUDA" in str(error) else "there is not"

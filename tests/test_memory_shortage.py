@@ -1,11 +1,16 @@
 """Memory that does not suffice: one sentence, a status of its own, and no output."""
 
+import errno
+import os
 import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
+import av
 import numpy as np
 import pytest
 import torch
@@ -14,7 +19,12 @@ import lvc
 from lvc import api
 from lvc.container import FrameRecord, Gop
 from lvc.errors import OutOfMemoryError
+from lvc.exact import product
 from lvc.group_decoder import GroupDecoder
+from lvc.media import VideoReader, VideoWriter, collector, matroska, sideoutput
+from lvc.media.decoding import Decoding
+from lvc.media.encoders import Encoder, check_encoder
+from lvc.media.filters import Comparison
 from lvc.memory import enough_memory
 from lvc.workers import Call, Workers
 from tests.clips import clip_info
@@ -54,6 +64,9 @@ def fail(error: Exception) -> Callable[..., None]:
         lambda: torch.empty(1 << 58),
         fail(torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 9 GiB.")),
         fail(RuntimeError("CUDA error: out of memory")),
+        fail(RuntimeError("can't start new thread")),
+        fail(OSError(errno.ENOMEM, os.strerror(errno.ENOMEM))),
+        fail(av.error.MemoryError(errno.ENOMEM, "Cannot allocate memory")),
     ],
 )
 def test_all_ways_to_say_it(allocate: Callable[[], object]) -> None:
@@ -69,6 +82,90 @@ def test_all_ways_to_say_it(allocate: Callable[[], object]) -> None:
 def test_other_errors_stay() -> None:
     with pytest.raises(RuntimeError, match="shapes differ"), enough_memory():
         raise RuntimeError("shapes differ")
+    with pytest.raises(FileNotFoundError), enough_memory():
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
+
+
+def test_no_way_to_multiply_is_found_wrong_for_want_of_memory() -> None:
+    example = product._Example.of(True, *product._SMALL)
+    assert not product._is_exact(fail(RuntimeError("not here")), example)
+    with pytest.raises(RuntimeError, match="DefaultCPUAllocator"):
+        product._is_exact(fail(RuntimeError(TORCH)), example)
+
+
+def packets_of(stream: Any, *packets: Any) -> Decoding:
+    """What decodes them, or fails where one of them is to be read."""
+    container: Any = SimpleNamespace(format=SimpleNamespace(flags=0, name="matroska"))
+    container.demux = (lambda *_: iter(packets)) if packets else fails_at_once
+    return Decoding(container, stream, None, "x", [], None)
+
+
+def fails_at_once(*_: object) -> Any:
+    return map(FFMPEG_FAILS, [None])
+
+
+FFMPEG_FAILS = fail(av.error.MemoryError(errno.ENOMEM, "Cannot allocate memory"))
+STREAM = SimpleNamespace(index=0, codec_context=SimpleNamespace(name="h264"), decode=FFMPEG_FAILS)
+PACKET = SimpleNamespace(pos=None, pts=None, dts=None, size=9, stream=STREAM)
+
+
+def write_so(folder: Path, _: pytest.MonkeyPatch) -> None:
+    with VideoWriter(folder / "out.mkv", clip_info(64, 48, 1)) as writer, writer._errors():
+        FFMPEG_FAILS()
+
+
+def open_so(folder: Path, patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(av, "open", FFMPEG_FAILS)
+    VideoReader(folder / "in.mkv")
+
+
+def compare_so(_: Path, __: pytest.MonkeyPatch) -> None:
+    comparison = Comparison("ssim", 64, 64, 8)
+    comparison._sink = SimpleNamespace(pull=FFMPEG_FAILS)
+    comparison._pull()
+
+
+def hold_so(_: Path, patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(av, "open", FFMPEG_FAILS)
+    sideoutput._holds("mp4", STREAM)
+
+
+def fit_so(_: Path, patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(collector, "_matroska", FFMPEG_FAILS)
+    collector._fits(STREAM)
+
+
+def locate_so(_: Path, patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(matroska, "matroska_head", FFMPEG_FAILS)
+    matroska.chroma_location(STREAM)
+
+
+def begin_so(_: Path, patch: pytest.MonkeyPatch) -> None:
+    patch.setattr("lvc.media.encoders.add_video_stream", FFMPEG_FAILS)
+    check_encoder("matroska", Encoder("ffv1", 64, 48), clip_info(64, 48, 1))
+
+
+@pytest.mark.parametrize(
+    "work",
+    [
+        lambda *_: list(packets_of(STREAM)),
+        lambda *_: list(packets_of(STREAM, PACKET)),
+        write_so,
+        open_so,
+        compare_so,
+        hold_so,
+        fit_so,
+        locate_so,
+        begin_so,
+    ],
+)
+def test_ffmpeg_tells_it(
+    tmp_path: Path, work: Callable[[Path, pytest.MonkeyPatch], object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is neither a damaged source nor an output that cannot be written."""
+    (tmp_path / "in.mkv").write_bytes(b"video")
+    with pytest.raises(OutOfMemoryError), enough_memory():
+        work(tmp_path, monkeypatch)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="needs limits of address space")

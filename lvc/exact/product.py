@@ -22,6 +22,7 @@ from torch import Tensor
 from lvc.errors import MismatchError
 from lvc.kernels import layers as kernels
 from lvc.kernels import shared, words
+from lvc.memory import pass_on_shortage
 
 ACT_MAX = 2047
 """Activations lie within +-ACT_MAX; such integers survive TF32 (11 significant bits)."""
@@ -208,7 +209,8 @@ def _is_exact(way: _Product, example: _Example) -> bool:
     """Whether this PyTorch has a way, and a product is what it should be."""
     try:
         return torch.equal(way(example.matrix, example.columns).double(), example.product)
-    except (RuntimeError, AttributeError):
+    except (RuntimeError, AttributeError) as error:
+        pass_on_shortage(error)
         return False
 
 

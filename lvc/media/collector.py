@@ -13,6 +13,7 @@ from lvc.media.adts import RawAac, guessed_config
 from lvc.media.head import Attachment, Chapter, Hdr, Head, StreamHead, pack_head
 from lvc.media.matroska import matroska_head
 from lvc.media.segment import MAX_TIME, SidePacket, pack_packets
+from lvc.memory import pass_on_shortage
 
 MAX_SEGMENT_BYTES = 32 << 20
 """Payload bytes after which a segment ends; what remains waits for the next call."""
@@ -96,7 +97,8 @@ class SideCollector:
         if stream.index in self._raw:
             try:
                 raw = self._raw[stream.index].push(packet)
-            except av.FFmpegError:
+            except av.FFmpegError as error:
+                pass_on_shortage(error)
                 self._warn_once(f"packets of stream {stream.index} are damaged and were left out")
                 return
             # beside the data: the config, which the head says, and numbers of the transport stream
@@ -223,7 +225,8 @@ def _layout(stream: Any) -> str:
 def _fits(stream: Any) -> bool:
     try:
         _matroska([stream], {})
-    except (ValueError, av.FFmpegError):
+    except (ValueError, av.FFmpegError) as error:
+        pass_on_shortage(error)
         return False
     return True
 

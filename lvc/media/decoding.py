@@ -10,6 +10,7 @@ import av
 from lvc.errors import InputError
 from lvc.media.source import Pipe
 from lvc.media.timing import Clocks, DecodingTimes
+from lvc.memory import pass_on_shortage
 
 _INTERLACED = "interlaced pictures were deinterlaced (bwdif), one picture per frame"
 _LATE = "streams that begin so late that they were not found at the start were left out"
@@ -88,6 +89,7 @@ class Decoding:
                 self._warnings.append(_LATE)
                 packet = None
             except (av.FFmpegError, OSError) as error:
+                pass_on_shortage(error)
                 self._check_pipe()
                 raise self._error(error) from error
             self._check_pipe()
@@ -133,6 +135,7 @@ class Decoding:
         try:
             pictures = self._stream.decode(packet)
         except (av.FFmpegError, OSError) as error:
+            pass_on_shortage(error)
             self._failures += 1
             if self._pictures or self._failures > _DAMAGE_ALLOWED_AT_START or not packet.size:
                 raise self._error(error) from error

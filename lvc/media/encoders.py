@@ -10,6 +10,7 @@ import av
 
 from lvc.errors import OutputError
 from lvc.media.pictures import FORMAT_OF_DEPTH
+from lvc.memory import pass_on_shortage
 from lvc.video import VideoInfo
 
 _VISUALLY_LOSSLESS = {"libx264": 10.0, "libx265": 12.0, "libvpx-vp9": 15.0, "libsvtav1": 14.0, "libaom-av1": 15.0}
@@ -162,6 +163,7 @@ def check_encoder(muxer: str, encoder: Encoder, info: VideoInfo) -> None:
         with av.open(io.BytesIO(), "w", format=muxer) as container:
             add_video_stream(container, encoder, info).codec_context.open()
     except (ValueError, av.FFmpegError) as error:
+        pass_on_shortage(error)
         raise OutputError(
             f"{encoder.codec} cannot write {info.width}x{info.height} pictures of {info.bit_depth} bits "
             f"into {muxer}: {getattr(error, 'strerror', None) or error}"

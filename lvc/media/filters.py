@@ -8,6 +8,7 @@ from av.filter import Graph, filters_available
 
 from lvc.errors import LvcError
 from lvc.media.pictures import FORMAT_OF_DEPTH, picture_of
+from lvc.memory import pass_on_shortage
 from lvc.video import Plane
 
 FILTERS = {"psnr": "psnr", "ssim": "ssim", "xpsnr": "xpsnr", "vmaf": "libvmaf"}
@@ -97,5 +98,6 @@ class Comparison:
         except (av.BlockingIOError, av.EOFError):
             return {}
         except av.FFmpegError as error:
+            pass_on_shortage(error)
             raise FilterError(f"FFmpeg's filter fails: {error}") from error
         return dict(picture.metadata) if isinstance(picture, av.VideoFrame) else {}

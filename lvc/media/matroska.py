@@ -7,6 +7,8 @@ from typing import Any
 
 import av
 
+from lvc.memory import pass_on_shortage
+
 _EMPTY_CLUSTER = b"\x1f\x43\xb6\x75\x83\xe7\x81\x00"
 """A Cluster at time 0 with nothing in it; FFmpeg reads the head of a file up to its first Cluster."""
 
@@ -54,7 +56,8 @@ def chroma_location(stream: av.VideoStream) -> int:
     """
     try:
         head = matroska_head(lambda container: container.add_stream_from_template(stream, opaque=True))
-    except (ValueError, av.FFmpegError):
+    except (ValueError, av.FFmpegError) as error:
+        pass_on_shortage(error)
         return 0
     found = _CHROMA_SITING.search(head)
     return 0 if found is None else _LOCATION_OF_SITING.get((found[1][0], found[2][0]), 0)

@@ -25,6 +25,7 @@ from lvc.media.source import Pipe, Source, open_source
 from lvc.media.timing import Timeline
 from lvc.media.truncation import missing_bytes
 from lvc.media.y4m import Y4mReader, Y4mUnsupportedError
+from lvc.memory import pass_on_shortage
 from lvc.video import Frame, VideoInfo
 
 _SEEKABLE = {"mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm"}
@@ -94,6 +95,7 @@ class VideoReader:
         except InputError as error:
             raise InputError(f"{self._source.name}: {error}") from error
         except OSError as error:
+            pass_on_shortage(error)
             raise InputError(f"{self._source.name}: {error.strerror}") from error
 
     def _open_container(self, source: Source, side: bool) -> Iterator[Frame]:
@@ -105,6 +107,7 @@ class VideoReader:
             address = _address(source) if source.stream is None else source.stream
             self._container = av.open(address, "r", metadata_errors="replace")
         except (av.FFmpegError, OSError) as error:
+            pass_on_shortage(error)
             if pipe is not None and pipe.failure is not None:
                 raise pipe.failure from None
             if pipe is not None and pipe.extent.index_is_last:
@@ -169,7 +172,8 @@ class VideoReader:
             pictures = iter(decoding)
             first = next(pictures, None)
             landed = None if first is None or first.pts is None else first.pts * stream.time_base
-        except (av.FFmpegError, OSError, InputError):
+        except (av.FFmpegError, OSError, InputError) as error:
+            pass_on_shortage(error)
             first = landed = None
         if first is None or landed is None or landed > wanted:
             self._begin_again()

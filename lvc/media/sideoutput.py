@@ -13,6 +13,7 @@ from lvc.media import text
 from lvc.media.head import Attachment, Head, unpack_head
 from lvc.media.matroska import codec_delay
 from lvc.media.segment import SidePacket, unpack_packets
+from lvc.memory import pass_on_shortage
 
 _ASS_HEADER = b"""[Script Info]
 ScriptType: v4.00+
@@ -72,6 +73,7 @@ class SideOutput:
             try:
                 self._parameters = av.open(io.BytesIO(head.matroska), "r", format="matroska")
             except (av.FFmpegError, OSError, ValueError) as error:
+                pass_on_shortage(error)
                 raise FormatError("side streams: their codec parameters cannot be read") from error
             if len(self._parameters.streams) != len(head.streams):
                 raise FormatError("side streams: some have no description, or no codec parameters")
@@ -124,7 +126,8 @@ class SideOutput:
             try:
                 with av.open(io.BytesIO(attachment.data), "r") as picture:
                     stream: Any = self._container.add_stream_from_template(picture.streams.video[0], opaque=True)
-            except (av.FFmpegError, OSError, ValueError, IndexError):
+            except (av.FFmpegError, OSError, ValueError, IndexError) as error:
+                pass_on_shortage(error)
                 self._warnings.append("the cover picture cannot be read and was left out")
                 return
             stream.disposition = int(av.stream.Disposition.attached_pic)
@@ -240,6 +243,7 @@ def _holds(muxer: str, template: Any) -> bool:
         with av.open(io.BytesIO(), "w", format=muxer) as trial:
             trial.add_stream_from_template(template)
             trial.start_encoding()
-    except (ValueError, av.FFmpegError):
+    except (ValueError, av.FFmpegError) as error:
+        pass_on_shortage(error)
         return False
     return True

@@ -17,6 +17,7 @@ from lvc.media.encoders import choose_encoder
 from lvc.media.head import Hdr, Head, unpack_head
 from lvc.media.muxer import Muxer
 from lvc.media.y4m import Y4mWriter, unsaid
+from lvc.memory import pass_on_shortage
 from lvc.output import reason_of
 from lvc.video import Frame, VideoInfo
 
@@ -207,10 +208,12 @@ class VideoWriter:
         except BrokenPipeError as error:
             raise OutputError("the reader closed the pipe") from error
         except OSError as error:
+            pass_on_shortage(error)
             if error.errno == errno.EPIPE:
                 raise OutputError("the reader closed the pipe") from error
             raise OutputError(f"{self._name}: {reason_of(error)}") from error
         except av.FFmpegError as error:
+            pass_on_shortage(error)
             raise OutputError(f"{self._name}: FFmpeg refuses to write this ({error.strerror})") from error
         except OverflowError as error:
             raise OutputError(f"{self._name}: its times are outside of what FFmpeg can write") from error
