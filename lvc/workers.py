@@ -23,10 +23,11 @@ from types import TracebackType
 from typing import IO, Any, Self, TypeVar
 
 from lvc.errors import LvcError
-from lvc.memory import is_shortage
+from lvc.memory import is_shortage, pass_on_shortage
 
 _LENGTH = struct.Struct("<Q")
 _TRIES = 3
+_PIECE = 1 << 16
 _END_SECONDS = 1.0
 """How long a process that has closed its output may take to end."""
 _START = "import sys; sys.path[:] = sys.argv[2:]; from lvc.workers import work; work()"
@@ -175,6 +176,7 @@ class Workers:
                         self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=self._environment
                     )
                 except OSError as error:
+                    pass_on_shortage(error)
                     raise WorkerError(f"a worker process cannot be started: {error.strerror}") from error
             return self._processes[index]
 
@@ -281,24 +283,42 @@ def work() -> None:
     source = os.fdopen(os.dup(0), "rb")
     sink = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # whatever is printed must not get between the results
-    calls: queue.SimpleQueue[bytes] = queue.SimpleQueue()
+    calls: queue.SimpleQueue[bytes | Exception] = queue.SimpleQueue()
 
     def listen() -> None:
-        while True:
-            try:
+        try:
+            while True:
                 calls.put(_receive(source))
-            except EOFError:
-                os._exit(0)
+        except EOFError:
+            os._exit(0)
+        except Exception as error:  # noqa: BLE001 -- the answer to what could not be received
+            calls.put(error)
+            _wait_for_end(source)
+        finally:
+            os._exit(1)
 
-    threading.Thread(target=listen, daemon=True).start()
-    importlib.import_module(sys.argv[1])
+    try:
+        threading.Thread(target=listen, daemon=True).start()
+        importlib.import_module(sys.argv[1])
+    except Exception as error:  # noqa: BLE001 -- the answer to the first call, whatever it is
+        _send(sink, ("error", _unexpected(error)))
+        _wait_for_end(source)
+        return
     while True:
         data = calls.get()
         try:
+            if isinstance(data, Exception):
+                raise data
             call: Call = pickle.loads(data)  # noqa: S301 -- from the process that started this one
-            answer = ("result", call.function(*call.arguments, lambda value: _send(sink, ("report", value))))
+            result = call.function(*call.arguments, lambda value: _send(sink, ("report", value)))
+            _send(sink, ("result", result))
         except LvcError as error:
-            answer = ("error", error)
+            _send(sink, ("error", error))
         except Exception as error:  # noqa: BLE001 -- told to the process that asked
-            answer = ("error", _unexpected(error))
-        _send(sink, answer)
+            _send(sink, ("error", _unexpected(error)))
+
+
+def _wait_for_end(source: IO[bytes]) -> None:
+    """Take whatever else comes: who writes to a pipe that is closed would not look for an answer."""
+    while source.read(_PIECE):
+        pass

@@ -31,7 +31,7 @@ from tests.clips import clip_info
 from tests.command_line import run
 from tests.container_files import HEADER, write
 from tests.models import tiny_bytes, tiny_model
-from tests.worker_calls import too_large
+from tests.worker_calls import double, length, limit, too_large, zeros
 
 TORCH = "[enforce fail] err == 0. DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes.\nframe #0"
 LIMITED = """
@@ -215,3 +215,31 @@ def test_workers_tell_it(message: str) -> None:
         enough_memory(),
     ):
         list(workers.in_order([(0, Call(too_large, (message,)))]))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs limits of address space")
+@pytest.mark.parametrize("large", [Call(length, (bytes(96 << 20),)), Call(zeros, (40 << 20,))])
+def test_workers_without_memory_for_a_call_or_its_result_tell_it(large: Call) -> None:
+    """They neither wait for ever nor die."""
+    calls = [Call(length, (b"small",)), Call(limit, (64 << 20,)), large]
+    told = []
+    with Workers(1, "tests.worker_calls") as workers, pytest.raises(MemoryError):
+        for _, result in workers.in_order(enumerate(calls)):
+            told.append(result)
+    assert told == [5, None]
+
+
+def test_workers_without_memory_for_what_they_import_tell_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "vast.py").write_text("bytearray(1 << 62)\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    with Workers(1, "vast") as workers, pytest.raises(MemoryError):
+        list(workers.in_order([(0, Call(double, (4,)))]))
+    assert not capfd.readouterr().err
+
+
+def test_workers_that_cannot_be_started_tell_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(subprocess, "Popen", fail(OSError(errno.ENOMEM, os.strerror(errno.ENOMEM))))
+    with pytest.raises(OutOfMemoryError), enough_memory(), Workers(1, "tests.worker_calls"):
+        pass
