@@ -168,3 +168,5 @@ def test_nothing_to_measure(clip: Path, tmp_path: Path) -> None:
     for clips, codecs in (([tmp_path / "gone"], ["x264"]), ([clip], ["x266"]), ([clip], ["lvc:ablate=scalar"])):
         with pytest.raises(InputError, match="nothing to measure: "):
             plan_speed(clips, codecs, 1, 32)
+        status = 2 if codecs == ["x266"] else 3  # the other strings are right
+        assert run(*clips, "-c", *codecs, "-o", tmp_path / "report").exit_code == status

@@ -13,7 +13,7 @@ from lvc.bench.codecs import CodecSpec
 from lvc.bench.measure import Conditions, peer_settings
 from lvc.bench.ours import OurStream
 from lvc.bench.progress import BenchProgress
-from lvc.bench.session import NoCodecError, find_all_clips, parse_codecs
+from lvc.bench.session import find_all_clips, parse_codecs
 from lvc.bench.stages import macs, stage_seconds
 from lvc.bench.workers import Workers
 from lvc.errors import InputError, LvcError, OutputError
@@ -146,6 +146,7 @@ def plan_speed(
     """Take the first clip of files and folders that can be read, and all codecs that have a speed.
 
     Raises:
+        NoCodecError: not one codec string parses.
         InputError: nothing is left to measure.
     """
     failures: list[str] = []
@@ -153,7 +154,7 @@ def plan_speed(
     failures += [f"{spec.name}: no decoder reads what lacks a part; skipped" for spec in specs if spec.ablate]
     specs = [spec for spec in specs if not spec.ablate]
     if not specs:
-        raise NoCodecError("nothing to measure: " + " ".join(failures))
+        raise InputError("nothing to measure: " + " ".join(failures))
     found = []
     for clip in find_all_clips(clips, None, failures):
         try:
