@@ -9,8 +9,9 @@ import torch
 
 from lvc.errors import InputError, LvcError, ModelError
 from lvc.model.config import CONFIGS
+from lvc.model.prediction import ALIGN
 from lvc.training.loop import Trainer
-from lvc.training.settings import SAVE_MINUTES, SIZES
+from lvc.training.settings import CROP_UNIT, LEAST_CROP, MOST_CROP, SAVE_MINUTES, SIZES
 from tests.command_line import run
 from tests.trainings import settings_in
 
@@ -55,6 +56,12 @@ def test_a_damaged_checkpoint_is_refused_before_clips_are_read(tmp_path: Path, c
     torch.save({**state, "random": "{}"}, settings.checkpoint)
     with pytest.raises(ModelError, match="damaged"):
         Trainer(settings).run()
+
+
+def test_settings_repeat_what_takes_long_to_import() -> None:
+    assert tuple(CONFIGS) == SIZES
+    assert CROP_UNIT == ALIGN
+    assert LEAST_CROP % ALIGN == MOST_CROP % ALIGN == 0
 
 
 def test_help() -> None:
