@@ -62,7 +62,7 @@ class Workers:
     def __init__(self, count: int, preload: str, environment: dict[str, str] | None = None) -> None:
         self._count = count
         # no warnings of Python: nobody would see whose they are
-        self._command = [sys.executable, "-W", "ignore", "-P", "-c", _START, preload, *sys.path]
+        self._command = [sys.executable, "-W", "ignore", "-P", "-c", _START, preload, *import_path()]
         self._environment = {**os.environ, **(environment or {})}
         self._calls: queue.SimpleQueue[tuple[int, Call] | None] = queue.SimpleQueue()
         self._events: queue.SimpleQueue[tuple[str, int, Any]] = queue.SimpleQueue()
@@ -231,6 +231,12 @@ class Crew:
     workers: Workers
     model: Path
     threads: int
+
+
+def import_path() -> list[str]:
+    """``sys.path`` without what Python passes over in it: all that is no string."""
+    names: list[Any] = sys.path
+    return [name for name in names if isinstance(name, str)]
 
 
 def _kill(process: subprocess.Popen[bytes]) -> int:

@@ -63,6 +63,18 @@ def test_what_this_process_finds_its_workers_find(tmp_path: Path) -> None:
     assert output_of(tmp_path, "-m", "program") == "[8]"
 
 
+@pytest.mark.parametrize("code", [CODING, MEASURING])
+def test_what_python_does_not_import_from_is_left_out(tmp_path: Path, code: str) -> None:
+    """What is no string, and a folder whose name would be two."""
+    planted = tmp_path / "planted"
+    planted.mkdir()
+    (planted / "numpy.py").write_text("open('imported', 'w').close()\n")
+    added = [f"{tmp_path}{os.pathsep}{planted}", planted]
+    begin = f"\nimport sys\nfrom pathlib import {type(planted).__name__}\nsys.path[:0] = {added!r}"
+    assert output_of(tmp_path, program(tmp_path, begin + code)) == "[8]"
+    assert not (tmp_path / "imported").exists()
+
+
 def test_the_environment_stays(tmp_path: Path) -> None:
     shown = "\nimport os\nprint(os.environ.get('PYTHONSAFEPATH'), os.environ['PYTHONPATH'])"
     assert output_of(tmp_path, program(tmp_path, MEASURING + shown)).splitlines()[1] == f"None {ROOT}"

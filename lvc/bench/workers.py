@@ -16,6 +16,7 @@ from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 
 from lvc.errors import LvcError
+from lvc.workers import import_path
 
 _Tag = TypeVar("_Tag")
 _BLAS_THREADS = "OPENBLAS_NUM_THREADS"
@@ -143,12 +144,16 @@ def _started_environment() -> Iterator[None]:
     They import from where this one does, not from the current folder, and use one thread of BLAS where nobody has said
     otherwise.
     """
-    wanted = {_BLAS_THREADS: "1", **os.environ, "PYTHONSAFEPATH": "1", "PYTHONPATH": os.pathsep.join(sys.path)}
+    path, names = sys.path, import_path()
+    folders = [name for name in names if os.pathsep not in name]  # it would be two
+    wanted = {_BLAS_THREADS: "1", **os.environ, "PYTHONSAFEPATH": "1", "PYTHONPATH": os.pathsep.join(folders)}
     before = {name: os.environ.get(name) for name in (_BLAS_THREADS, "PYTHONSAFEPATH", "PYTHONPATH")}
     os.environ.update({name: wanted[name] for name in before})
+    sys.path = names  # a server that forks fails at others
     try:
         yield
     finally:
+        sys.path = path
         for name, value in before.items():
             if value is None:
                 del os.environ[name]
