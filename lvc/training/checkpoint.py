@@ -92,6 +92,7 @@ def restore(trainer: "Trainer", state: dict[str, Any], path: Path, weights_only:
             _restore_progress(trainer, state)
     except _BAD_STATE as error:
         raise ModelError(f"{path} is a damaged checkpoint, or one of another version of lvc") from error
+    trainer.prepare_optimiser()
 
 
 def _restore_progress(trainer: "Trainer", state: dict[str, Any]) -> None:

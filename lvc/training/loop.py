@@ -2,7 +2,6 @@
 
 import functools
 import json
-import logging
 import math
 import os
 import time
@@ -27,23 +26,22 @@ from lvc.model.weights import load as load_model
 from lvc.output import appending
 from lvc.training import checkpoint
 from lvc.training.balance import Balance
-from lvc.training.data import Clip, CropSampler, clips_in, load_folder
+from lvc.training.data import Clip, CropSampler, load_folder
 from lvc.training.export import exported
 from lvc.training.fit import fit
 from lvc.training.graphs import GraphedSteps
 from lvc.training.learner import Learner
 from lvc.training.loss import Carried
-from lvc.training.origin import Origin, OtherOriginError, origin_of
-from lvc.training.origin import check as check_origin
+from lvc.training.origin import Origin
 from lvc.training.passage import Passage, longest_piece, new_passage
 from lvc.training.progress import OnTraining, TrainingProgress, silent
+from lvc.training.resume import resume
 from lvc.training.schedule import Schedule
 from lvc.training.settings import TrainingSettings
 from lvc.training.start import measure_scales, take_model
 from lvc.training.validate import validate
 from lvc.training.vector import CodebookLearner, VectorCoder
 
-_LOGGER = logging.getLogger("lvc")
 TOLD_EVERY = 20
 """Steps between lines of the log, which the last step has, too; on CUDA also between those that are told of, and
 between grids of rounded weights: to look means to wait."""
@@ -99,7 +97,7 @@ class Trainer:
             betas=(0.9, 0.98),
             fused=True,
         )
-        self._prepare_optimiser()
+        self.prepare_optimiser()
         self.balance = Balance(self.device)
         self.stream = torch.cuda.Stream(self.device) if self.device.type == "cuda" else None
         self.graphs: GraphedSteps | None = None
@@ -118,7 +116,7 @@ class Trainer:
         self.validated: float | None = None
         self.passage: Passage | None = None
 
-    def _prepare_optimiser(self) -> None:
+    def prepare_optimiser(self) -> None:
         """Let the learning rate be where it can change without a new graph, and the whole step be part of one."""
         for group in self.optimiser.param_groups:
             group["fused"], group["capturable"] = True, self.device.type == "cuda"
@@ -142,50 +140,7 @@ class Trainer:
         Raises:
             ModelError: when it cannot be read or is not a checkpoint of this size.
         """
-        self._restore(checkpoint.read(path), path, weights_only)
-
-    def _restore(self, state: dict[str, Any], path: Path, weights_only: bool) -> None:
-        checkpoint.restore(self, state, path, weights_only)
-        self._prepare_optimiser()
-
-    def _resume(self) -> bool:
-        """Go on from the checkpoint, if there is one; all processes of a distributed training from the first one's."""
-        found: dict[str, Any] | Exception | None = None
-        if self.rank == 0 or self.world == 1:
-            try:
-                found = self._found()
-            except (LvcError, OtherOriginError) as error:
-                found = error
-        if self.world > 1:
-            box = [found]
-            torch.distributed.broadcast_object_list(box, 0)
-            found = box[0]
-        if isinstance(found, Exception):
-            raise found
-        if found is None:
-            return False
-        path = self.settings.checkpoint
-        self._restore(found, path, weights_only=False)
-        if self.progress < 1:
-            _LOGGER.info("%s goes on from step %d", path, self.step)
-        else:
-            _LOGGER.info(
-                "%s is finished after %d steps: only codebooks and tables are fitted; more --minutes or --steps go on",
-                path,
-                self.step,
-            )
-        return True
-
-    def _found(self) -> dict[str, Any] | None:
-        """The state that the checkpoint of this very training holds; None where there is none."""
-        path, self.origin = self.settings.checkpoint, origin_of(self.settings)
-        if self.settings.validation is not None:
-            clips_in(self.settings.validation)
-        if not path.exists():
-            return None
-        state = checkpoint.read(path)
-        check_origin(state.get("origin") or {}, self.origin, path)
-        return state
+        checkpoint.restore(self, checkpoint.read(path), path, weights_only)
 
     def start(self, path: Path) -> None:
         """Take the weights of a checkpoint or of a model file for a new training.
@@ -249,7 +204,7 @@ class Trainer:
         """
         settings = self.settings
         main = self.rank == 0
-        is_new = not self._resume()
+        is_new = not resume(self)
         if is_new and settings.start_from is not None:
             self.start(settings.start_from)
         validation = load_folder(settings.validation) if settings.validation and main else []
