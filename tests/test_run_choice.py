@@ -13,9 +13,9 @@ from lvc.encoder.attempt import Attempt, Place
 from lvc.encoder.picture import CodedPicture
 from lvc.encoder.run_choice import (
     ANCHOR_WEIGHTS,
-    CLEAR,
     DOUBT,
     ERROR_WEIGHTS,
+    MOSTLY_STILL,
     NEGLIGIBLE,
     ORDER_QUALITY,
     WEIGHTED_FROM,
@@ -83,7 +83,7 @@ def test_a_trial_is_given_up_half_way(
         assert (length, intra_bits, quality) == (8, intra, ORDER_QUALITY)
         if any(depths):
             return 10.0
-        return 10.0 - CLEAR + by * DOUBT if len(depths) >= dearer_from else 9.0
+        return 10.0 + by * DOUBT if len(depths) >= dearer_from else 9.0
 
     clip = Clip("zoom", 48, 48, 9)
     plain, _ = encode(clip, preset="slow", quality=ORDER_QUALITY, ablate=frozenset({"nobetween"}))
@@ -194,10 +194,12 @@ def test_rate_control_chooses_as_it_goes(preset: str, monkeypatch: pytest.Monkey
     assert set(asked) == ({70} if preset == "medium" else set())
 
 
-@pytest.mark.parametrize(("frames", "still", "margin"), [(9, 1, CLEAR), (10, 0, CLEAR), (10, 0.5, CLEAR + 0.05)])
-@pytest.mark.parametrize("share", [0.9, 1.1])
-def test_what_stands_still_has_to_be_clearer(
-    frames: int, still: float, margin: float, share: float, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("frames", "still", "between"),
+    [(9, 1.0, False), (10, 0.0, False), (10, MOSTLY_STILL, False), (10, MOSTLY_STILL + 0.01, True)],
+)
+def test_what_mostly_stands_still_tells_nothing(
+    frames: int, still: float, between: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where the group goes on: that nothing happens in its first run is no reason to do without pictures between."""
 
@@ -207,14 +209,11 @@ def test_what_stands_still_has_to_be_clearer(
 
     seen: list[tuple[int, int, int]] = []
     monkeypatch.setattr(group, "stillness", stillness)
-    monkeypatch.setattr(run_choice, "CLEAR_WHERE_STILL", 0.2)
     monkeypatch.setattr(group.GroupEncoder, "_cost", lambda _self, _frame, coded: Cost(coded.step.depth, 1.0, 1.0))
-    monkeypatch.setattr(run_choice, "DOUBT", 0.0)
-    monkeypatch.setattr(
-        run_choice, "run_cost", lambda costs, *_: 1.0 - share * margin * all(cost.bits == 0 for cost in costs)
-    )
-    data, _ = encode(Clip("zoom", 32, 32, frames), preset="medium", quality=60, keyint=250)
-    assert kinds_of(data)[0][:9] == [0, *[1 if share > 1 else 2] * 7, 1]
+    monkeypatch.setattr(run_choice, "run_cost", lambda costs, *_: 1.0 + any(cost.bits for cost in costs))
+    for quality in (ORDER_QUALITY, 70):
+        data, _ = encode(Clip("zoom", 32, 32, frames), preset="medium", quality=quality, keyint=250)
+        assert kinds_of(data)[0][:9] == [0, *[2 if between else 1] * 7, 1]
     assert (1, 8, 8) in seen
 
 

@@ -207,6 +207,8 @@ class GroupEncoder:
         stands = self._stands_still(run)
         tries = tries and not stands and self._runs % self._try_every == 0
         self._runs += not stands
+        if tries and len(self.records) == 1 and self._tells_nothing(run):
+            tries, self._is_between_better = False, True
         has_between = self._is_between_better and not stands
         if self._waits and has_between and not tries:
             return self._begin_run(run)
@@ -223,6 +225,11 @@ class GroupEncoder:
     def _stands_still(self, run: list[Frame]) -> bool:
         """Whether a run, the last one so far, shows only what the picture before it does."""
         return len(set(self._digests[-len(run) - 1 :])) == 1
+
+    def _tells_nothing(self, run: list[Frame]) -> bool:
+        """Whether the first run of a group shows too little for those to come."""
+        still = stillness(run[0], run[-1], self._info.bit_depth)
+        return still > run_choice.MOSTLY_STILL and not self._around[len(run)].ends
 
     def _attempt(self, kind: int, run: list[Frame], place: Place) -> Attempt:
         """To code the next run, whose pictures up to an anchor are of a kind; it changes the place."""
@@ -272,9 +279,6 @@ class GroupEncoder:
                 enough.set()
             ahead.result()
         plain.most = between.cost
-        if len(self.records) == 1:
-            run, ends = plain.run, self._around[len(plain.run)].ends
-            plain.most -= run_choice.clear_margin(stillness(run[0], run[-1], self._info.bit_depth), ends)
         self._go_on(plain)
         return between if plain.is_given_up else plain
 

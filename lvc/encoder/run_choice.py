@@ -26,11 +26,10 @@ changes, what each picture leaves to the next gets better and better."""
 ORDER_QUALITY = 50
 """The quality at which the order of the first run of a group is chosen, whatever quality is wanted. At the same quality
 orders differ by up to a decibel: curves would fall where one becomes cheaper than the other."""
-CLEAR, CLEAR_WHERE_STILL = 0.005, 0.2
-"""By how much the first run of a group has to look cheaper without pictures between; the second one times the squared
-share of it that stands still is added where the group goes on. A run in which nothing happens tells nothing of those to
-come; in those pictures between are cheaper (ten clips, 33 frames of crops, ten qualities each: wrong choices after the
-first run cost 0.20 instead of 0.51 % rate with 0.005)."""
+MOSTLY_STILL = 0.9
+"""From this share that stands still on, the first run of a group that goes on tells nothing of those to come, and there
+are pictures between. Of the screen, where both orders of the first run take the same, they make files up to 16 % smaller
+at quality 45 (33 frames of a crop)."""
 
 
 class Cost(NamedTuple):
@@ -68,16 +67,6 @@ def run_cost(costs: Sequence[Cost], length: int, intra_bits: float, quality: flo
     bits = _extrapolated([cost.bits for cost in costs], length)
     errors = _extrapolated([cost.error for cost in costs], length) + anchor_weight * costs[-1].inherited
     return math.log(max(1.0, intra_bits + bits)) + error_weight * math.log(max(1.0, errors))
-
-
-def clear_margin(still: float, ends: bool) -> float:
-    """By how much a first run has to look cheaper without pictures between, see CLEAR.
-
-    Args:
-        still: the share of it that stands still, see :func:`lvc.encoder.still.stillness`.
-        ends: whether the group ends with it.
-    """
-    return CLEAR + (0.0 if ends else CLEAR_WHERE_STILL * still**2)
 
 
 def _extrapolated(values: Sequence[float], length: int) -> float:
