@@ -54,7 +54,7 @@ def check_output(target: str | os.PathLike[str], *, source: object = None, overw
             raise OutputError(f"{name}: there is no folder {path.parent}")
     except OSError as error:
         raise _output_error(name, error) from error
-    if isinstance(source, (str, os.PathLike)) and _same(path, Path(os.fspath(source))):
+    if isinstance(source, (str, os.PathLike)) and is_same(path, Path(os.fspath(source))):
         raise OutputError(f"{name}: output and input are the same file")
     if is_replaced(path) and not overwrite:
         raise ExistsError(f"{name}: the file exists and is not to be replaced")
@@ -259,7 +259,8 @@ def reason_of(error: OSError) -> str:
     return "the disk is full" if error.errno in FULL else error.strerror or str(error)
 
 
-def _same(a: Path, b: Path) -> bool:
+def is_same(a: Path, b: Path) -> bool:
+    """Whether two names are those of one file, which need not exist."""
     try:
         return a.samefile(b)
     except OSError:

@@ -3,14 +3,18 @@
 import json
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
+from lvc.errors import ModelError
+from lvc.training.command import train
 from lvc.training.loop import Trainer
 from lvc.training.origin import OtherOriginError
+from lvc.training.settings import TrainingSettings
 from tests.clips import make_clip
 from tests.command_line import run
 from tests.trainings import settings_in, state_of
@@ -87,6 +91,42 @@ def test_what_is_started_from_is_compared_by_content(tmp_path: Path, clips: Path
         Trainer(settings_in(tmp_path, clips, steps=2, start_from=moved, only="inter")).run()
     with pytest.raises(OtherOriginError, match="begun with another --start-from, with --only inter"):
         Trainer(settings_in(tmp_path, clips, steps=2, start_from=start_of(tmp_path, clips))).run()
+
+
+def test_what_was_started_from_may_be_gone(tmp_path: Path, clips: Path) -> None:
+    """Or be the model that the training has written; a new one needs it."""
+    start, other = tmp_path / "m.lvcm", tmp_path / "other.ckpt"
+    Trainer(settings_in(tmp_path, clips, checkpoint=start)).save()
+    settings = settings_in(tmp_path, clips, steps=1, start_from=start, output=start)
+    Trainer(settings).run()
+    origin = state_of(settings.checkpoint)["origin"]
+    start.write_bytes(b"a model")
+    Trainer(replace(settings, steps=2)).run()
+    with pytest.raises(OtherOriginError, match="begun with another --start-from"):
+        Trainer(replace(settings, steps=3, output=tmp_path / "n.lvcm")).run()
+    start.unlink()
+    Trainer(replace(settings, steps=3)).run()
+    state = state_of(settings.checkpoint)
+    assert (state["step"], state["origin"]) == (3, origin)
+    with pytest.raises(ModelError, match=f"{start}: No such file"):
+        Trainer(replace(settings, checkpoint=other)).run()
+    Trainer(settings_in(tmp_path, clips, checkpoint=other)).run()
+    with pytest.raises(ModelError, match=f"{start}: No such file"):  # it was begun without
+        Trainer(replace(settings, checkpoint=other)).run()
+
+
+def test_the_command_tells_where_it_replaces_what_it_starts_from(
+    tmp_path: Path, clips: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    output = tmp_path / "m.lvcm"
+    result = run("train", clips, "-o", output, "--start-from", output, "-y", "--steps", "1", *OPTIONS)
+    assert result.exit_code == 6
+    assert f"{output}: No such file" in result.stderr
+    told: list[TrainingSettings] = []
+    monkeypatch.setattr(Trainer, "run", lambda trainer: told.append(trainer.settings))
+    monkeypatch.setattr("lvc.training.command.finish", lambda *_: None)
+    train(clips, output, start_from=output, size="tiny", device="cpu")
+    assert told[0].start_from == told[0].output == output
 
 
 def start_of(folder: Path, clips: Path) -> Path:

@@ -66,7 +66,7 @@ def _whole_units(_context: click.Context, _parameter: click.Parameter, crop: int
 @click.option("--stills", type=_FOLDER, help="Pictures to mix into the training of intra frames.")
 @click.option(
     "--start-from",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    type=click.Path(dir_okay=False, readable=False, path_type=Path),  # one that goes on needs no such file
     metavar="FILE",
     help="Checkpoint or model file whose weights a new training starts from.",
 )

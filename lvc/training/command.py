@@ -111,6 +111,7 @@ def train(
             validation=validation,
             stills=stills,
             start_from=start_from,
+            output=output,
             fit_crops=fit_crops,
             only=only,
         )

@@ -8,6 +8,8 @@ import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 
+from lvc.errors import ModelError
+from lvc.output import is_same, reason_of
 from lvc.training.data import clips_in
 from lvc.training.settings import TrainingSettings
 
@@ -23,16 +25,20 @@ class OtherOriginError(ValueError):
     """A checkpoint is of a training with other settings; the sentence names them, and says what to do."""
 
 
-def origin_of(settings: TrainingSettings) -> Origin:
-    """Of a new training.
+def origin_of(settings: TrainingSettings, kept: Mapping[str, int | str | None] | None = None) -> Origin:
+    """Of a training.
+
+    Args:
+        kept: of the checkpoint that it is to go on from; None of a new one.
 
     Raises:
         InputError: a folder holds no clips.
+        ModelError: the file to start from cannot be read.
     """
     return {
         "clips": _digest_of_clips(settings.clips),
         "stills": None if settings.stills is None else _digest_of_clips(settings.stills),
-        "start_from": None if settings.start_from is None else _digest(settings.start_from),
+        "start_from": _digest_of_start(settings, (kept or {}).get("start_from")),
         "size": settings.size,
         "batch": settings.batch,
         "crop": settings.crop,
@@ -77,6 +83,19 @@ def _digest_of_clips(folder: Path) -> str:
     return digest.hexdigest()
 
 
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def _digest_of_start(settings: TrainingSettings, kept: int | str | None) -> int | str | None:
+    """Of the file to start from. Where the training has replaced it by its model, or it is gone since, it counts as the
+    one that was kept.
+    """
+    path = settings.start_from
+    if path is None:
+        return None
+    if kept is not None and settings.output is not None and is_same(path, settings.output):
+        return kept
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        if kept is not None:
+            return kept
+        raise ModelError(f"{path}: {reason_of(error)}") from error

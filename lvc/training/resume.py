@@ -54,11 +54,12 @@ def resume(trainer: "Trainer") -> bool:
 def _found(trainer: "Trainer") -> dict[str, Any] | None:
     """The state that the checkpoint of this very training holds; None where there is none."""
     settings = trainer.settings
-    path, trainer.origin = settings.checkpoint, origin_of(settings)
+    path = settings.checkpoint
+    state = checkpoint.read(path) if path.exists() else None
+    kept = None if state is None else state.get("origin") or {}
+    trainer.origin = origin_of(settings, kept)
     if settings.validation is not None:
         clips_in(settings.validation)
-    if not path.exists():
-        return None
-    state = checkpoint.read(path)
-    check(state.get("origin") or {}, trainer.origin, path)
+    if kept is not None:
+        check(kept, trainer.origin, path)
     return state

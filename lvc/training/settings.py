@@ -24,6 +24,7 @@ class TrainingSettings:
     Attributes:
         size: name of a model configuration.
         checkpoint: where the state is kept; the log is beside it, with suffix .jsonl.
+        output: where the model is written in the end, if it is; ``start_from`` may lie there before.
         minutes: length of the schedule in wall time over all runs; ``steps`` instead, where given.
         batch, crop: crops in a step and their size in samples.
         save_minutes: from one checkpoint to the next.
@@ -49,6 +50,7 @@ class TrainingSettings:
     validate_minutes: float = 15.0
     save_minutes: float = SAVE_MINUTES
     start_from: Path | None = None
+    output: Path | None = None
     fit_crops: int = 48
     only: str | None = None
     schedule: Schedule | None = None
