@@ -156,7 +156,9 @@ class GroupEncoder:
 
     def _code_beginning(self, frames: list[Frame]) -> list[CodedPicture]:
         """Code an intra picture, and what else there is as a run, once its order has been chosen."""
-        chooses = self._chooses and self._try_every and len(frames) > 2 and not self._stands_still(frames[1:])
+        run = frames[1:]
+        chooses = self._chooses and self._try_every and len(run) > 1
+        chooses = chooses and not (self._stands_still(run) or self._tells_nothing(run))
         wanted, around = self.quality, self._around.copy()
         if chooses:
             self.quality = run_choice.ORDER_QUALITY

@@ -28,8 +28,8 @@ ORDER_QUALITY = 50
 orders differ by up to a decibel: curves would fall where one becomes cheaper than the other."""
 MOSTLY_STILL = 0.9
 """From this share that stands still on, the first run of a group that goes on tells nothing of those to come, and there
-are pictures between. Of the screen, where both orders of the first run take the same, they make files up to 16 % smaller
-at quality 45 (33 frames of a crop)."""
+are pictures between. Of a crop of the screen clip, of which both orders of the first run take the same, they make 33
+frames 16 % smaller at quality 45."""
 
 
 class Cost(NamedTuple):
