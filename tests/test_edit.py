@@ -15,10 +15,9 @@ from click.testing import CliRunner, Result
 import lvc
 from lvc import api
 from lvc.cli import main
-from lvc.cli.options import seconds_of
 from lvc.container import GopChunk, Reader, limits
 from lvc.decoder import Decoder
-from lvc.edit import Crop, Edit, Span, parse_rate, parse_size
+from lvc.edit import Crop, Edit, Span
 from lvc.errors import InputError, LimitError, TruncatedError
 from lvc.group_decoder import GroupDecoder
 from lvc.media import EditedSource, VideoReader
@@ -369,36 +368,3 @@ def test_all_options_together(tmp_path: Path, folder: Path) -> None:
     with lvc.open(tmp_path / "out.lvc", model=tmp_path / "tiny.lvcm") as video:
         assert (video.info.width, video.info.height, video.info.frame_rate) == (48, 32, 10)
         assert len(list(video)) == 3
-
-
-# Options
-
-
-def test_times_sizes_and_rates() -> None:
-    assert [seconds_of(text) for text in ("90", "1:30", "00:01:30.5", "0.001")] == [
-        90,
-        90,
-        Fraction("90.5"),
-        Fraction("0.001"),
-    ]
-    assert parse_size("640x360") == (640, 360)
-    assert [parse_rate(text) for text in ("25", "29.97", "30000/1001")] == [
-        25,
-        Fraction("29.97"),
-        Fraction(30000, 1001),
-    ]
-    assert Crop.parse("64:32:2:4") == Crop(64, 32, 2, 4)
-    assert Crop.parse("64:32") == Crop(64, 32)
-
-
-@pytest.mark.parametrize(
-    ("option", "text"),
-    [
-        ("--start", "soon"), ("--start", "-1"), ("--start", "1:2:3:4"), ("--frames", "0"), ("--crop", "64:32:1:0"),
-        ("--crop", "64x32"), ("--scale", "64:32"), ("--scale", "0x3"), ("--fps", "0"), ("--fps", "1/0"), ("--fps", "x"),
-    ],
-)  # fmt: skip
-def test_wrong_usage(folder: Path, option: str, text: str) -> None:
-    result = run(folder, "encode", folder / "in.mkv", folder / "x.lvc", option, text)
-    assert result.exit_code == 2
-    assert option in result.stderr
