@@ -306,7 +306,7 @@ def test_cheaper_vectors(size: int) -> None:
     share = torch.from_numpy(random.choice([0.0, 0.5, 1.0], (1, 10, 22)).astype(np.float32))
 
     def chosen() -> Tensor:
-        chooser = RateChooser(target, warp.readable(reference), torch.tensor([50.0]), share)
+        chooser = RateChooser(target, warp.readable(reference), torch.tensor([50.0]), share, weight=2.7)
         return torch.from_numpy(chooser.best(y, x, size, wanted, options, saved))
 
     found, other = both(chosen)

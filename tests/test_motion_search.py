@@ -1,5 +1,7 @@
 """The search that makes motion fields."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 import torch
@@ -160,6 +162,27 @@ def test_noise_on_a_still_picture_is_no_motion() -> None:
     assert float((levels == 3).float().mean()) > 0.9
 
 
-def test_bits_of_vectors_count_more_at_high_qualities() -> None:
-    weights = vector_weight(torch.tensor([1.0, 30.0, 37.5, 45.0, 100.0])).flatten().tolist()
-    assert weights == pytest.approx([VECTOR_WEIGHT, VECTOR_WEIGHT, 2.35, 2.7, 2.7])
+@pytest.mark.parametrize("between", [False, True])
+def test_bits_of_vectors_count_most_where_they_would_take_a_tenth(between: bool) -> None:
+    weights = [vector_weight(quality, between) for quality in range(1, 101)]
+    assert weights[:30] == [VECTOR_WEIGHT] * 30
+    assert all(a <= b for a, b in pairwise(weights[:50]))
+    assert all(a >= b for a, b in pairwise(weights[56:]))
+    assert weights[69:] == [VECTOR_WEIGHT] * 31
+    assert vector_weight(37.5, between) == pytest.approx(2.35)
+    assert min(weights[49:57]) == max(weights) == (4.4 if between else 3.2)
+
+
+def test_dearer_vectors_are_less_different() -> None:
+    """Of a picture that is noise, so that any vector is nearly as good as another."""
+    random = np.random.default_rng(9)
+    reference = luma()
+    target = (reference + torch.from_numpy(random.normal(0, 60, reference.shape)).float()).round().clamp(0, 1023)
+    quality, planes = torch.tensor([50.0]), warp.readable(reference)
+
+    def different(weight: float) -> int:
+        field = motion_search.search(target, reference, planes, None, quality, MEDIUM, weight)
+        field, _ = block_sizes(target, planes, field, quality, None, weight)
+        return len(field.view(-1, 2).unique(dim=0))
+
+    assert different(20.0) < different(2.0)

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lvc.encoder.matching import Matcher, sights, vector_weight
+from lvc.encoder.matching import VECTOR_WEIGHT, Matcher, sights
 from lvc.encoder.motion_search import (
     LOGARITHMS,
     neighbour_median,
@@ -29,12 +29,17 @@ SPLIT_BITS = 3.0
 
 @torch.no_grad()
 def block_sizes(
-    target: Tensor, planes: Tensor, full: Tensor, quality: Tensor, share: Tensor | None = None
+    target: Tensor,
+    planes: Tensor,
+    full: Tensor,
+    quality: Tensor,
+    share: Tensor | None = None,
+    weight: float = VECTOR_WEIGHT,
 ) -> tuple[Tensor, Tensor]:
     """Split 16x16 blocks and merge them, bottom-up, where the Lagrangian cost falls.
 
     Args:
-        target, planes, quality: as in :func:`lvc.encoder.motion_search.search`.
+        target, planes, quality, weight: as in :func:`lvc.encoder.motion_search.search`.
         full: the field that it found.
         share: of a mismatch that is left to code, [B, H/8, W/8], 0 where vectors do not matter; None: 1.
 
@@ -43,8 +48,8 @@ def block_sizes(
         [B, H/8, W/8].
     """
     if planes.ndim == 4:
-        return _compiled(target, planes, full, quality, share)
-    matcher, weight = Matcher(target, planes, quality, share), vector_weight(quality)
+        return _compiled(target, planes, full, quality, share, weight)
+    matcher = Matcher(target, planes, quality, share)
     matters = None if share is None else share > 0
     searched = matcher(full)
 
@@ -100,15 +105,15 @@ def block_sizes(
 
 
 def _compiled(
-    target: Tensor, planes: Tensor, full: Tensor, quality: Tensor, share: Tensor | None
+    target: Tensor, planes: Tensor, full: Tensor, quality: Tensor, share: Tensor | None, weight: float
 ) -> tuple[Tensor, Tensor]:
     """The same by :mod:`lvc.kernels`, each 64x64 block to its end."""
     found, levels = torch.empty(full.shape, dtype=torch.int64), torch.empty(full.shape[:3], dtype=torch.int64)
-    pairs, weight = full[:, ::2, ::2].contiguous(), vector_weight(quality).flatten().tolist()
+    pairs = full[:, ::2, ::2].contiguous()
     _, guess = surround(pairs, pairs)
     for n, sight in enumerate(sights(target, planes, quality, share)):
         given = full[n].contiguous().numpy(), guess[n].numpy()
-        prices, results = blocks.Prices(weight[n], SPLIT_BITS, LOGARITHMS), (found[n].numpy(), levels[n].numpy())
+        prices, results = blocks.Prices(weight, SPLIT_BITS, LOGARITHMS), (found[n].numpy(), levels[n].numpy())
         shared(blocks.sizes, -(-len(sight.scales) // 8), sight, *given, prices, *results)
     return found, levels
 
@@ -120,11 +125,13 @@ class RateChooser:
     Implements :class:`lvc.model.motion.Chooser` for one picture.
 
     Args:
-        target, planes, quality, share: as in :func:`block_sizes`, for a batch of one.
+        target, planes, quality, share, weight: as in :func:`block_sizes`, for a batch of one.
     """
 
-    def __init__(self, target: Tensor, planes: Tensor, quality: Tensor, share: Tensor) -> None:
-        self._weight = float(vector_weight(quality)[0])
+    def __init__(
+        self, target: Tensor, planes: Tensor, quality: Tensor, share: Tensor, weight: float = VECTOR_WEIGHT
+    ) -> None:
+        self._weight = weight
         what = target, planes, quality, share
         # as :func:`lvc.exact.warp.readable` gives them: for compiled loops, or interpolated
         self._matches: Sight | Matcher = sights(*what)[0] if planes.ndim == 4 else Matcher(*what)

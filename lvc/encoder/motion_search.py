@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from lvc.encoder.cost import LEAST, PER_POWER
-from lvc.encoder.matching import MEAN_SHARE, Matcher, steps_of, vector_weight
+from lvc.encoder.matching import MEAN_SHARE, VECTOR_WEIGHT, Matcher, steps_of
 from lvc.exact.places import is_compiled, places
 from lvc.exact.warp import BLOCK, BORDER, LUMA, filter_sets
 from lvc.kernels import searching, shared, windows
@@ -240,6 +240,7 @@ def search(
     previous: Tensor | None,
     quality: Tensor,
     effort: SearchEffort = MEDIUM,
+    weight: float = VECTOR_WEIGHT,
 ) -> Tensor:
     """Find a vector for every 16x16 block.
 
@@ -249,6 +250,7 @@ def search(
         planes: the same, from :func:`lvc.exact.warp.readable`.
         previous: the field that is expected, [B, H/8, W/8, 2], or None.
         quality: [B].
+        weight: what a bit of a vector counts.
 
     Returns:
         Field [B, H/8, W/8, 2] int64 in quarter samples.
@@ -265,11 +267,17 @@ def search(
         coarse = _full_search(_quartered(small), _quartered(around), 16, effort.wide_radius)
         candidates.append(spread(coarse, 4, (rows // 2, cols // 2)))
     ways = _compiled if planes.ndim == 4 else _batched
-    return spread(ways(target, planes, candidates, moved, quality, effort), 2, (rows, cols))
+    return spread(ways(target, planes, candidates, moved, quality, effort, weight), 2, (rows, cols))
 
 
 def _batched(
-    target: Tensor, planes: Tensor, candidates: list[Tensor], moved: Tensor, quality: Tensor, effort: SearchEffort
+    target: Tensor,
+    planes: Tensor,
+    candidates: list[Tensor],
+    moved: Tensor,
+    quality: Tensor,
+    effort: SearchEffort,
+    weight: float,
 ) -> Tensor:
     """The best of candidates [B, H/16, W/16, 2], and of what lies around them; all blocks at once, step by step."""
     price = (LAMBDA_PER_STEP * nominal_step(quality))[:, None, None]
@@ -283,7 +291,7 @@ def _batched(
     for _ in range(effort.propagations):
         best.propagate()
     if effort.transforms:
-        best.decide_by(Matcher(target, planes, quality, grouped=True), vector_weight(quality))
+        best.decide_by(Matcher(target, planes, quality, grouped=True), torch.full_like(price, weight))
     for step in (2, 1):
         best.refine(step, effort.diagonal)
     return best.field
@@ -295,13 +303,19 @@ LOGARITHMS = np.log2(np.arange(1, 3 * VECTOR_MAX + VECTOR_LIMIT, dtype=np.float3
 
 
 def _compiled(
-    target: Tensor, planes: Tensor, candidates: list[Tensor], moved: Tensor, quality: Tensor, effort: SearchEffort
+    target: Tensor,
+    planes: Tensor,
+    candidates: list[Tensor],
+    moved: Tensor,
+    quality: Tensor,
+    effort: SearchEffort,
+    weight: float,
 ) -> Tensor:
     """The same by :mod:`lvc.kernels`, all steps for each block."""
     field, guess = torch.empty_like(moved), moved
     coarse = (LAMBDA_PER_STEP * nominal_step(quality)).tolist()
     # here by squared steps, not by bits
-    fine, scales = (RATE_WEIGHT * vector_weight(quality)).flatten().tolist(), (1 / steps_of(quality)).tolist()
+    fine, scales = RATE_WEIGHT * weight, (1 / steps_of(quality)).tolist()
 
     def look(candidates: list[Tensor], steps: tuple[int, ...], is_fine: bool) -> Tensor:
         tried, best = torch.stack(candidates), torch.empty_like(field)
@@ -310,7 +324,7 @@ def _compiled(
             where = best[number].numpy(), guess[number].contiguous().numpy(), tried[:, number].contiguous().numpy()
             prices = searching.Prices(
                 is_fine,
-                np.float32((fine if is_fine else coarse)[number]),
+                np.float32(fine if is_fine else coarse[number]),
                 np.float32(scales[number] / BLOCK),
                 *(np.float32(each) for each in (PER_POWER, LEAST, MEAN_SHARE)),
             )

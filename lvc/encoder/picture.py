@@ -127,7 +127,7 @@ class PictureEncoder:
         if (task.around.before or task.around.after) and (flat is None or flat.luma is None):
             target = filtered(target, self._pictures_around(task.around), qualities)
             aim = to_planes(target, self._info)[0]
-        past = self._predictor.predict(coder, state, step, target, qualities, task.is_repeat)
+        past = self._predictor.predict(coder, state, step, target, qualities, task.base, task.is_repeat)
         if flat is not None and flat.luma is not None:
             return self._coded(coder, task, painted(past.memory, [flat]))
         motion_bits = coder.bits - flat_bits

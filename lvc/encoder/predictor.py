@@ -9,7 +9,7 @@ from torch import Tensor
 from lvc.container import Step
 from lvc.encoder import motion_search
 from lvc.encoder.interpolation_choice import choose_smooth
-from lvc.encoder.matching import misses_of
+from lvc.encoder.matching import misses_of, vector_weight
 from lvc.encoder.mode_choice import choose_modes, share_of, target_beside
 from lvc.encoder.motion_blocks import RateChooser, block_sizes
 from lvc.encoder.settings import EFFORTS, EncoderSettings
@@ -72,6 +72,7 @@ class Predictor:
         step: Step,
         target: Picture,
         quality: Tensor,
+        base: float,
         is_repeat: bool = False,
     ) -> Past:
         """Write modes and motion of a picture; gives what it is predicted from by them.
@@ -80,6 +81,7 @@ class Predictor:
             state: of its group; learns the motion.
             target: the source, [1, ...].
             quality: [1].
+            base: the quality of the file, which says what a bit of a vector counts.
             is_repeat: all its references were coded from the same source: it is predicted from all of them, standing
                 still. What a search finds is more like it by errors of coding alone (measured on a page of text at
                 quality 95: a twentieth of the bits of motion, predicted pictures 15 % smaller, 0.1 dB less).
@@ -88,13 +90,14 @@ class Predictor:
         if step.first is None:
             return Past(self._codec.nothing(1, padded_size(self._info), self._device))
         references = [step.first] if step.second is None else [step.first, step.second]
+        weight = vector_weight(base, step.depth > 0)
         looks: list[_Look] = []
         if is_repeat or "nomotion" in self._settings.ablate:
             looks = [self._still(state.memories[reference]) for reference in references]
         else:
             for reference in references:
                 other = looks[0].field if looks else None
-                looks.append(self._look(state, reference, step, target, quality, other))
+                looks.append(self._look(state, reference, step, target, quality, weight, other))
         every, two = state.tables_for(step), step.second is not None
         for look in looks:
             code_weighting(coder, every.weighting[two], look.weighting)
@@ -112,7 +115,9 @@ class Predictor:
             expected = state.motion.expected(step, motions[0] if number else None)
             # of the first reference the second one knows what has been coded by now, in place of what was searched
             wanted = target_beside(luma, guesses[1 - number] if two else None, chosen)
-            motions.append(_code_motion(coder, tables, look, wanted, expected, quality, share_of(chosen, number)))
+            motions.append(
+                _code_motion(coder, tables, look, wanted, expected, quality, share_of(chosen, number), weight)
+            )
             fields.append(self._tensor(motions[-1]))
             guesses[number] = warp.sample(look.planes, fields[-1], warp.BLOCK)
         state.motion.keep(step, motions)
@@ -136,6 +141,7 @@ class Predictor:
         step: Step,
         target: Picture,
         quality: Tensor,
+        weight: float,
         other: Tensor | None = None,
     ) -> _Look:
         """Search a reference; ``other`` is what was found in the first one, [1, H/8, W/8, 2]."""
@@ -149,7 +155,7 @@ class Predictor:
         def look(weighting: Weighting | None) -> _Look:
             known = weighted(memory, weighting)
             planes = self._interpolated(known.picture.y)
-            field = motion_search.search(luma, known.picture.y, planes, past, quality, effort)
+            field = motion_search.search(luma, known.picture.y, planes, past, quality, effort, weight)
             return _Look(weighting, known, planes, field)
 
         likely = None if "noweighting" in self._settings.ablate else likely_weighting(target, memory.picture)
@@ -189,10 +195,11 @@ def _code_motion(
     expected: MotionField | None,
     quality: Tensor,
     share: Tensor,
+    weight: float,
 ) -> MotionField:
     """Decide on block sizes and write a field."""
-    field, level = block_sizes(luma, look.planes, look.field, quality, share)
+    field, level = block_sizes(luma, look.planes, look.field, quality, share, weight)
     wanted = MotionField(field[0].cpu().numpy(), level[0].cpu().numpy())
-    choose = RateChooser(luma, look.planes, quality, share)
+    choose = RateChooser(luma, look.planes, quality, share, weight)
     used = share[0].cpu().numpy() > 0
     return code_field(coder, tables, used.shape[0], used.shape[1], expected, wanted, choose, used)
