@@ -9,7 +9,7 @@ from torch import Tensor
 from lvc.container import Step
 from lvc.encoder import motion_search
 from lvc.encoder.interpolation_choice import choose_smooth
-from lvc.encoder.matching import misses_of, vector_weight
+from lvc.encoder.matching import VECTOR_WEIGHT, misses_of, vector_weight
 from lvc.encoder.mode_choice import choose_modes, share_of, target_beside
 from lvc.encoder.motion_blocks import RateChooser, block_sizes
 from lvc.encoder.settings import EFFORTS, EncoderSettings
@@ -24,7 +24,7 @@ from lvc.model.prediction import Memory, Picture
 from lvc.model.skip import Kinds, kinds_of
 from lvc.model.weighting import Weighting, code_weighting, weighted
 from lvc.picture import padded_size
-from lvc.rangecoder import RangeEncoder
+from lvc.rangecoder import RangeEncoder, Table
 from lvc.video import VideoInfo
 
 _KEPT_PLANES = 5
@@ -164,7 +164,9 @@ class Predictor:
         looks = [look(None), look(likely)]
         guesses = [warp.sample(each.planes, each.field, warp.BLOCK) for each in looks]
         missed = [float(misses_of(luma - guess, quality).sum(dtype=torch.float64)) for guess in guesses]
-        return looks[missed[1] < missed[0]]
+        table = state.tables_for(step).weighting[step.second is not None]
+        more = _weighting_bits(table, likely) - _weighting_bits(table, None)
+        return looks[missed[1] + VECTOR_WEIGHT * more < missed[0]]
 
     def _still(self, memory: Memory) -> _Look:
         """A reference in which nothing has moved."""
@@ -185,6 +187,13 @@ class Predictor:
         if luma.numel() <= _KEPT_PLANES_SAMPLES:
             self._planes = [*self._planes[1 - _KEPT_PLANES :], (luma, planes)]
         return planes
+
+
+def _weighting_bits(table: Table, weighting: Weighting | None) -> float:
+    """What it takes to say how a reference is weighted."""
+    coder = RangeEncoder()
+    code_weighting(coder, table, weighting)
+    return coder.bits
 
 
 def _code_motion(
