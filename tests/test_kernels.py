@@ -287,7 +287,7 @@ def test_sizes_of_blocks(quality: float, shares: tuple[float, ...]) -> None:
     qualities = torch.tensor([quality, quality + 5])
 
     def decided() -> Tensor:
-        vectors, levels = block_sizes(target, warp.readable(reference), field, qualities, share)
+        vectors, levels = block_sizes(target, warp.readable(reference), field, qualities, share, 2.7)
         return torch.cat([vectors, levels[..., None]], 3)
 
     found, wanted = both(decided)
@@ -341,7 +341,7 @@ def test_search(effort: SearchEffort) -> None:
     previous = torch.tensor([8, -20]).expand(2, 12, 20, 2)
 
     def searched() -> Tensor:
-        return motion_search.search(target, reference, warp.readable(reference), previous, quality, effort)
+        return motion_search.search(target, reference, warp.readable(reference), previous, quality, effort, 2.7)
 
     found, wanted = both(searched)
     assert float((found == wanted).all(-1).float().mean()) > 0.98

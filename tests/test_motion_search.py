@@ -1,12 +1,14 @@
 """The search that makes motion fields."""
 
+import io
 from itertools import pairwise
 
 import numpy as np
 import pytest
 import torch
 
-from lvc.encoder import motion_search
+from lvc.encoder import EncoderSettings, encode_stream, motion_search
+from lvc.encoder import predictor as encoder_predictor
 from lvc.encoder.matching import VECTOR_WEIGHT, Matcher, misses_of, vector_weight
 from lvc.encoder.motion_blocks import RateChooser, block_sizes
 from lvc.encoder.motion_search import (
@@ -18,6 +20,7 @@ from lvc.encoder.motion_search import (
     SearchEffort,
 )
 from lvc.exact import warp
+from lvc.model import find_model
 from lvc.model.motion import (
     LEVELS,
     VECTOR_LIMIT,
@@ -26,7 +29,7 @@ from lvc.model.motion import (
     code_field,
 )
 from lvc.rangecoder import RangeDecoder, RangeEncoder
-from tests.clips import clip_frames
+from tests.clips import FrameList, clip_frames, clip_info
 
 
 def luma(frames: int = 1, height: int = 160, width: int = 256) -> torch.Tensor:
@@ -186,3 +189,29 @@ def test_dearer_vectors_are_less_different() -> None:
         return len(field.view(-1, 2).unique(dim=0))
 
     assert different(20.0) < different(2.0)
+
+
+class Textures(FrameList):
+    """17 pictures that move."""
+
+    def __init__(self) -> None:
+        self.info = clip_info(96, 64, 17)
+        self.frames = list(clip_frames("textures", 96, 64, 17))
+
+
+@pytest.mark.parametrize("quality", [40, 55])
+def test_files_have_fewer_bits_of_dearer_vectors(quality: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What they count is asked by the quality of the file, and by whether pictures lie between two."""
+    asked: set[tuple[float, bool]] = set()
+
+    def motion_bytes(weight: float) -> int:
+        def priced(quality: float, between: bool) -> float:
+            asked.add((quality, between))
+            return weight
+
+        monkeypatch.setattr(encoder_predictor, "vector_weight", priced)
+        settings = EncoderSettings(quality=quality)
+        return encode_stream(Textures(), io.BytesIO(), model=find_model("lite"), settings=settings).parts["motion"]
+
+    assert motion_bytes(20.0) < motion_bytes(2.0)
+    assert {(quality, False), (quality, True)} <= asked <= {(q, b) for q in (quality, 50) for b in (False, True)}
