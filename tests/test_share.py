@@ -105,6 +105,8 @@ def test_torchrun_over_machines(folder: Path, tmp_path: Path) -> None:
     encode = [*torchrun, *command(folder, tmp_path / "out.lvc"), "--json", "--quiet"]
     with contextlib.ExitStack() as stack:
         machines = [stack.enter_context(subprocess.Popen(encode, stdout=subprocess.PIPE)) for _ in range(2)]
+        for machine in machines:
+            stack.callback(machine.kill)  # else a failure would wait for the other one
         told = [machine.communicate(timeout=180)[0] for machine in machines]
     assert [machine.returncode for machine in machines] == [0, 0]
     (result,) = (json.loads(line) for lines in told for line in lines.splitlines())

@@ -10,6 +10,7 @@ import av
 
 from lvc.errors import OutputError
 from lvc.media.pictures import FORMAT_OF_DEPTH
+from lvc.media.priority import usual_priority
 from lvc.memory import pass_on_shortage
 from lvc.video import VideoInfo
 
@@ -160,7 +161,7 @@ def check_encoder(muxer: str, encoder: Encoder, info: VideoInfo) -> None:
         OutputError: the container cannot hold the codec, or the encoder refuses the pictures.
     """
     try:
-        with av.open(io.BytesIO(), "w", format=muxer) as container:
+        with av.open(io.BytesIO(), "w", format=muxer) as container, usual_priority():
             add_video_stream(container, encoder, info).codec_context.open()
     except (ValueError, av.FFmpegError) as error:
         pass_on_shortage(error)

@@ -12,6 +12,7 @@ from lvc.media.encoders import Encoder, add_video_stream, check_encoder
 from lvc.media.hdr import encoder_options
 from lvc.media.head import Hdr
 from lvc.media.pictures import picture_of
+from lvc.media.priority import usual_priority
 from lvc.media.sideoutput import SideOutput
 from lvc.video import Frame, VideoInfo
 
@@ -146,7 +147,8 @@ class Muxer:
                 f"{self._muxer} begins at time 0: everything was moved by {float(self._shift):.6g} seconds"
             )
         self._side.set_chapters(self._shift)
-        self._container.start_encoding()
+        with usual_priority():
+            self._container.start_encoding()
         for packet in self._side.covers():
             self._container.mux(packet)
         for segment in self._waiting:

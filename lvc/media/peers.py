@@ -23,6 +23,7 @@ import av
 
 from lvc.errors import LvcError
 from lvc.media.pictures import DEPTH_OF_FORMAT, FORMAT_OF_DEPTH, picture_of, planes_of
+from lvc.media.priority import usual_priority
 from lvc.video import Frame, Plane, VideoInfo
 
 KEY_INTERVAL = 9999
@@ -267,7 +268,8 @@ def _open_encoder(settings: PeerSettings, info: VideoInfo) -> av.VideoCodecConte
     if settings.tune is not None:
         context.options = {**context.options, "tune": settings.tune}
     try:
-        context.open()
+        with usual_priority():
+            context.open()
     except (av.FFmpegError, ValueError) as error:
         raise PeerError(f"{settings.codec} refuses {info.width}x{info.height} at these settings: {error}") from error
     return context
