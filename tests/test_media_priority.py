@@ -1,5 +1,6 @@
 """Encoders of other formats do not make this process real-time, which SVT-AV1 would where it may."""
 
+import errno
 import os
 import threading
 from collections import Counter
@@ -23,29 +24,62 @@ def policies() -> Counter[int]:
     return Counter(os.sched_getscheduler(int(thread.name)) for thread in Path("/proc/self/task").iterdir())
 
 
-def test_threads_begun_meanwhile_and_our_own_are_put_back() -> None:
+@pytest.fixture
+def usual() -> Iterator[int]:
+    """How we are scheduled, which is put back afterwards."""
+    policy, parameters = os.sched_getscheduler(0), os.sched_getparam(0)
+    yield policy
+    os.sched_setscheduler(0, policy, parameters)
+
+
+def test_threads_begun_meanwhile_and_our_own_are_put_back(usual: int) -> None:
     """With a policy that anybody may take."""
     goes_on, begun = threading.Event(), threading.Event()
-    assert set(policies()) == {os.SCHED_OTHER}
-    with usual_priority():
-        os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
-        thread = threading.Thread(target=lambda: (begun.set(), goes_on.wait()))
-        thread.start()
-        begun.wait()
-        assert policies()[os.SCHED_BATCH] == 2
-    assert set(policies()) == {os.SCHED_OTHER}
-    goes_on.set()
-    thread.join()
-
-
-def test_who_was_not_ordinary_before_stays_so() -> None:
-    os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
+    thread = threading.Thread(target=lambda: (begun.set(), goes_on.wait()))
+    assert set(policies()) == {usual}
     try:
         with usual_priority():
-            pass
-        assert os.sched_getscheduler(0) == os.SCHED_BATCH
+            os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
+            thread.start()
+            begun.wait()
+            assert policies()[os.SCHED_BATCH] == 2
+        assert set(policies()) == {usual}
     finally:
-        os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
+        goes_on.set()
+        thread.join()
+
+
+@pytest.mark.usefixtures("usual")
+def test_who_was_not_ordinary_before_stays_so() -> None:
+    os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
+    with usual_priority():
+        pass
+    assert os.sched_getscheduler(0) == os.SCHED_BATCH
+
+
+@pytest.mark.usefixtures("usual")
+def test_a_priority_of_the_same_policy_is_put_back() -> None:
+    try:
+        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(2))
+    except PermissionError:
+        pytest.skip("only root becomes real-time")
+    with usual_priority():
+        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(3))
+    assert os.sched_getparam(0).sched_priority == 2
+
+
+def test_systems_without_such_calls(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(_: int) -> int:
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+
+    ran = []
+    monkeypatch.setattr(os, "sched_getscheduler", missing)
+    with usual_priority():
+        ran.append("with a C library that has none")
+    monkeypatch.delattr(os, "sched_getscheduler")
+    with usual_priority():
+        ran.append("on another system")
+    assert len(ran) == 2
 
 
 @pytest.fixture
@@ -67,17 +101,17 @@ def frames(seen: list[set[int]]) -> Iterator[Frame]:
 
 
 @pytest.mark.usefixtures("svtav1")
-def test_the_peer_is_not_real_time() -> None:
+def test_the_peer_is_not_real_time(usual: int) -> None:
     seen: list[set[int]] = []
     peers.encode(peers.PeerSettings("svtav1", "12", 40), INFO, frames(seen))
-    assert seen == [{os.SCHED_OTHER}] * 3
+    assert seen == [{usual}] * 3
 
 
 @pytest.mark.usefixtures("svtav1")
-def test_written_files_do_not_make_us_real_time(tmp_path: Path) -> None:
+def test_written_files_do_not_make_us_real_time(usual: int, tmp_path: Path) -> None:
     seen: list[set[int]] = []
     with VideoWriter(tmp_path / "out.mkv", INFO, codec="libsvtav1") as writer:
         for frame in frames(seen):
             writer.write(frame)
-    assert seen == [{os.SCHED_OTHER}] * 3
-    assert set(policies()) == {os.SCHED_OTHER}
+    assert seen == [{usual}] * 3
+    assert set(policies()) == {usual}

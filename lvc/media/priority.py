@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 
@@ -14,21 +14,19 @@ def usual_priority() -> Iterator[None]:
     on nothing else runs on their cores unless they wait, and threads that spin for each other starve each other. When
     this ends, the calling thread and those begun meanwhile are scheduled as the calling thread was before.
     """
-    if not hasattr(os, "sched_setscheduler"):
+    try:
+        policy, parameters = os.sched_getscheduler(0), os.sched_getparam(0)
+    except (AttributeError, OSError):  # systems and C libraries that have no such call
         yield
         return
-    policy, parameters = os.sched_getscheduler(0), os.sched_getparam(0)
     before = _threads()
     try:
         yield
     finally:
         # pid 0 is the calling thread
         for thread in [0, *(_threads() - before)]:
-            try:
-                if os.sched_getscheduler(thread) != policy:
-                    os.sched_setscheduler(thread, policy, parameters)
-            except OSError:  # that thread has ended, or we may not
-                continue
+            with suppress(OSError):  # that thread has ended, or we may not
+                os.sched_setscheduler(thread, policy, parameters)
 
 
 def _threads() -> set[int]:
